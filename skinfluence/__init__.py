@@ -1,0 +1,14 @@
+"""Which training rows made a scikit-learn model predict that, and what would it do without them?
+
+`InfluenceClassifier` and `InfluenceRegressor` wrap an estimator or a Pipeline, score its training
+rows on test rows, and check the scores against real retraining.
+"""
+
+from importlib.metadata import version
+
+from skinfluence.adapters import register_adapter
+from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor
+
+__version__ = version("skinfluence")
+
+__all__ = ["InfluenceClassifier", "InfluenceRegressor", "__version__", "register_adapter"]

@@ -1,0 +1,28 @@
+"""Adapters: from a fitted scikit-learn estimator to the objective it minimised.
+
+The only room that knows scikit-learn's attributes and scalings. A new model is one function under
+`register_adapter`.
+"""
+
+from skinfluence.adapters import linear_model  # noqa: F401  (registers its adapters)
+from skinfluence.adapters.composition import (
+    Training,
+    features_of,
+    final_step,
+    fit_recorded,
+    is_frozen,
+    weighted_fit_params,
+)
+from skinfluence.adapters.registry import adapt, check_supported, register_adapter
+
+__all__ = [
+    "Training",
+    "adapt",
+    "check_supported",
+    "features_of",
+    "final_step",
+    "fit_recorded",
+    "is_frozen",
+    "register_adapter",
+    "weighted_fit_params",
+]

@@ -1,0 +1,58 @@
+"""How well predicted changes agree with actual ones: in rank, in direction and in size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of predicted and actual changes.
+
+    Correlations see no factor: a prediction ten times too small has a Pearson correlation of 1.
+    Slope and relative error do.
+
+    Attributes
+    ----------
+    pearson, spearman : float
+        Correlations; NaN where either side is constant.
+    slope : float
+        Actual regressed on predicted through the origin, sum(actual predicted) / sum(predicted^2).
+        1 is right; above 1 the predictions are too small.
+    relative_error : float
+        |predicted - actual| / |actual|, Euclidean norms.
+    """
+
+    pearson: float
+    spearman: float
+    slope: float
+    relative_error: float
+
+
+def agreement(predicted: Array, actual: Array) -> Agreement:
+    """Return the agreement of two arrays of one shape, all entries pooled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skinfluence.inspection import agreement
+    >>> actual = np.array([-2.0, 0.0, 1.0, 3.0])
+    >>> half_as_large = agreement(actual / 2, actual)
+    >>> round(half_as_large.pearson, 6), half_as_large.slope, half_as_large.relative_error
+    (1.0, 2.0, 0.5)
+    """
+    p, a = np.ravel(predicted).astype(float), np.ravel(actual).astype(float)
+    constant = len(p) < 2 or np.ptp(p) == 0 or np.ptp(a) == 0
+    pearson = float("nan") if constant else float(np.corrcoef(p, a)[0, 1])
+    spearman = float("nan") if constant else float(stats.spearmanr(p, a)[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = float(np.divide(p @ a, p @ p))
+        error = float(np.divide(np.linalg.norm(p - a), np.linalg.norm(a)))
+    return Agreement(pearson, spearman, slope, error)

@@ -1,0 +1,124 @@
+"""Pictures, after scikit-learn's Display classes: data in the constructor, `plot` draws it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.inspection.agreement import agreement
+
+Array = npt.NDArray[Any]
+
+HELPS, HARMS = "#1b6ca8", "#c8553d"
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Plots need matplotlib, which is not installed: pip install 'skinfluence[plot]'."
+        ) from error
+    _, ax = plt.subplots(layout="constrained")
+    return ax
+
+
+class InfluenceDisplay:
+    """Bars of the training rows that move one test row most.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_rows,)
+        In the order they are drawn, from the top.
+    labels : ndarray of shape (n_rows,)
+        Labels of the training rows.
+    target : str
+        What the scores are changes of.
+    test_label : object
+        Label of the test row.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        After `plot`.
+    """
+
+    def __init__(self, scores: Array, labels: Array, target: str, test_label: Any) -> None:
+        self.scores = scores
+        self.labels = labels
+        self.target = target
+        self.test_label = test_label
+
+    def plot(self, ax: Any = None) -> InfluenceDisplay:
+        """Draw on `ax`, or on a new figure, and return the display itself."""
+        ax = _axes(ax)
+        positions = np.arange(len(self.scores))
+        colors = np.where(self.scores > 0, HELPS, HARMS)
+        ax.barh(positions, self.scores, color=colors, height=0.75)
+        ax.axvline(0.0, color="0.3", linewidth=0.8)
+        ax.set_yticks(positions, [str(label) for label in self.labels])
+        ax.invert_yaxis()
+        ax.set_ylabel("training row")
+        ax.set_xlabel(f"change of {_words(self.target)} if the row is removed")
+        meaning = ": blue helps, red harms" if self.target == "loss" else ""
+        ax.set_title(f"Test row {self.test_label}{meaning}")
+        ax.spines[["top", "right"]].set_visible(False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class LeaveOneOutDisplay:
+    """Predicted against actual changes, with the identity line.
+
+    Parameters
+    ----------
+    predicted, actual : ndarray of shape (n_test, n_rows)
+    target, method : str
+    noise_floor : float
+        Drawn as a band around the identity.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        After `plot`.
+    """
+
+    def __init__(
+        self, predicted: Array, actual: Array, target: str, method: str, noise_floor: float = 0.0
+    ) -> None:
+        self.predicted = predicted
+        self.actual = actual
+        self.target = target
+        self.method = method
+        self.noise_floor = noise_floor
+
+    def plot(self, ax: Any = None) -> LeaveOneOutDisplay:
+        """Draw on `ax`, or on a new figure, and return the display itself."""
+        ax = _axes(ax)
+        p, a = np.ravel(self.predicted), np.ravel(self.actual)
+        ends = np.array([min(p.min(), a.min()), max(p.max(), a.max())])
+        ends += np.array([-0.04, 0.04]) * np.ptp(ends)
+        ax.fill_between(
+            ends, ends - self.noise_floor, ends + self.noise_floor, color="0.85", linewidth=0
+        )
+        ax.plot(ends, ends, color="0.3", linewidth=1.0, label="identity")
+        ax.scatter(p, a, s=18, alpha=0.7, color=HELPS, edgecolor="none")
+        fit = agreement(p, a)
+        ax.set_aspect("equal")
+        ax.set_xlim(ends)
+        ax.set_ylim(ends)
+        ax.set_xlabel(f"predicted change of {_words(self.target)} ({_words(self.method)})")
+        ax.set_ylabel(f"actual change of {_words(self.target)} (refitted)")
+        ax.set_title(f"slope {fit.slope:.3f}, relative error {fit.relative_error:.3f}")
+        ax.legend(loc="upper left", frameon=False)
+        ax.spines[["top", "right"]].set_visible(False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _words(name: str) -> str:
+    return {"predict": "prediction", "predict_proba": "probability"}.get(name, name.replace("_", " "))

@@ -1,0 +1,146 @@
+"""Scores held against real retraining, with the reasons where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.inspection.agreement import Agreement, agreement
+
+if TYPE_CHECKING:
+    from skinfluence.inspection.displays import LeaveOneOutDisplay
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LeaveOneOutCheck:
+    """Predicted against actual changes of a target when training rows are removed.
+
+    Attributes
+    ----------
+    predicted : ndarray of shape (n_test, n_rows)
+        Scores.
+    actual : ndarray of shape (n_test, n_rows)
+        The judge refitted without the row minus the same judge on all rows.
+    noise : ndarray of shape (n_test,)
+        The judge on all rows minus the refined model: what of any difference is no effect of rows.
+    rows : ndarray of int, shape (n_rows,)
+        Positions in the training data.
+    row_labels : ndarray of shape (n_rows,)
+    method, target, refit : str
+        How the scores were made; what was refitted, "final" or "pipeline".
+    notes : tuple of str
+        Why prediction and truth may differ here.
+    actual_final : ndarray of shape (n_test, n_rows) or None
+        With ``refit="pipeline"``: the changes with the transformers frozen.
+    """
+
+    predicted: Array
+    actual: Array
+    noise: Array
+    rows: Array
+    row_labels: Array
+    method: str
+    target: str
+    refit: str = "final"
+    notes: tuple[str, ...] = ()
+    actual_final: Array | None = None
+    _pooled: Agreement = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_pooled", agreement(self.predicted, self.actual))
+
+    @property
+    def pearson(self) -> float:
+        """Pearson correlation over all tests and rows."""
+        return self._pooled.pearson
+
+    @property
+    def spearman(self) -> float:
+        """Spearman correlation over all tests and rows."""
+        return self._pooled.spearman
+
+    @property
+    def slope(self) -> float:
+        """Actual regressed on predicted through the origin: 1 is right."""
+        return self._pooled.slope
+
+    @property
+    def relative_error(self) -> float:
+        """Norm of the difference over the norm of the actual changes."""
+        return self._pooled.relative_error
+
+    @property
+    def per_test(self) -> list[Agreement]:
+        """The agreement of every test row by itself."""
+        return [agreement(p, a) for p, a in zip(self.predicted, self.actual, strict=True)]
+
+    @property
+    def noise_floor(self) -> float:
+        """Root mean square of `noise`, in the unit of the target."""
+        return float(np.sqrt(np.mean(self.noise**2)))
+
+    @property
+    def relative_noise_floor(self) -> float:
+        """The noise floor over the root mean square of the actual changes."""
+        size = float(np.sqrt(np.mean(self.actual**2)))
+        return self.noise_floor / size if size > 0 else float("inf")
+
+    def summary(self) -> str:
+        """Return the agreement, the noise floor and the reasons for what differs, as text."""
+        n_test, n_rows = self.predicted.shape
+        errors = [one.relative_error for one in self.per_test]
+        lines = [
+            f"{n_rows} training rows removed and refitted, {n_test} test rows "
+            f"(target={self.target}, method={self.method}, refit={self.refit})",
+            f"  Pearson         {self.pearson:8.4f}",
+            f"  Spearman        {self.spearman:8.4f}",
+            f"  slope           {self.slope:8.4f}   actual on predicted; 1 is right",
+            f"  relative error  {self.relative_error:8.2g}   "
+            f"median over test rows {np.median(errors):.2g}, largest {np.max(errors):.2g}",
+            f"  noise floor     {self.noise_floor:8.1e}   "
+            f"{self.relative_noise_floor:.1e} of a typical change",
+        ]
+        return "\n".join(lines + [f"  - {note}" for note in (*self.notes, *self._reasons())])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _reasons(self) -> list[str]:
+        reasons = []
+        if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3):
+            reasons.append(
+                "noise: much of the difference is how far the judge's fit and the model are apart, "
+                "not an effect of rows"
+            )
+        if self.actual_final is not None:
+            shift = agreement(self.actual_final, self.actual)
+            own = agreement(self.predicted, self.actual_final)
+            reasons.append(
+                f"transformers: refitting them changes the truth by {shift.relative_error:.2g} "
+                "(relative); with them frozen, as scores assume, the relative error is "
+                f"{own.relative_error:.2g} and the slope {own.slope:.4f}"
+            )
+        if self.method == "first_order" and self.slope > 1.05:
+            reasons.append(
+                "leverage: first order ignores that a row's own curvature leaves with it and "
+                "predicts too little; method='newton' corrects it"
+            )
+        return reasons
+
+    def plot(self, ax: Any = None) -> LeaveOneOutDisplay:
+        """Draw predicted against actual changes with the identity line."""
+        from skinfluence.inspection.displays import LeaveOneOutDisplay
+
+        display = LeaveOneOutDisplay(
+            predicted=self.predicted,
+            actual=self.actual,
+            target=self.target,
+            method=self.method,
+            noise_floor=self.noise_floor,
+        )
+        return display.plot(ax=ax)

@@ -1,0 +1,301 @@
+"""Linear models: K raw predictions eta = W x + b under any loss of them.
+
+theta is class-major, [coef_0, b_0, coef_1, b_1, ...], so that J_i = I_K (x) x_i' with the intercept
+as a last feature that is always 1 and never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.linalg.blas import dsyrk
+from sklearn.utils import check_array
+
+from skinfluence.losses import Loss
+from skinfluence.objectives.base import BlockFactor, OutputObjective, row_blocks
+from skinfluence.objectives.weighting import Fixed, Weighting
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearObjective(OutputObjective):
+    """sum_i w_i l(y_i, W x_i + b) + 1/2 theta' diag(l2) theta.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features), float64 or float32
+        Kept uncopied. The large products of scoring run in its precision, all else in float64.
+    y : ndarray or None
+        Targets encoded by ``loss.encode``.
+    loss : Loss
+    theta, l2 : ndarray of shape (n_params,)
+        n_params = K (n_features + fit_intercept).
+    sample_weight : ndarray of shape (n_samples,)
+    fit_intercept : bool
+    weighting : Weighting
+        What the weights of other rows do when a row leaves.
+    """
+
+    X: Any
+    y: Array | None
+    loss: Loss
+    theta: Array
+    l2: Array
+    sample_weight: Array
+    fit_intercept: bool
+    weighting: Weighting
+    convex = True
+    kind = "linear"
+
+    @classmethod
+    def from_coefficients(
+        cls,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        coef: Any,
+        intercept: Any | None,
+        *,
+        l2: Any,
+        l2_intercept: Any = 0.0,
+        sample_weight: Any | None = None,
+        weighting: Weighting | None = None,
+    ) -> LinearObjective:
+        """Build the objective from scikit-learn's shapes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like
+            Labels or targets as the user has them.
+        loss : Loss
+        coef : array-like of shape (n_features,) or (K, n_features)
+        intercept : float, array-like of shape (K,) or None
+            None where the model has no intercept.
+        l2, l2_intercept : float or array-like of shape (K,)
+            Penalty of each coefficient and of the intercept, in the sum form.
+        sample_weight : array-like of shape (n_samples,), optional
+            Class weights included. 1 by default.
+        weighting : Weighting, optional
+            Fixed by default.
+        """
+        X = as_rows(X)
+        W = np.atleast_2d(np.asarray(coef, dtype=np.float64))
+        n_outputs, n_features = W.shape
+        penalty = np.repeat(np.broadcast_to(l2, n_outputs)[:, None], n_features, axis=1)
+        if intercept is not None:
+            b = np.broadcast_to(np.asarray(intercept, dtype=np.float64), n_outputs)
+            W = np.column_stack([W, b])
+            penalty = np.column_stack([penalty, np.broadcast_to(l2_intercept, n_outputs)])
+        n_samples = X.shape[0]
+        w = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, float)
+        return cls(
+            X=X,
+            y=loss.encode(y),
+            loss=loss,
+            theta=W.ravel(),
+            l2=penalty.astype(np.float64).ravel(),
+            sample_weight=w,
+            fit_intercept=intercept is not None,
+            weighting=Fixed(n_samples) if weighting is None else weighting,
+        )
+
+    @property
+    def constant_hessian(self) -> bool:  # type: ignore[override]
+        return self.loss.constant_hessian
+
+    @property
+    def dtype(self) -> Any:
+        return self.X.dtype
+
+    @property
+    def block_size(self) -> int:
+        """Parameters of one output."""
+        return int(self.X.shape[1]) + self.fit_intercept
+
+    def at(self, theta: Array) -> LinearObjective:
+        return replace(self, theta=theta)
+
+    def on(self, X: Any, y: Any | None = None) -> LinearObjective:
+        X = as_rows(X)
+        return replace(
+            self,
+            X=X,
+            y=None if y is None else self.loss.encode(y),
+            sample_weight=np.ones(X.shape[0]),
+            weighting=Fixed(X.shape[0]),
+        )
+
+    def rows(self, index: slice | Array) -> LinearObjective:
+        part = replace(
+            self,
+            X=self.X[index],
+            y=None if self.y is None else self.y[index],
+            sample_weight=self.sample_weight[index],
+            weighting=self.weighting.rows(index),
+        )
+        part.__dict__["_eta"] = self._eta[index]
+        return part
+
+    @cached_property
+    def _eta(self) -> Array:
+        W = self.theta.reshape(self.loss.n_outputs, self.block_size)
+        eta = np.empty((self.n_samples, self.loss.n_outputs))
+        for index in row_blocks(self.n_samples, self.X.shape[1]):
+            eta[index] = _float64(self.X[index]) @ W[:, : self.X.shape[1]].T
+        return eta + W[:, -1] if self.fit_intercept else eta
+
+    def raw_predictions(self) -> Array:
+        return self._eta
+
+    def jacobian_dot(self, V: Array) -> Array:
+        n_outputs, p, k = self.loss.n_outputs, self.X.shape[1], V.shape[1]
+        V = V.reshape(n_outputs, self.block_size, k).astype(self.X.dtype, copy=False)
+        columns = V[:, :p].transpose(1, 0, 2).reshape(p, n_outputs * k)
+        JV: Array = (self.X @ columns).reshape(-1, n_outputs, k)
+        if self.fit_intercept:
+            JV += V[:, -1]
+        return JV
+
+    def jacobian_t_dot(self, B: Array) -> Array:
+        n, n_outputs, k = B.shape
+        flat = B.reshape(n, n_outputs * k)
+        out = np.zeros((self.block_size, n_outputs * k))
+        for index in row_blocks(n, self.X.shape[1]):
+            out[: self.X.shape[1]] += _float64(self.X[index]).T @ flat[index]
+        if self.fit_intercept:
+            out[-1] = flat.sum(axis=0)
+        return _class_major(out.reshape(self.block_size, n_outputs, k))
+
+    def jacobian_t_rows(self, B: Array) -> Array:
+        Xt = _with_intercept(self.X, self.fit_intercept).T
+        return _class_major(Xt[:, None, :] * B.T[None, :, :])
+
+    def block_shape(self) -> tuple[int, int]:
+        if not self.loss.separable:
+            return 1, self.n_params
+        return (1 if self._identical_blocks else self.loss.n_outputs), self.block_size
+
+    @property
+    def _identical_blocks(self) -> bool:
+        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
+        return self.loss.constant_hessian and bool(np.all(penalties == penalties[0]))
+
+    def hessian_blocks(self) -> Array:
+        n_blocks, d = self.block_shape()
+        if self.loss.separable:
+            H = np.empty((n_blocks, d, d))
+            for k in range(n_blocks):
+                H[k] = self._weighted_gram(k, k)
+            penalties = self.l2.reshape(self.loss.n_outputs, d)[:n_blocks]
+            H[:, np.arange(d), np.arange(d)] += penalties
+            return H
+        return self._coupled_hessian()[None]
+
+    def _coupled_hessian(self) -> Array:
+        """Assemble the K x K blocks X' diag(G_kl) X, each from a symmetric rank-k update."""
+        n_outputs, d = self.loss.n_outputs, self.block_size
+        H = np.zeros((n_outputs, d, n_outputs, d))
+        for k in range(n_outputs):
+            for m in range(k + 1, n_outputs):
+                H[k, :, m] = H[m, :, k] = tile = self._weighted_gram(k, m)
+                if self.loss.shift_invariant:
+                    # The rows of G sum to zero: G_kk = -sum_m G_km.
+                    H[k, :, k] -= tile
+                    H[m, :, m] -= tile
+            if not self.loss.shift_invariant:
+                H[k, :, k] = self._weighted_gram(k, k)
+        H = H.reshape(self.n_params, self.n_params)
+        H[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
+        return H
+
+    def _weighted_gram(self, k: int, m: int) -> Array:
+        """Return sum_i G_i[k, m] x_i x_i', the intercept included, shape (d, d)."""
+        d = self.block_size
+        gram = np.zeros((d, d), order="F")
+        for index in row_blocks(self.n_samples, d):
+            part = self.rows(index)
+            G = part.output_hessians()
+            g = part.sample_weight * (G[:, k] if self.loss.separable else G[:, k, m])
+            if sparse.issparse(part.X):
+                gram += _sparse_gram(part.X, g, self.fit_intercept)
+                continue
+            # Entries of one tile have one sign in every loss here: +-Z'Z, half the work of X' D X.
+            for sign in (1.0, -1.0):
+                chosen = sign * g > 0
+                if np.any(chosen):
+                    Z = _with_intercept(part.X, self.fit_intercept)
+                    Z *= np.sqrt(np.where(chosen, sign * g, 0.0))[:, None]
+                    gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
+        if not sparse.issparse(self.X):
+            upper = np.triu_indices(d, 1)
+            gram[upper] = gram.T[upper]
+        return gram
+
+    def flat_shifts(self) -> Array:
+        """Return the common shift of all classes, of the intercept and of what is unpenalised."""
+        if not self.loss.shift_invariant:
+            return super().flat_shifts()
+        index = np.arange(self.n_params).reshape(self.loss.n_outputs, self.block_size)
+        free = np.all(self.l2[index] == 0, axis=0)
+        return index[:, free].T
+
+    def quadratic_forms(self, factor: BlockFactor) -> Array:
+        n_outputs, d = self.loss.n_outputs, self.block_size
+        if self.loss.separable:
+            n_blocks = self.block_shape()[0]
+            q = np.empty((self.n_samples, n_blocks))
+            for index in row_blocks(self.n_samples, d):
+                Xt = _with_intercept(self.X[index], self.fit_intercept).T
+                for k in range(n_blocks):
+                    q[index, k] = np.sum(factor.whiten(Xt, k) ** 2, axis=0)
+            return np.broadcast_to(q, (self.n_samples, n_outputs))
+        M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
+        Q = np.empty((self.n_samples, n_outputs, n_outputs))
+        for index in row_blocks(self.n_samples, d):
+            Xb = _with_intercept(self.X[index], self.fit_intercept)
+            for k in range(n_outputs):
+                for m in range(k, n_outputs):
+                    Q[index, k, m] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
+                    Q[index, m, k] = Q[index, k, m]
+        return Q
+
+
+def as_rows(X: Any) -> Any:
+    """Return `X` as CSR or as an ndarray of float64 or float32, uncopied where it is one."""
+    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_samples=0)
+    return sparse.csr_matrix(X) if sparse.issparse(X) else X
+
+
+def _float64(X: Any) -> Any:
+    return X.astype(np.float64, copy=False)
+
+
+def _with_intercept(X: Any, fit_intercept: bool) -> Array:
+    """Return a dense float64 copy of a block of rows, with a last column of ones."""
+    out = np.ones((X.shape[0], X.shape[1] + fit_intercept))
+    out[:, : X.shape[1]] = X.toarray() if sparse.issparse(X) else X
+    return out
+
+
+def _class_major(V: Array) -> Array:
+    """Return (block_size, K, k) as (K * block_size, k)."""
+    d, n_outputs, k = V.shape
+    return np.ascontiguousarray(V.transpose(1, 0, 2)).reshape(n_outputs * d, k)
+
+
+def _sparse_gram(X: Any, g: Array, fit_intercept: bool) -> Array:
+    p = X.shape[1]
+    out = np.empty((p + fit_intercept, p + fit_intercept))
+    Xg = sparse.csr_matrix(_float64(X).multiply(g[:, None]))
+    out[:p, :p] = (_float64(X).T @ Xg).toarray()
+    if fit_intercept:
+        out[:p, -1] = out[-1, :p] = np.asarray(Xg.sum(axis=0)).ravel()
+        out[-1, -1] = g.sum()
+    return out

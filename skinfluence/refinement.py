@@ -1,0 +1,202 @@
+"""Move an objective to its stationary point, in a copy, and measure how far that was.
+
+Influence is a derivative at the optimum; an estimator stops near it. Distances are measured in the
+norm of the curvature, |d|_H = sqrt(d' H d), and compared with what removing one row does, so that
+"near" has a meaning for the numbers that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.solvers import Factor, SingularCurvatureError
+
+Array = npt.NDArray[Any]
+
+Factorize = Callable[[Objective], Factor]
+
+PROBES = 256
+"""Rows, evenly spread, from which the size of a typical removal is estimated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """Where the scores are computed, and how far that is from the fitted parameters.
+
+    Attributes
+    ----------
+    objective : Objective
+        At the stationary point; at the fitted parameters where nothing was refined.
+    factor : Factor
+        Of the curvature there.
+    gradient_norm : float
+        Euclidean norm of the gradient of the summed objective at the fitted parameters.
+    remaining_gradient_norm : float
+        The same where the scores are computed.
+    distance : float
+        Newton distance from the fitted parameters to the optimum, in the norm of the curvature.
+    typical_removal : float
+        Root mean square over rows of what removing one row does, in the same norm.
+    n_iter : int
+        Steps taken.
+    """
+
+    objective: Objective
+    factor: Factor
+    gradient_norm: float
+    remaining_gradient_norm: float
+    distance: float
+    typical_removal: float
+    n_iter: int
+
+    @property
+    def relative_distance(self) -> float:
+        """The distance in units of a typical removal."""
+        if self.typical_removal > 0:
+            return self.distance / self.typical_removal
+        return 0.0 if self.distance <= 1e-8 else float("inf")
+
+
+def measure(objective: Objective, factorize: Factorize) -> Refinement:
+    """Measure, without moving, how far an objective is from its stationary point.
+
+    Raises
+    ------
+    ValueError
+        If the objective has no finite minimum.
+    SingularCurvatureError
+        If the minimum is not the only one.
+    """
+    if objective.has_no_optimum():
+        raise ValueError(_NO_OPTIMUM)
+    factor = factorize(objective)
+    gradient = objective.gradient()
+    norm = float(np.linalg.norm(gradient))
+    _, distance = _newton_step(factor, gradient)
+    typical = typical_removal(objective, factor)
+    return Refinement(objective, factor, norm, norm, distance, typical, n_iter=0)
+
+
+def refine(
+    measured: Refinement, factorize: Factorize, *, rtol: float = 1e-10, max_iter: int = 100
+) -> Refinement:
+    """Minimise a convex objective from where it was measured, by damped Newton steps.
+
+    A factor is reused while its steps shrink the distance tenfold.
+
+    Parameters
+    ----------
+    measured : Refinement
+    factorize : callable
+        From an objective to the factor of its curvature.
+    rtol : float
+        Stop at this distance, in units of a typical removal.
+    max_iter : int
+
+    Raises
+    ------
+    ValueError
+        If the objective has no finite minimum, or none is found in `max_iter` steps.
+    SingularCurvatureError
+        If the minimum is not the only one.
+    """
+    objective, factor, typical = measured.objective, measured.factor, measured.typical_removal
+    gradient = objective.gradient()
+    step, distance = _newton_step(factor, gradient)
+    goal = rtol * typical if typical > 0 else 1e-10
+    # Closer than this, a step that does not shrink the distance has met the rounding of gradients.
+    rounding = 1e-5 * typical if typical > 0 else 1e-6
+    n_iter = 0
+    while distance > goal:
+        if n_iter == max_iter:
+            raise ValueError(_NOT_FOUND)
+        moved = _descend(objective, factor, step, distance)
+        if moved is None and distance <= rounding:
+            break
+        if moved is None or moved.has_no_optimum():
+            raise ValueError(_NOT_FOUND if moved is None else _NO_OPTIMUM)
+        n_iter += 1
+        objective = moved
+        gradient = objective.gradient()
+        before = distance
+        step, distance = _newton_step(factor, gradient)
+        if distance > 0.1 * before and before > rounding and not objective.constant_hessian:
+            factor = factorize(objective)
+            step, distance = _newton_step(factor, gradient)
+    if not _same_curvature(measured.objective, objective):
+        factor = factorize(objective)
+    remaining = float(np.linalg.norm(gradient))
+    return replace(
+        measured,
+        objective=objective,
+        factor=factor,
+        remaining_gradient_norm=remaining,
+        n_iter=n_iter,
+    )
+
+
+def _descend(
+    objective: Objective, factor: Factor, step: Array, distance: float
+) -> Objective | None:
+    """Return the objective after the longest halved step that descends, or None."""
+    for halvings in range(30):
+        t = 0.5**halvings
+        candidate = objective.at(objective.theta + t * step)
+        _, new_distance = _newton_step(factor, candidate.gradient())
+        # Near the minimum values are all rounding and the distance alone can tell; far from it a
+        # step may descend (Armijo) while the distance, in an outdated norm, grows.
+        if new_distance <= 0.5 * distance:
+            return candidate
+        if candidate.value() <= objective.value() - 1e-4 * t * distance**2:
+            return candidate
+    return None
+
+
+def typical_removal(objective: Objective, factor: Factor) -> float:
+    """Return the root mean square of |H^-1 w_i grad l_i|_H over (at most `PROBES`) rows."""
+    counted = np.flatnonzero(objective.sample_weight > 0)
+    if len(counted) > PROBES:
+        counted = counted[np.linspace(0, len(counted) - 1, PROBES).astype(int)]
+    part = objective.rows(counted)
+    gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
+    squares = np.sum(gradients * factor.solve(gradients), axis=0)
+    return float(np.sqrt(max(np.mean(squares), 0.0)))
+
+
+def _newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
+    step = -factor.solve(gradient[:, None])[:, 0]
+    distance = float(np.sqrt(max(-gradient @ step, 0.0)))
+    if not np.isfinite(distance):
+        raise SingularCurvatureError(
+            "The Newton step to the stationary point is not finite: the curvature is singular or "
+            "the features overflow. Scale the features (StandardScaler), or fit with a penalty."
+        )
+    return step, distance
+
+
+def _same_curvature(a: Objective, b: Objective) -> bool:
+    """Return whether the curvature at two parameters is one within 1e-7, judged by predictions."""
+    if a is b or a.constant_hessian:
+        return True
+    if isinstance(a, OutputObjective) and isinstance(b, OutputObjective):
+        moved = np.abs(a.raw_predictions() - b.raw_predictions())
+        return bool(np.max(moved, initial=0.0) < 1e-7)
+    return False
+
+
+_NO_OPTIMUM = (
+    "The objective has no finite optimum: without a penalty the training rows are separated, and "
+    "larger coefficients always fit better. Removing a row has no defined effect. Fit with a "
+    "penalty (a finite C)."
+)
+_NOT_FOUND = (
+    "No stationary point was found near the fitted parameters: the data may be (nearly) separable "
+    "without a penalty, or the features badly scaled. Fit with a stronger penalty or on scaled "
+    "features, or pass refine=False to score the parameters as they are."
+)

@@ -1,0 +1,31 @@
+"""The parameters without a row: first order, Newton, and exact where a step is not to be trusted.
+
+With a_i = w_i dl/deta (K,), G_i = w_i d2l/deta2 (K, K), Q_i = J_i H^-1 J_i' (K, K), and what the
+weighting of the other rows pushes along, E z_i (see `skinfluence.objectives.weighting`), every
+removal of one row has the form
+
+    theta_without_i - theta = H^-1 (J_i' c_i + E z_i)
+
+- first order: c_i = a_i (infinitesimal jackknife; Koh & Liang 2017);
+- Newton: the row's own curvature leaves too. By Woodbury, with u_i = J_i H^-1 E z_i,
+
+      (H - J_i' G_i J_i)^-1 (J_i' a_i + E z_i) = H^-1 (J_i' c_i + E z_i),
+      c_i = (I - G_i Q_i)^-1 (a_i + G_i u_i)
+
+  (Pregibon 1981 for K = 1 and z = 0, where it divides by 1 - h_i). The algebra: the correction is
+  c = a + (I - GQ)^-1 G (Q a + u), and (I - GQ)^-1 G Q = (I - GQ)^-1 - I.
+- guarded rows, whose Newton step is not trusted, carry their own change instead.
+"""
+
+from skinfluence.removal.base import Projection, Removal
+from skinfluence.removal.exact import minimise_without
+from skinfluence.removal.one_step import TRUSTED_LEVERAGE, first_order, newton
+
+__all__ = [
+    "TRUSTED_LEVERAGE",
+    "Projection",
+    "Removal",
+    "first_order",
+    "minimise_without",
+    "newton",
+]

@@ -1,0 +1,134 @@
+"""Removals of one solve: first order and the guarded Newton step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.removal.base import Removal
+from skinfluence.removal.exact import minimise_without
+from skinfluence.solvers import Factor
+
+Array = npt.NDArray[Any]
+
+TRUSTED_LEVERAGE = 0.5
+"""Rows of higher leverage are minimised on their own.
+
+Measured on logistic regression, n = 150, p = 60, C = 10 (benchmarks/newton_error.py): the median
+relative error of one Newton step is .02 at h < .4, .1 at .5 to .6, .4 above .7, and a line search
+along the step leaves all of it: the direction is wrong, not its length.
+"""
+
+ALONE = 1e-9
+"""A row whose leverage is within this of 1 is alone in determining some direction."""
+
+
+def first_order(objective: Objective, factor: Factor) -> Removal:
+    """Return the first-order removal of every row (infinitesimal jackknife).
+
+    References
+    ----------
+    Koh, P. W. & Liang, P. (2017). Understanding black-box predictions via influence functions.
+    ICML. arXiv:1703.04730.
+    """
+    coefficients = None
+    if isinstance(objective, OutputObjective):
+        coefficients = objective.sample_weight[:, None] * objective.output_gradients()
+    return Removal(
+        objective,
+        coefficients,
+        objective.weighting.derivative_shares(),
+        objective.weighting.shared_directions(objective),
+        np.zeros(objective.n_samples, dtype=int),
+        (factor,),
+        leverage=None,
+        guarded=np.empty(0, dtype=int),
+        guarded_changes=np.empty((objective.n_params, 0)),
+    )
+
+
+def newton(
+    objective: LinearObjective, factor: Factor, factorize: Callable[[Objective], Factor]
+) -> Removal:
+    """Return the leverage-corrected Newton removal of every row, guarded.
+
+    Rows of leverage above `TRUSTED_LEVERAGE` go on to their exact minimum, from this step.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        At its optimum.
+    factor : Factor
+        Of its curvature.
+    factorize : callable
+        Factorises the curvature with the weights that stay behind, where those move.
+
+    References
+    ----------
+    Pregibon, D. (1981). Logistic regression diagnostics. Annals of Statistics 9(4).
+    doi:10.1214/aos/1176345513.
+    Rad, K. R. & Maleki, A. (2020). A scalable estimate of the out-of-sample prediction error via
+    approximate leave-one-out cross-validation. JRSS B 82(4). doi:10.1111/rssb.12374.
+    """
+    weighting, w = objective.weighting, objective.sample_weight
+    own, shares = weighting.removal_shares()
+    shared = weighting.shared_directions(objective)
+    strata = weighting.strata()
+    factors = [factor]
+    if shares.shape[1]:
+        remaining = [weighting.weights_without(s, w) for s in range(int(strata.max()) + 1)]
+        factors = [factorize(replace(objective, sample_weight=weights)) for weights in remaining]
+    a = (own * w)[:, None] * objective.output_gradients()
+    coefficients, leverage = np.empty_like(a), np.empty(objective.n_samples)
+    for stratum, one in enumerate(factors):
+        rows = np.flatnonzero(strata == stratum)
+        part = objective.rows(rows) if len(factors) > 1 else objective
+        G = part.output_hessians()
+        G = G * (own * w)[rows].reshape(-1, *[1] * (G.ndim - 1))
+        u = np.zeros_like(a[rows])
+        if shares.shape[1]:
+            u = np.einsum("ikq,iq->ik", part.jacobian_dot(one.solve(shared)), shares[rows])
+        Q = part.quadratic_forms(one)
+        coefficients[rows], leverage[rows] = _down_date(a[rows], G, Q, u)
+    removal = Removal(
+        objective,
+        coefficients,
+        shares,
+        shared,
+        strata,
+        tuple(factors),
+        leverage=leverage,
+        guarded=np.empty(0, dtype=int),
+        guarded_changes=np.empty((objective.n_params, 0)),
+    )
+    guarded = np.flatnonzero((leverage > TRUSTED_LEVERAGE) & np.any(a != 0, axis=1))
+    if objective.constant_hessian or not len(guarded):
+        return removal  # one step is exact
+    return replace(removal, guarded=guarded, guarded_changes=minimise_without(removal, guarded))
+
+
+def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:
+    """Return c = (I - G Q)^-1 (a + G u) and the leverage of every row.
+
+    Where I - G Q is singular (leverage 1) the row is alone in a direction, fits it without
+    residual, and leaves the other rows indifferent to it: the nearest optimum does not move there.
+    """
+    if G.ndim == 2:
+        h = G * Q
+        alone = h > 1.0 - ALONE
+        c = np.where(alone, 0.0, (a + G * u) / np.where(alone, 1.0, 1.0 - h))
+        return c, h.max(axis=1)
+    GQ = G @ Q
+    leverage = np.trace(GQ, axis1=1, axis2=2)  # bounds the largest eigenvalue from above
+    high = np.flatnonzero(leverage > TRUSTED_LEVERAGE)
+    leverage[high] = np.linalg.eigvals(GQ[high]).real.max(axis=1)
+    alone = leverage > 1.0 - ALONE
+    A = np.eye(G.shape[1]) - GQ
+    A[alone] = np.eye(G.shape[1])
+    rhs = np.where(alone[:, None], 0.0, a + np.einsum("ikl,il->ik", G, u))
+    return np.linalg.solve(A, rhs[:, :, None])[:, :, 0], leverage
