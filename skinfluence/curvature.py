@@ -74,7 +74,8 @@ class Curvature:
 
     def flat_shifts(self) -> Array:
         """Return parameters, a row each, whose common shift the operator maps to zero."""
-        return self.objective.flat_shifts()
+        shifts = self.objective.flat_shifts()
+        return shifts if self.damping == 0 else shifts[:0]
 
     def matmat(self, V: Array) -> Array:
         """Return H V for V of shape (n_params, k)."""

@@ -74,7 +74,8 @@ class RawTarget(Target):
         return np.take_along_axis(self.eta, self.index[:, None], axis=1)[:, 0]
 
     def gradient(self) -> Array:
-        return (self.index[:, None] == np.arange(self.eta.shape[1])).astype(np.float64)
+        out: Array = (self.index[:, None] == np.arange(self.eta.shape[1])).astype(np.float64)
+        return out
 
     def change(self, delta: Array) -> Array:
         return np.take_along_axis(delta, self.index[:, None, None], axis=2)[:, :, 0]

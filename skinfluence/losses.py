@@ -85,6 +85,10 @@ class Loss(ABC):
         the curvature of a linear model is singular along the common shift.
     constant_hessian : bool
         `hessian` does not depend on eta: one Newton step is exact.
+    curvature_scale : float
+        Change of a raw prediction over which `hessian` may change by a factor e: the third
+        derivative is at most the second over this (generalised self-concordance, Bach 2010,
+        doi:10.1214/09-EJS521). Infinite for a constant Hessian.
     canonical : bool
         The expected Hessian (Fisher information) equals the Hessian.
     has_probabilities : bool
@@ -96,6 +100,7 @@ class Loss(ABC):
     separable: bool = True
     shift_invariant: bool = False
     constant_hessian: bool = False
+    curvature_scale: float = 1.0
     canonical: bool = True
     has_probabilities: bool = False
 
@@ -143,6 +148,7 @@ class HalfSquaredError(Loss):
     n_outputs: int = 1
     classes: Array | None = None
     constant_hessian = True
+    curvature_scale = np.inf
 
     def encode(self, y: Any) -> Array:
         if self.classes is not None:
@@ -160,10 +166,12 @@ class HalfSquaredError(Loss):
                 "Targets with NaN or infinity were given; finite numbers are accepted. Drop or "
                 "impute these rows."
             )
-        return y
+        out: Array = y
+        return out
 
     def value(self, y: Array, eta: Array) -> Array:
-        return 0.5 * np.sum((eta - y) ** 2, axis=-1)
+        out: Array = 0.5 * np.sum((eta - y) ** 2, axis=-1)
+        return out
 
     def gradient(self, y: Array, eta: Array) -> Array:
         return eta - y
@@ -173,7 +181,8 @@ class HalfSquaredError(Loss):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of two squares, before it cancels.
-        return np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
+        out: Array = np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,14 +204,17 @@ class Logistic(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         # log(1 + exp(-m)) for the margin m: no cancellation when a confident row is right.
-        return np.sum(_log1pexp((1.0 - 2.0 * y) * eta), axis=-1)
+        out: Array = np.sum(_log1pexp((1.0 - 2.0 * y) * eta), axis=-1)
+        return out
 
     def gradient(self, y: Array, eta: Array) -> Array:
         sign = 1.0 - 2.0 * y
-        return sign * expit(sign * eta)
+        out: Array = sign * expit(sign * eta)
+        return out
 
     def hessian(self, y: Array, eta: Array) -> Array:
-        return expit(eta) * expit(-eta)
+        out: Array = expit(eta) * expit(-eta)
+        return out
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # log(1 + e^(z + d)) - log(1 + e^z) = log1p(expit(z) expm1(d)), while e^d is tame.
@@ -211,13 +223,15 @@ class Logistic(Loss):
         near = np.abs(d) < 1.0
         with np.errstate(over="ignore", under="ignore"):
             close = np.log1p(expit(z) * np.expm1(np.where(near, d, 0.0)))
-        return np.sum(np.where(near, close, _log1pexp(z + d) - _log1pexp(z)), axis=-1)
+        out: Array = np.sum(np.where(near, close, _log1pexp(z + d) - _log1pexp(z)), axis=-1)
+        return out
 
     def response(self, eta: Array) -> Array:
         p = expit(eta)
         if self.n_outputs == 1:
             return np.concatenate([expit(-eta), p], axis=-1)
-        return p / np.sum(p, axis=-1, keepdims=True)
+        out: Array = p / np.sum(p, axis=-1, keepdims=True)
+        return out
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         slope = expit(eta) * expit(-eta)
@@ -226,10 +240,12 @@ class Logistic(Loss):
         # d(p_c / s) = p_c' / s - p_c p_k' / s^2 with s = sum_k p_k
         p = expit(eta)
         s = np.sum(p, axis=-1, keepdims=True)
-        return slope / s * (_one_hot(index, self.n_outputs) - _pick(p, index)[..., None] / s)
+        out: Array = slope / s * (_one_hot(index, self.n_outputs) - _pick(p, index)[..., None] / s)
+        return out
 
     def recedes(self, y: Array, eta: Array) -> Array:
-        return np.all((2.0 * y - 1.0) * eta > 0, axis=-1)
+        out: Array = np.all((2.0 * y - 1.0) * eta > 0, axis=-1)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +268,8 @@ class Multinomial(Loss):
         return -_pick(log_softmax(eta, axis=-1), y)
 
     def gradient(self, y: Array, eta: Array) -> Array:
-        return softmax(eta, axis=-1) - _one_hot(y, self.n_outputs)
+        out: Array = softmax(eta, axis=-1) - _one_hot(y, self.n_outputs)
+        return out
 
     def hessian(self, y: Array, eta: Array) -> Array:
         # d2l / deta_k deta_l = p_k (delta_kl - p_l)
@@ -260,7 +277,8 @@ class Multinomial(Loss):
         G = -p[..., :, None] * p[..., None, :]
         k = np.arange(self.n_outputs)
         G[..., k, k] = p * (1.0 - p)
-        return G
+        out: Array = G
+        return out
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the
@@ -270,7 +288,8 @@ class Multinomial(Loss):
         p = softmax(eta, axis=-1)
         close = np.log1p(np.sum(p * np.expm1(np.where(near[..., None], d, 0.0)), axis=-1))
         if np.all(near):
-            return close
+            out: Array = close
+            return out
         return np.where(near, close, self.value(y, eta + delta) - self.value(y, eta))
 
     def response(self, eta: Array) -> Array:
@@ -279,17 +298,20 @@ class Multinomial(Loss):
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         p = softmax(eta, axis=-1)
-        return _pick(p, index)[..., None] * (_one_hot(index, self.n_outputs) - p)
+        out: Array = _pick(p, index)[..., None] * (_one_hot(index, self.n_outputs) - p)
+        return out
 
     def recedes(self, y: Array, eta: Array) -> Array:
         others = np.where(_one_hot(y, self.n_outputs) > 0, -np.inf, eta)
-        return _pick(eta, y) > np.max(others, axis=-1)
+        out: Array = _pick(eta, y) > np.max(others, axis=-1)
+        return out
 
 
 def _indicator(codes: Array, n_outputs: int) -> Array:
     """Return 1.0 where a row is of the class of an output (the second class if there is one)."""
     if n_outputs == 1:
-        return (codes == 1).astype(np.float64)[:, None]
+        out: Array = (codes == 1).astype(np.float64)[:, None]
+        return out
     return _one_hot(codes, n_outputs)
 
 

@@ -186,7 +186,7 @@ def _same_curvature(a: Objective, b: Objective) -> bool:
         return True
     if isinstance(a, OutputObjective) and isinstance(b, OutputObjective):
         moved = np.abs(a.raw_predictions() - b.raw_predictions())
-        return bool(np.max(moved, initial=0.0) < 1e-7)
+        return bool(np.all(moved < 1e-7))
     return False
 
 

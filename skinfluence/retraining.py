@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
@@ -54,23 +55,30 @@ def judge_of(estimator: Any, X: Any) -> Judge:
     notes = []
     kind = type(estimator)
     if kind in _PLAIN:
+        routing = estimator.get_metadata_routing()
         estimator, note = _PLAIN[kind](estimator)
         notes.append(note)
+        if get_config()["enable_metadata_routing"]:
+            weighted = bool(routing.consumes("fit", ["sample_weight"]))
+            estimator.set_fit_request(sample_weight=weighted)
     judge = clone(estimator)
     params = judge.get_params(deep=False)
     changes: dict[str, Any] = {}
     if "tol" in params:
         changes["tol"] = 1e-12
     if "max_iter" in params:
-        changes["max_iter"] = 100_000 if params["max_iter"] is None else max(100_000, params["max_iter"])
+        changes["max_iter"] = (
+            100_000 if params["max_iter"] is None else max(100_000, params["max_iter"])
+        )
     if "warm_start" in params:
         changes["warm_start"] = False
-    swap = _TIGHT_SOLVER.get(type(judge))
-    if swap == "svd" and sparse.issparse(X):
-        swap = "sparse_cg"
-    if swap is not None and params["solver"] not in (swap, "liblinear"):
-        changes["solver"] = swap
-        notes.append(f"solver={swap!r} instead of {params['solver']!r} (same objective, tighter)")
+    if type(judge) in _TIGHT_SOLVERS:
+        for_dense, for_sparse = _TIGHT_SOLVERS[type(judge)]
+        swap = for_sparse if sparse.issparse(X) else for_dense
+        if params["solver"] not in (swap, "newton-cholesky", "liblinear"):
+            changes["solver"] = swap
+            was = repr(params["solver"])
+            notes.append(f"solver={swap!r} instead of {was} (same objective, tighter)")
     if "tol" in changes:
         notes.append(f"tol={changes['tol']:g}")
     return Judge(judge.set_params(**changes), tuple(notes))
@@ -125,6 +133,8 @@ def take_rows(values: Any, rows: Array) -> Any:
     """Return some rows of a frame, series, array, sparse matrix or list."""
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    if sparse.issparse(values):
+        return values.tocsr()[rows]
     if hasattr(values, "shape"):
         return values[rows]
     return [values[i] for i in rows]
@@ -142,7 +152,9 @@ def _refit(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], kept: Arr
 
 
 def _has_rows(value: Any, n_samples: int) -> bool:
-    return hasattr(value, "__len__") and not isinstance(value, (str, dict)) and len(value) == n_samples
+    return (
+        hasattr(value, "__len__") and not isinstance(value, (str, dict)) and len(value) == n_samples
+    )
 
 
 def _plain_logistic(cv: Any) -> tuple[Any, str]:
@@ -175,4 +187,9 @@ _PLAIN = {
     RidgeClassifierCV: _plain_ridge,
 }
 
-_TIGHT_SOLVER = {LogisticRegression: "newton-cholesky", Ridge: "svd", RidgeClassifier: "svd"}
+# For dense and for sparse features. liblinear penalises the intercept, which no other solver does.
+_TIGHT_SOLVERS = {
+    LogisticRegression: ("newton-cholesky", "newton-cg"),
+    Ridge: ("svd", "sparse_cg"),
+    RidgeClassifier: ("svd", "sparse_cg"),
+}

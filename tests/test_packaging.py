@@ -74,7 +74,7 @@ def contracts():
 
 def test_metadata(distribution):
     assert distribution.metadata["License-Expression"] == "BSD-3-Clause"
-    assert distribution.metadata["Requires-Python"] == ">=3.10"
+    assert distribution.metadata["Requires-Python"] == ">=3.11"
     assert distribution.metadata["Description-Content-Type"] == "text/x-rst"
 
 

@@ -10,6 +10,7 @@ from skinfluence.adapters.composition import (
     features_of,
     final_step,
     fit_recorded,
+    freezes_transformers,
     is_frozen,
     weighted_fit_params,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "features_of",
     "final_step",
     "fit_recorded",
+    "freezes_transformers",
     "is_frozen",
     "register_adapter",
     "weighted_fit_params",

@@ -12,8 +12,9 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def is_frozen(estimator: Any) -> bool:
     return isinstance(estimator, Pipeline) and is_frozen(estimator.steps[-1][1])
 
 
+def freezes_transformers(estimator: Any) -> bool:
+    """Return whether the final step sits in a Pipeline that is frozen as a whole."""
+    if isinstance(estimator, FrozenEstimator):
+        return isinstance(estimator.estimator, Pipeline)
+    return isinstance(estimator, Pipeline) and freezes_transformers(estimator.steps[-1][1])
+
+
 def final_step(estimator: Any) -> Any:
     """Return the innermost last step of (nested, frozen) pipelines; the estimator if it is none."""
     if isinstance(estimator, FrozenEstimator):
@@ -76,10 +84,22 @@ def fit_recorded(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> 
 
     An outermost FrozenEstimator is taken as it is: its features are what its transformers give
     now, its weights those that `fit_params` names for its final step.
+
+    Raises
+    ------
+    NotFittedError
+        For a frozen final step that was never fitted.
+    ValueError
+        For a frozen one that was fitted on other features, and whatever `fit` raises.
     """
+    if is_frozen(estimator):
+        check_is_fitted(final_step(estimator))
     if isinstance(estimator, FrozenEstimator):
+        check_consistent_length(X, y)
         weights = fit_params.get(_last_parameter(estimator), fit_params.get("sample_weight"))
-        return Training(features_of(estimator, X), y, weights)
+        features = features_of(estimator, X)
+        validate_data(final_step(estimator), features, reset=False, skip_check_array=True)
+        return Training(features, y, weights)
     if not isinstance(estimator, Pipeline):
         estimator.fit(X, y, **fit_params)
         return Training(X, y, fit_params.get("sample_weight"))

@@ -58,8 +58,14 @@ def register_adapter(
     >>> @register_adapter(MyRidge)
     ... def my_ridge(estimator, X, y, sample_weight):
     ...     return LinearObjective.from_coefficients(
-    ...         X, y, HalfSquaredError(), estimator.coef_, estimator.intercept_,
-    ...         l2=estimator.alpha, sample_weight=sample_weight)
+    ...         X,
+    ...         y,
+    ...         HalfSquaredError(),
+    ...         estimator.coef_,
+    ...         estimator.intercept_,
+    ...         l2=estimator.alpha,
+    ...         sample_weight=sample_weight,
+    ...     )
     >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 5.0]
     >>> model = InfluenceRegressor(MyRidge()).fit(X, y)
     >>> model.influence_scores([[1.0]], [1.0]).shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,62 +16,79 @@ from skinfluence.objectives import OutputObjective
 Array = npt.NDArray[Any]
 
 
-def choose_rows(
-    rows: Any, select: str, scores: Array, forbidden: Array, random_state: Any
-) -> Array:
-    """Return the positions of the rows to remove.
+def check_rows(rows: Any, select: str, forbidden: Array) -> None:
+    """Refuse rows that cannot be removed, before anything is computed.
 
     Parameters
     ----------
     rows : int or array-like of int
-        How many, or which.
+        How many at most, or which.
     select : {"extreme", "random"}
-        Largest column norm of the scores, or any.
-    scores : ndarray of shape (n_test, n_train)
     forbidden : ndarray of bool, shape (n_train,)
         Rows that cannot be removed: the only ones of their class.
-    random_state : int, RandomState or None
 
     Raises
     ------
     ValueError
         For unknown, repeated or forbidden rows, or an unknown `select`.
     """
-    n_train = scores.shape[1]
     if select not in ("extreme", "random"):
         raise ValueError(f"select={select!r} was given; accepted are 'extreme' and 'random'.")
     if np.ndim(rows) > 0:
-        return _check_rows(np.asarray(rows), n_train, forbidden)
-    allowed = np.flatnonzero(~forbidden)
-    if not 1 <= rows <= len(allowed):
+        _check_positions(np.asarray(rows), forbidden)
+        return
+    if not (isinstance(rows, Integral) and int(rows) >= 1):
         raise ValueError(
-            f"rows={rows!r} was given; a number from 1 to {len(allowed)} (rows that can be "
-            "removed), or an array of positions, is accepted."
+            f"rows={rows!r} was given; a number of rows >= 1, or an array of positions, is "
+            "accepted."
         )
-    if select == "random":
-        return np.sort(check_random_state(random_state).choice(allowed, rows, replace=False))
-    norms = np.linalg.norm(scores[:, allowed].astype(np.float64), axis=0)
-    largest: Array = allowed[np.argsort(-norms, kind="stable")[:rows]]
-    return largest
+    if np.all(forbidden):
+        raise ValueError(
+            "Every training row is the only one of its class: without it the model has other "
+            "classes and no change can be compared. Add rows of the same classes."
+        )
 
 
-def _check_rows(rows: Array, n_train: int, forbidden: Array) -> Array:
-    accepted = f"positions from 0 to {n_train - 1}, each once,"
+def _check_positions(rows: Array, forbidden: Array) -> None:
+    accepted = f"positions from 0 to {len(forbidden) - 1}, each once, are accepted."
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(
-            f"rows of shape {rows.shape} and type {rows.dtype} were given; {accepted} are accepted."
-        )
-    outside = rows[(rows < 0) | (rows >= n_train)]
+        raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} were given; {accepted}")
+    outside = rows[(rows < 0) | (rows >= len(forbidden))]
     if len(outside):
-        raise ValueError(f"rows {outside.tolist()} are out of range; {accepted} are accepted.")
+        raise ValueError(f"rows {outside.tolist()} are out of range; {accepted}")
     if len(np.unique(rows)) < len(rows):
-        raise ValueError(f"rows has duplicates; {accepted} are accepted.")
+        raise ValueError(f"rows has duplicates; {accepted}")
     if np.any(forbidden[rows]):
         raise ValueError(
             f"rows {rows[forbidden[rows]].tolist()} are the only ones of their class: without them "
             "the model has other classes and no change can be compared. Leave them in."
         )
-    return rows
+
+
+def choose_rows(
+    rows: Any, select: str, scores: Array, forbidden: Array, random_state: Any
+) -> Array:
+    """Return the positions of the rows to remove, of what `check_rows` let pass.
+
+    Parameters
+    ----------
+    rows : int or array-like of int
+        How many at most, or which.
+    select : {"extreme", "random"}
+        Largest column norm of the scores, or any.
+    scores : ndarray of shape (n_test, n_train)
+    forbidden : ndarray of bool, shape (n_train,)
+    random_state : int, RandomState or None
+    """
+    if np.ndim(rows) > 0:
+        return np.asarray(rows)
+    allowed = np.flatnonzero(~forbidden)
+    if select == "random":
+        n_rows = min(rows, len(allowed))
+        return np.sort(check_random_state(random_state).choice(allowed, n_rows, replace=False))
+    norms = np.linalg.norm(scores[:, allowed].astype(np.float64), axis=0)
+    largest: Array = allowed[np.argsort(-norms, kind="stable")[:rows]]
+    return largest
 
 
 def only_ones_of_their_class(y: Any, sample_weight: Any) -> Array:

@@ -1,4 +1,4 @@
-"""From a fitted estimator to removals: adapt, refine, factorise; computed once, at the first score."""
+"""From an objective to removals: refine, factorise; computed once, at the first score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.adapters import Training, adapt
 from skinfluence.curvature import Curvature
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.refinement import Refinement, measure, refine
@@ -46,19 +45,8 @@ class Engine:
 
     @property
     def objective(self) -> Objective:
+        """The objective where the scores are computed."""
         return self.refinement.objective
-
-    def resolve_method(self, method: str) -> str:
-        """Return what "auto" means for this kind of model; refuse what it cannot do."""
-        linear = isinstance(self.objective, LinearObjective)
-        if method == "auto":
-            return "newton" if linear else "first_order"
-        if method == "newton" and not linear:
-            raise ValueError(
-                f"method='newton' was given, but {type(self.objective).__name__} is not a linear "
-                "model of its parameters; use method='first_order'."
-            )
-        return method
 
     def removal(self, method: str) -> Removal:
         """Return the removal of every row by a method, kept for the next call."""
@@ -72,9 +60,22 @@ class Engine:
         return self._removals[method]
 
 
+def resolve_method(method: str, objective: Objective) -> str:
+    """Return what "auto" means for this kind of model; refuse what it cannot do."""
+    linear = isinstance(objective, LinearObjective)
+    if method == "auto":
+        return "newton" if linear else "first_order"
+    if method == "newton" and not linear:
+        raise ValueError(
+            f"method='newton' was given, but {type(objective).__name__} is not a linear model of "
+            "its parameters; use method='first_order'."
+        )
+    return method
+
+
 def build_engine(
-    estimator: Any,
-    training: Training,
+    objective: Objective,
+    name: str,
     *,
     solver: Any,
     curvature: str,
@@ -82,13 +83,13 @@ def build_engine(
     refinement: Any,
     frozen: bool,
 ) -> Engine:
-    """Return the engine of a fitted final step.
+    """Return the engine of an objective at its fitted parameters.
 
     Parameters
     ----------
-    estimator : estimator
-    training : Training
-        What it was fitted on.
+    objective : Objective
+    name : str
+        Type of the estimator, for messages.
     solver, curvature, damping
         Of the wrapper.
     refinement : "auto" or bool
@@ -101,7 +102,6 @@ def build_engine(
     ValueError
         For a frozen estimator far from the optimum on these rows, and without a finite optimum.
     """
-    objective = adapt(estimator, training.X, training.y, training.sample_weight)
     chosen, reason = resolve(solver, Curvature(objective, curvature, damping))
 
     def factorize(one: Objective) -> Factor:
@@ -120,7 +120,7 @@ def build_engine(
     far = found.relative_distance
     if frozen and far > FOREIGN and refinement is not True:
         raise ValueError(
-            f"The fitted {type(estimator).__name__} is {far:,.0f} removals of a typical row away "
+            f"The fitted {name} is {far:,.0f} removals of a typical row away "
             "from the optimum on these rows: these do not look like the rows, weights or "
             "hyper-parameters this model was fitted with. Pass what it was fitted with, or "
             "refine=True to score the optimum on these rows instead."
@@ -132,10 +132,10 @@ def build_engine(
             else "Scores are first derivatives at a point where the gradient is not zero"
         )
         warnings.warn(
-            f"{type(estimator).__name__} stopped {far:.1f} removals of a typical row away from "
+            f"{name} stopped {far:.1f} removals of a typical row away from "
             f"its stationary point. {consequence}; fit with a smaller tol or a larger max_iter.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     if move:
         found = refine(found, undamped)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,31 +22,40 @@ from sklearn.base import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skinfluence.adapters import (
     Training,
+    adapt,
     check_supported,
     features_of,
     final_step,
     fit_recorded,
+    freezes_transformers,
     is_frozen,
     weighted_fit_params,
 )
+from skinfluence.curvature import KINDS
 from skinfluence.effects import Scorer, Target, check_target, target_of
-from skinfluence.estimators.check import choose_rows, only_ones_of_their_class, read_target
-from skinfluence.estimators.engine import Engine, build_engine
+from skinfluence.estimators.check import (
+    check_rows,
+    choose_rows,
+    only_ones_of_their_class,
+    read_target,
+)
+from skinfluence.estimators.engine import Engine, build_engine, resolve_method
 from skinfluence.inspection import Influence, LeaveOneOutCheck
 from skinfluence.objectives import Balanced, Objective, OutputObjective
-from skinfluence.removal import TRUSTED_LEVERAGE
 from skinfluence.retraining import judge_of, refit_without, with_final_step
 
 Array = npt.NDArray[Any]
 
 METHODS = ("auto", "first_order", "newton")
+
+_KEPT_BY_SCORING = ("_objective_", "_engine_", "_engine_key", "solver_", "refinement_")
 
 
 def _estimator_has(name: str) -> Callable[[Any], bool]:
@@ -58,7 +68,7 @@ def _estimator_has(name: str) -> Callable[[Any], bool]:
 class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
     """What the classifier and the regressor share."""
 
-    __metadata_request__fit = {"sample_weight": UNUSED}
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"sample_weight": UNUSED}
 
     def __init__(
         self,
@@ -106,14 +116,16 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         -------
         MetadataRouter
         """
-        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
+        mapping = (
+            MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
+        )
         router = MetadataRouter(owner=type(self).__name__)
         return router.add(estimator=self._inner(), method_mapping=mapping)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_engine_", None)  # as large as the Hessian, and quick to compute again
-        return state
+        # What scoring keeps is as large as the Hessian, and quick to compute again.
+        state = super().__getstate__().items()
+        return {name: value for name, value in state if name not in _KEPT_BY_SCORING}
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> Self:
         """Fit a clone of the inner estimator and keep its training rows.
@@ -149,16 +161,14 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         self._check_kind(estimator)
         check_supported(final_step(estimator))
         params = self._routed(estimator, sample_weight, fit_params)
-        if isinstance(estimator, FrozenEstimator):
-            check_is_fitted(estimator)
-            check_consistent_length(X, y)
         self._training = fit_recorded(estimator, X, y, params)
         self._raw = Training(X, y, None)
         self._fit_params = params
+        self._routing = sklearn.get_config()["enable_metadata_routing"]
         self.estimator_ = estimator
-        self._forget()
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+        for name in (*_KEPT_BY_SCORING, "classes_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         return self
@@ -166,7 +176,9 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
     def _routed(
         self, estimator: Any, sample_weight: Any, fit_params: dict[str, Any]
     ) -> dict[str, Any]:
-        given = fit_params if sample_weight is None else {**fit_params, "sample_weight": sample_weight}
+        given = (
+            fit_params if sample_weight is None else {**fit_params, "sample_weight": sample_weight}
+        )
         if isinstance(estimator, FrozenEstimator):
             return given
         if sklearn.get_config()["enable_metadata_routing"]:
@@ -175,8 +187,14 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         return weighted_fit_params(estimator, sample_weight, fit_params)
 
     def _check_parameters(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} was given; accepted are {METHODS}.")
+        _check_method(self.method)
+        if self.curvature not in KINDS:
+            raise ValueError(f"curvature={self.curvature!r} was given; accepted are {KINDS}.")
+        if not (isinstance(self.damping, Real) and self.damping >= 0):
+            raise ValueError(
+                f"damping={self.damping!r} was given; a number >= 0 in the units of the Hessian "
+                "of the summed loss is accepted."
+            )
         if self.refine not in ("auto", True, False):
             raise ValueError(
                 f"refine={self.refine!r} was given; accepted are 'auto', True and False."
@@ -318,7 +336,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         -------
         Influence
         """
-        if top is not None and top < 1:
+        if top is not None and not (isinstance(top, Integral) and top >= 1):
             raise ValueError(f"top={top!r} was given; None or a number of rows >= 1 is accepted.")
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         rows = None
@@ -326,6 +344,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
             scores = scorer.matrix(scorer.removal.objective.dtype)
         else:
             rows, scores = scorer.top(top)
+            scores = scores.astype(scorer.removal.objective.dtype)
         return Influence(
             scores=scores,
             method="first_order" if scorer.linear else "newton",
@@ -357,12 +376,14 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X_test, y_test, target, method, output
+        X_test, y_test
             As in `influence_scores`, with the same errors.
         rows : int or array-like of int, default=30
-            How many training rows to remove, one at a time, or which (positions).
+            How many training rows to remove at most, one at a time, or which (positions).
         select : {"extreme", "random"}, default="extreme"
             The rows with the largest scores over all tests, or any.
+        target, method, output
+            As in `influence_scores`.
         refit : {"final", "pipeline"}, default="final"
             Refit the final step on the features as they are, which is what scores predict, or
             transformers and all; then the summary says what the transformers did.
@@ -373,17 +394,21 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         -------
         LeaveOneOutCheck
         """
-        if refit not in ("final", "pipeline"):
-            raise ValueError(f"refit={refit!r} was given; accepted are 'final' and 'pipeline'.")
-        scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
-        scores = scorer.matrix(np.float64)
+        check_is_fitted(self)
         training, final = self._training, final_step(self.estimator_)
-        forbidden = np.zeros(scorer.n_train, dtype=bool)
+        forbidden = np.zeros(len(training.y), dtype=bool)
         if is_classifier(self):
             forbidden = only_ones_of_their_class(training.y, training.sample_weight)
+        check_rows(rows, select, forbidden)
+        self._check_refit(refit)
+        with sklearn.config_context(enable_metadata_routing=self._routing):
+            judge = judge_of(final, training.X)
+        scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
+        scores = scorer.matrix(np.float64)
         chosen = choose_rows(rows, select, scores, forbidden, random_state)
-        judge = judge_of(final, training.X)
-        weights = {} if training.sample_weight is None else {"sample_weight": training.sample_weight}
+        weights = (
+            {} if training.sample_weight is None else {"sample_weight": training.sample_weight}
+        )
         labels = self._target_labels(scorer.test, y_test, target)
 
         def retrained(estimator: Any, data: Training, params: dict[str, Any], tests: Any) -> Array:
@@ -403,7 +428,8 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         whole = None
         if refit == "pipeline" and isinstance(self.estimator_, Pipeline):
             pipeline = with_final_step(self.estimator_, judge.estimator)
-            whole = retrained(pipeline, self._raw, self._fit_params, X_test)
+            with sklearn.config_context(enable_metadata_routing=self._routing):
+                whole = retrained(pipeline, self._raw, self._fit_params, X_test)
             whole = whole[:, 1:] - whole[:, :1]
         refined = scorer.make_target(scorer.test, slice(None))
         assert refined is not None
@@ -420,23 +446,37 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
             actual_final=None if whole is None else final_changes,
         )
 
+    def _check_refit(self, refit: str) -> None:
+        if refit not in ("final", "pipeline"):
+            raise ValueError(f"refit={refit!r} was given; accepted are 'final' and 'pipeline'.")
+        if refit == "pipeline" and freezes_transformers(self.estimator_):
+            raise ValueError(
+                "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as "
+                "they are. Use refit='final', or wrap the Pipeline itself and fit it here."
+            )
+
     def _check_notes(
         self, scorer: Scorer, rows: Array, changes: tuple[str, ...], n_forbidden: int
     ) -> tuple[str, ...]:
         notes = []
         if changes:
-            notes.append(f"judge: {type(final_step(self.estimator_)).__name__}, {', '.join(changes)}")
+            notes.append(
+                f"judge: {type(final_step(self.estimator_)).__name__}, {', '.join(changes)}"
+            )
         leverage = scorer.removal.leverage
         if leverage is not None:
-            high = int(np.sum(leverage[rows] > TRUSTED_LEVERAGE))
-            notes.append(
-                f"leverage: largest of the removed rows {leverage[rows].max():.2f}; {high} above "
-                f"{TRUSTED_LEVERAGE} were minimised on their own"
-            )
+            note = f"leverage: largest of the removed rows {leverage[rows].max():.2f}"
+            if guarded := int(np.sum(np.isin(rows, scorer.removal.guarded))):
+                note += f"; {guarded}, whose Newton step goes too far, were minimised on their own"
+            notes.append(note)
         if isinstance(scorer.removal.objective.weighting, Balanced):
             notes.append(
                 "weights that move: class_weight='balanced' re-weighs the other rows when one "
                 "leaves; scores and refits both do"
+            )
+        if self.damping > 0:
+            notes.append(
+                f"damping: scores are of the curvature + {self.damping:g} I, refits know none"
             )
         far = self._engine().refinement.relative_distance
         if far > 0.01:
@@ -450,20 +490,20 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
 
     # ---------------------------------------------------------------------------------- wiring
 
-    def _forget(self) -> None:
-        for name in ("_engine_", "_engine_key", "solver_", "refinement_"):
-            self.__dict__.pop(name, None)
+    def _objective(self) -> Objective:
+        """Return the objective at the fitted parameters, kept for the next call."""
+        if "_objective_" not in self.__dict__:
+            data, final = self._training, final_step(self.estimator_)
+            self._objective_ = adapt(final, data.X, data.y, data.sample_weight)
+        return self._objective_
 
     def _engine(self) -> Engine:
         """Return the engine, built at the first call and again when its parameters change."""
-        check_is_fitted(self)
-        self._check_parameters()
         key = (self.solver, self.curvature, self.damping, self.refine)
-        if self.__dict__.get("_engine_key") != key or "_engine_" not in self.__dict__:
-            self._forget()
+        if self.__dict__.get("_engine_key") != key:
             self._engine_ = build_engine(
-                final_step(self.estimator_),
-                self._training,
+                self._objective(),
+                type(final_step(self.estimator_)).__name__,
                 solver=self.solver,
                 curvature=self.curvature,
                 damping=self.damping,
@@ -478,22 +518,18 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
     def _scorer(
         self, X_test: Any, y_test: Any, *, target: str, method: str | None, output: int | None
     ) -> Scorer:
-        method = self.method if method is None else method
-        if method not in METHODS:
-            raise ValueError(f"method={method!r} was given; accepted are {METHODS}.")
         check_is_fitted(self)
-        features = self._test_features(X_test)
-        if y_test is None and target == "loss":
-            raise ValueError(
-                "target='loss' was asked for without y_test, and a loss needs the true targets. "
-                "Pass y_test, or another target."
-            )
-        if y_test is not None:
-            check_consistent_length(X_test, y_test)
+        self._check_parameters()
+        if method is not None:
+            _check_method(method)
+        objective = self._objective()
+        check_target(target, objective)
+        used = resolve_method(self.method if method is None else method, objective)
+        test = self._test_rows(objective, X_test, y_test, target=target, output=output)
+
+        # Nothing above is expensive, so that wrong input is refused before anything below is.
         engine = self._engine()
-        check_target(target, engine.objective)
-        used = engine.resolve_method(method)
-        test = engine.objective.on(features, y_test if target == "loss" else None)
+        test = test.at(engine.objective.theta)
         labels = self._target_labels(test, y_test, target)
 
         def make_target(part: Objective, tests: slice) -> Target | None:
@@ -504,15 +540,39 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         removal = engine.removal(used)
         return Scorer(removal, test, make_target, used == "first_order", self.n_jobs)
 
-    def _test_features(self, X_test: Any) -> Any:
-        n_test = X_test.shape[0] if hasattr(X_test, "shape") else len(X_test)
-        if n_test == 0:
+    def _test_rows(
+        self, objective: Objective, X_test: Any, y_test: Any, *, target: str, output: int | None
+    ) -> Objective:
+        """Return the objective over the test rows; refuse rows, labels and outputs it lacks."""
+        if (X_test.shape[0] if hasattr(X_test, "shape") else len(X_test)) == 0:
             raise ValueError(
                 "X_test has no rows; at least one test row is needed to have an influence on."
             )
-        if not isinstance(self.estimator_, (Pipeline, FrozenEstimator)):
-            validate_data(self.estimator_, X_test, reset=False, skip_check_array=True)
-        return features_of(self.estimator_, X_test)
+        if y_test is None and target == "loss":
+            raise ValueError(
+                "target='loss' was asked for without y_test, and a loss needs the true targets. "
+                "Pass y_test, or another target."
+            )
+        if y_test is not None:
+            check_consistent_length(X_test, y_test)
+        if output is not None and (target == "loss" or is_classifier(self)):
+            raise ValueError(
+                f"output={output!r} was given with target={target!r}, but the loss is summed over "
+                "the outputs and the class of a classifier is chosen by y_test. Leave output=None."
+            )
+        features = features_of(self.estimator_, X_test)
+        validate_data(final_step(self.estimator_), features, reset=False, skip_check_array=True)
+        try:
+            assert_all_finite(features, input_name="X_test")
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Finite features are accepted by the final step: drop these rows, or "
+                "impute them in a step of the Pipeline."
+            ) from error
+        test = objective.on(features, y_test if target == "loss" else None)
+        if isinstance(test, OutputObjective):
+            target_of(target, test, y_test, output)
+        return test
 
     @staticmethod
     def _target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
@@ -528,7 +588,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
 
 
 class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
-    """Which training rows made a classifier predict that, and what would it do without them?
+    """Tell which training rows made a classifier predict that, and what it would do without them.
 
     Wraps a classifier, alone or as the last step of a Pipeline. It fits and predicts as the inner
     estimator does, scores training rows on test rows, and checks the scores against retraining.
@@ -565,7 +625,7 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
         The fitted inner estimator; refinement never touches it.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Where the inner estimator has them.
     solver_ : str
         After the first score: the solver and why.
@@ -586,6 +646,12 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
     (2, 3)
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # ClassifierMixin puts new ones in place of those of the inner estimator.
+        tags.classifier_tags = get_tags(self._inner()).classifier_tags or tags.classifier_tags
+        return tags
+
     def _default(self) -> Any:
         return LogisticRegression()
 
@@ -596,7 +662,7 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
                 "regressor; use InfluenceRegressor."
             )
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_estimator_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the class probabilities of the inner estimator.
 
@@ -612,7 +678,7 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
         probabilities: Array = self.estimator_.predict_proba(X)
         return probabilities
 
-    @available_if(_estimator_has("decision_function"))
+    @available_if(_estimator_has("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Array:
         """Return the decision function of the inner estimator.
 
@@ -630,7 +696,7 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
 
 
 class InfluenceRegressor(RegressorMixin, _InfluenceEstimator):
-    """Which training rows made a regressor predict that, and what would it do without them?
+    """Tell which training rows made a regressor predict that, and what it would do without them.
 
     Wraps a regressor, alone or as the last step of a Pipeline. It fits and predicts as the inner
     estimator does, scores training rows on test rows, and checks the scores against retraining.
@@ -665,7 +731,7 @@ class InfluenceRegressor(RegressorMixin, _InfluenceEstimator):
     estimator_ : estimator
         The fitted inner estimator; refinement never touches it.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Where the inner estimator has them.
     solver_ : str
         After the first score: the solver and why.
@@ -683,6 +749,12 @@ class InfluenceRegressor(RegressorMixin, _InfluenceEstimator):
     True
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # RegressorMixin puts new ones in place of those of the inner estimator.
+        tags.regressor_tags = get_tags(self._inner()).regressor_tags or tags.regressor_tags
+        return tags
+
     def _default(self) -> Any:
         return Ridge()
 
@@ -692,6 +764,11 @@ class InfluenceRegressor(RegressorMixin, _InfluenceEstimator):
                 f"InfluenceRegressor was given {type(final_step(estimator)).__name__}, a "
                 "classifier; use InfluenceClassifier."
             )
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} was given; accepted are {METHODS}.")
 
 
 def _labels_of(X: Any, n_rows: int) -> Array:

@@ -27,7 +27,7 @@ class Agreement:
         Actual regressed on predicted through the origin, sum(actual predicted) / sum(predicted^2).
         1 is right; above 1 the predictions are too small.
     relative_error : float
-        |predicted - actual| / |actual|, Euclidean norms.
+        Euclidean norm of predicted - actual over that of actual.
     """
 
     pearson: float
@@ -38,6 +38,14 @@ class Agreement:
 
 def agreement(predicted: Array, actual: Array) -> Agreement:
     """Return the agreement of two arrays of one shape, all entries pooled.
+
+    Parameters
+    ----------
+    predicted, actual : ndarray of one shape
+
+    Returns
+    -------
+    Agreement
 
     Examples
     --------

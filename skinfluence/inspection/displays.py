@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 HELPS, HARMS = "#1b6ca8", "#c8553d"
 
 
-def _axes(ax: Any) -> Any:
+def _axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     if ax is not None:
         return ax
     try:
@@ -23,7 +23,7 @@ def _axes(ax: Any) -> Any:
         raise ImportError(
             "Plots need matplotlib, which is not installed: pip install 'skinfluence[plot]'."
         ) from error
-    _, ax = plt.subplots(layout="constrained")
+    _, ax = plt.subplots(figsize=figsize, layout="constrained")
     return ax
 
 
@@ -54,7 +54,17 @@ class InfluenceDisplay:
         self.test_label = test_label
 
     def plot(self, ax: Any = None) -> InfluenceDisplay:
-        """Draw on `ax`, or on a new figure, and return the display itself."""
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            A new figure by default.
+
+        Returns
+        -------
+        self
+        """
         ax = _axes(ax)
         positions = np.arange(len(self.scores))
         colors = np.where(self.scores > 0, HELPS, HARMS)
@@ -97,14 +107,26 @@ class LeaveOneOutDisplay:
         self.noise_floor = noise_floor
 
     def plot(self, ax: Any = None) -> LeaveOneOutDisplay:
-        """Draw on `ax`, or on a new figure, and return the display itself."""
-        ax = _axes(ax)
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            A new figure by default.
+
+        Returns
+        -------
+        self
+        """
+        ax = _axes(ax, figsize=(5.0, 5.0))
         p, a = np.ravel(self.predicted), np.ravel(self.actual)
         ends = np.array([min(p.min(), a.min()), max(p.max(), a.max())])
         ends += np.array([-0.04, 0.04]) * np.ptp(ends)
         ax.fill_between(
             ends, ends - self.noise_floor, ends + self.noise_floor, color="0.85", linewidth=0
         )
+        ax.axhline(0.0, color="0.85", linewidth=0.8, zorder=0)
+        ax.axvline(0.0, color="0.85", linewidth=0.8, zorder=0)
         ax.plot(ends, ends, color="0.3", linewidth=1.0, label="identity")
         ax.scatter(p, a, s=18, alpha=0.7, color=HELPS, edgecolor="none")
         fit = agreement(p, a)
@@ -121,4 +143,6 @@ class LeaveOneOutDisplay:
 
 
 def _words(name: str) -> str:
-    return {"predict": "prediction", "predict_proba": "probability"}.get(name, name.replace("_", " "))
+    return {"predict": "prediction", "predict_proba": "probability"}.get(
+        name, name.replace("_", " ")
+    )

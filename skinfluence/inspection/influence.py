@@ -69,13 +69,31 @@ class Influence:
     def harmful(self, k: int = 5) -> Array:
         """Return the k training rows whose removal would lower the loss of each test row most.
 
-        Parameters, result and errors as in `helpful`; most harmful first.
+        Parameters
+        ----------
+        k : int
+            At most half the columns of scores that were kept, with ``influence(top=...)``.
+
+        Returns
+        -------
+        ndarray of int, shape (n_test, k)
+            Positions in the training data, most harmful first.
+
+        Raises
+        ------
+        ValueError
+            As in `helpful`.
         """
         self._require_loss("harmful")
         return self._ranked(k, largest=False)[0]
 
     def to_frame(self, k: int = 5) -> pd.DataFrame:
         """Return the k rows at either end of the ranking of each test row, one a line.
+
+        Parameters
+        ----------
+        k : int
+            Fewer are returned where fewer are there.
 
         Returns
         -------
@@ -89,7 +107,10 @@ class Influence:
         k = min(k, self._available)
         loss = self.target == "loss"
         pieces = []
-        for largest, effect in ((True, "helps" if loss else "raises"), (False, "harms" if loss else "lowers")):
+        for largest, effect in (
+            (True, "helps" if loss else "raises"),
+            (False, "harms" if loss else "lowers"),
+        ):
             rows, scores = self._ranked(k, largest=largest)
             pieces.append(
                 pd.DataFrame(
@@ -137,7 +158,7 @@ class Influence:
     @property
     def _available(self) -> int:
         """Rows that can be ranked at either end."""
-        n_kept = self.scores.shape[1]
+        n_kept = int(self.scores.shape[1])
         return n_kept if self.rows is None else n_kept // 2
 
     def _ranked(self, k: int, *, largest: bool) -> tuple[Array, Array]:

@@ -133,7 +133,17 @@ class LeaveOneOutCheck:
         return reasons
 
     def plot(self, ax: Any = None) -> LeaveOneOutDisplay:
-        """Draw predicted against actual changes with the identity line."""
+        """Draw predicted against actual changes with the identity line.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            A new figure by default.
+
+        Returns
+        -------
+        LeaveOneOutDisplay
+        """
         from skinfluence.inspection.displays import LeaveOneOutDisplay
 
         display = LeaveOneOutDisplay(

@@ -129,7 +129,10 @@ class Objective(ABC):
 
     def gradient(self) -> Array:
         """Return F'(theta), shape (n_params,)."""
-        return self.weighted_grad_sum(self.sample_weight[:, None])[:, 0] + self.l2 * self.theta
+        out: Array = (
+            self.weighted_grad_sum(self.sample_weight[:, None])[:, 0] + self.l2 * self.theta
+        )
+        return out
 
     def block_shape(self) -> tuple[int, int]:
         """Return (n_blocks, block_size) of the block-diagonal Hessian.

@@ -211,9 +211,9 @@ class LinearObjective(OutputObjective):
                     H[m, :, m] -= tile
             if not self.loss.shift_invariant:
                 H[k, :, k] = self._weighted_gram(k, k)
-        H = H.reshape(self.n_params, self.n_params)
-        H[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
-        return H
+        matrix: Array = H.reshape(self.n_params, self.n_params)
+        matrix[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
+        return matrix
 
     def _weighted_gram(self, k: int, m: int) -> Array:
         """Return sum_i G_i[k, m] x_i x_i', the intercept included, shape (d, d)."""

@@ -122,7 +122,7 @@ class Balanced(Weighting):
         return objective.weighted_grad_sum(objective.sample_weight[:, None] * member)
 
     def derivative_shares(self) -> Array:
-        # d/de of the ratio below with s -> e s, at e = 0, with the sign of a push: +1/S - [k = c]/S_c
+        # The ratio falls by 1/S and, for the row's own class, rises by 1/S_c; a push is minus that.
         totals = self.class_totals
         z = np.repeat((self.counts / totals.sum())[:, None], len(totals), axis=1)
         z[np.arange(len(z)), self.codes] -= self.counts / totals[self.codes]
@@ -138,7 +138,8 @@ class Balanced(Weighting):
     def weights_without(self, stratum: int, sample_weight: Array) -> Array:
         typical = np.mean(self.counts[self.codes == stratum], keepdims=True)
         ratios = self._ratios(np.array([stratum]), typical)[0]
-        return sample_weight * ratios[self.codes]
+        out: Array = sample_weight * ratios[self.codes]
+        return out
 
     def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
         ratios = self._ratios(self.codes[rows], self.counts[rows])

@@ -19,10 +19,10 @@ removal of one row has the form
 
 from skinfluence.removal.base import Projection, Removal
 from skinfluence.removal.exact import minimise_without
-from skinfluence.removal.one_step import TRUSTED_LEVERAGE, first_order, newton
+from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
 
 __all__ = [
-    "TRUSTED_LEVERAGE",
+    "TRUSTED_SHIFT",
     "Projection",
     "Removal",
     "first_order",

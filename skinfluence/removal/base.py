@@ -90,7 +90,8 @@ class Removal:
             assert isinstance(part, OutputObjective)
             JT = part.jacobian_dot(projection.T)
             dots = np.einsum("ikv,ik->iv", JT, self.coefficients[rows])
-        return dots + self.shares[rows] @ projection.shared
+        out: Array = dots + self.shares[rows] @ projection.shared
+        return out
 
     def prediction_changes(
         self, projection: Projection, test: OutputObjective, rows: Rows
@@ -126,7 +127,7 @@ class Removal:
         part = self.objective.rows(rows)
         assert isinstance(part, OutputObjective) and self.coefficients is not None
         pushes = part.jacobian_t_rows(self.coefficients[rows]) + self.shared @ self.shares[rows].T
-        out = np.empty_like(pushes)
+        out: Array = np.empty_like(pushes)
         for stratum in np.unique(self.strata[rows]):
             here = self.strata[rows] == stratum
             out[:, here] = self.factors[stratum].solve(pushes[:, here])

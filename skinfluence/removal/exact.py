@@ -23,6 +23,9 @@ from skinfluence.solvers.base import require_memory
 
 Array = npt.NDArray[Any]
 
+ROUNDING = 1e-13
+"""Gradients below this, in units of sqrt(F), are rounding: |g|^2 / 2 is what F could still fall."""
+
 
 def minimise_without(
     removal: Removal, rows: Array, *, rtol: float = 1e-8, max_iter: int = 100
@@ -36,7 +39,7 @@ def minimise_without(
     rows : ndarray of int, shape (m,)
     rtol : float
         Stop when the gradient, in the norm of the inverse curvature, is below this fraction of
-        the gradient that the removal itself caused.
+        the gradient that the removal itself caused, or below what rounding leaves of it.
     max_iter : int
         Newton steps.
 
@@ -106,13 +109,15 @@ class _Without:
 
     def gradient(self, D: Array, JD: Array) -> Array:
         weighted = self.w[:, :, None] * self.objective.loss.gradient(self.y, self.eta + JD)
-        return self._pull(weighted) + self.l2 * (self.theta + D)
+        out: Array = self._pull(weighted) + self.l2 * (self.theta + D)
+        return out
 
     def slope(self, D: Array, JD: Array, S: Array, JS: Array) -> Array:
         """Return the derivative along S, shape (m,)."""
         g = self.objective.loss.gradient(self.y, self.eta + JD)
         along: Array = np.einsum("imk,imk,im->m", g, JS, self.w)
-        return along + np.sum(self.l2 * (self.theta + D) * S, axis=0)
+        out: Array = along + np.sum(self.l2 * (self.theta + D) * S, axis=0)
+        return out
 
     def curvature(self, JD: Array) -> Array:
         """Return w G at every row and column: (n, m, K) or (n, m, K, K)."""
@@ -122,20 +127,20 @@ class _Without:
     def times(self, wG: Array, S: Array, JS: Array) -> Array:
         """Return the Hessian of every column times its S."""
         pulled = wG * JS if wG.ndim == 3 else np.einsum("imkl,iml->imk", wG, JS)
-        return self._pull(pulled) + self.l2 * S
+        out: Array = self._pull(pulled) + self.l2 * S
+        return out
 
     def _pull(self, B: Array) -> Array:
         return self.objective.jacobian_t_dot(B.transpose(0, 2, 1))
 
 
-def _newton_cg(
-    problem: _Without, D: Array, *, rtol: float, max_iter: int
-) -> tuple[Array, Array]:
+def _newton_cg(problem: _Without, D: Array, *, rtol: float, max_iter: int) -> tuple[Array, Array]:
     """Minimise every column; return the changes and whether each converged."""
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
     origin = np.zeros((D.shape[0], D.shape[1]))
-    goal = rtol * _norm(problem, problem.gradient(origin, problem.predict(origin)))
+    caused = _norm(problem, problem.gradient(origin, problem.predict(origin)))
+    goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
     JD = problem.predict(D)
     for _ in range(max_iter):
         gradient = problem.gradient(D, JD)
@@ -146,11 +151,12 @@ def _newton_cg(
             converged[active[done]] = True
             keep = np.flatnonzero(~done)
             active, D, JD = active[keep], D[:, keep], JD[:, keep]
-            gradient, goal, size = gradient[:, keep], goal[keep], size[keep]
+            gradient, size = gradient[:, keep], size[keep]
+            goal, caused = goal[keep], caused[keep]
             problem.take(keep)
         if not len(active):
             break
-        forcing = np.minimum(0.1, np.sqrt(size / (goal / rtol)))
+        forcing = np.minimum(0.1, np.sqrt(size / caused))
         S, JS = _cg(problem, problem.curvature(JD), -gradient, forcing)
         t = _step_lengths(problem, D, JD, S, JS)
         D, JD = D + t * S, JD + t[None, :, None] * JS
@@ -158,7 +164,9 @@ def _newton_cg(
     return out, converged
 
 
-def _cg(problem: _Without, wG: Array, B: Array, rtol: Array, max_iter: int = 200) -> tuple[Array, Array]:
+def _cg(
+    problem: _Without, wG: Array, B: Array, rtol: Array, max_iter: int = 200
+) -> tuple[Array, Array]:
     """Solve H_i s_i = b_i for every column by preconditioned conjugate gradients."""
     S, R = np.zeros_like(B), B.copy()
     JS = np.zeros((problem.objective.n_samples, B.shape[1], problem.objective.loss.n_outputs))
@@ -201,4 +209,5 @@ def _step_lengths(problem: _Without, D: Array, JD: Array, S: Array, JS: Array) -
 
 def _norm(problem: _Without, gradient: Array) -> Array:
     squares = np.sum(gradient * problem.factor.solve(gradient), axis=0)
-    return np.sqrt(np.maximum(squares, 0.0))
+    out: Array = np.sqrt(np.maximum(squares, 0.0))
+    return out

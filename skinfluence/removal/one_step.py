@@ -16,13 +16,18 @@ from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
 
-TRUSTED_LEVERAGE = 0.5
-"""Rows of higher leverage are minimised on their own.
+TRUSTED_SHIFT = 0.5
+"""Rows whose own raw prediction moves further than this are minimised on their own.
 
-Measured on logistic regression, n = 150, p = 60, C = 10 (benchmarks/newton_error.py): the median
-relative error of one Newton step is .02 at h < .4, .1 at .5 to .6, .4 above .7, and a line search
-along the step leaves all of it: the direction is wrong, not its length.
+In units of the loss's `curvature_scale`: a Newton step assumes that the curvature stays as it is,
+and over one unit it may change by a factor e. Measured (benchmarks/newton_error.py), the relative
+error of one step is about .04 to .05 per unit whatever the leverage; leverage alone misses
+outliers of unpenalised models (leverage .16, error .7). A line search along the step leaves nearly
+all of the error: the direction is wrong, not its length.
 """
+
+HIGH = 0.3
+"""Sum of the eigenvalues of G_i Q_i above which the largest is computed."""
 
 ALONE = 1e-9
 """A row whose leverage is within this of 1 is alone in determining some direction."""
@@ -57,7 +62,8 @@ def newton(
 ) -> Removal:
     """Return the leverage-corrected Newton removal of every row, guarded.
 
-    Rows of leverage above `TRUSTED_LEVERAGE` go on to their exact minimum, from this step.
+    Rows that move their own prediction by more than `TRUSTED_SHIFT` go on to their exact minimum,
+    from this step.
 
     Parameters
     ----------
@@ -85,6 +91,7 @@ def newton(
         factors = [factorize(replace(objective, sample_weight=weights)) for weights in remaining]
     a = (own * w)[:, None] * objective.output_gradients()
     coefficients, leverage = np.empty_like(a), np.empty(objective.n_samples)
+    shift = np.empty(objective.n_samples)
     for stratum, one in enumerate(factors):
         rows = np.flatnonzero(strata == stratum)
         part = objective.rows(rows) if len(factors) > 1 else objective
@@ -94,7 +101,9 @@ def newton(
         if shares.shape[1]:
             u = np.einsum("ikq,iq->ik", part.jacobian_dot(one.solve(shared)), shares[rows])
         Q = part.quadratic_forms(one)
-        coefficients[rows], leverage[rows] = _down_date(a[rows], G, Q, u)
+        c, leverage[rows] = _down_date(a[rows], G, Q, u)
+        moved = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
+        coefficients[rows], shift[rows] = c, np.abs(moved).max(axis=1)
     removal = Removal(
         objective,
         coefficients,
@@ -106,9 +115,9 @@ def newton(
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
     )
-    guarded = np.flatnonzero((leverage > TRUSTED_LEVERAGE) & np.any(a != 0, axis=1))
-    if objective.constant_hessian or not len(guarded):
-        return removal  # one step is exact
+    guarded = np.flatnonzero(shift > TRUSTED_SHIFT * objective.loss.curvature_scale)
+    if not len(guarded):
+        return removal
     return replace(removal, guarded=guarded, guarded_changes=minimise_without(removal, guarded))
 
 
@@ -125,7 +134,7 @@ def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:
         return c, h.max(axis=1)
     GQ = G @ Q
     leverage = np.trace(GQ, axis1=1, axis2=2)  # bounds the largest eigenvalue from above
-    high = np.flatnonzero(leverage > TRUSTED_LEVERAGE)
+    high = np.flatnonzero(leverage > HIGH)
     leverage[high] = np.linalg.eigvals(GQ[high]).real.max(axis=1)
     alone = leverage > 1.0 - ALONE
     A = np.eye(G.shape[1]) - GQ

@@ -1,0 +1,81 @@
+"""Time of scores over the floor: the products that cannot be avoided."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import linalg
+from sklearn.linear_model import LogisticRegression
+
+from skinfluence import InfluenceClassifier
+
+REPEATS = 5
+
+
+def ones_and_sevens():
+    """Return MNIST 1 versus 7, or synthetic rows of the same shape, and a name."""
+    folder = os.environ.get("SKINFLUENCE_DATA")
+    if folder and (Path(folder) / "mnist.npz").exists():
+        data = np.load(Path(folder) / "mnist.npz")
+        train, test = np.isin(data["y_train"], (1, 7)), np.isin(data["y_test"], (1, 7))
+        return (
+            data["X_train"][train] / 255.0,
+            data["y_train"][train],
+            data["X_test"][test] / 255.0,
+            data["y_test"][test],
+            "MNIST 1 v 7",
+        )
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((13_007 + 2_163, 784)) * (rng.random((13_007 + 2_163, 784)) < 0.2)
+    y = (X[:, :20].sum(axis=1) + rng.standard_normal(len(X)) > 0).astype(int)
+    return X[:13_007], y[:13_007], X[13_007:], y[13_007:], "synthetic"
+
+
+def seconds(work):
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def main():
+    X, y, X_test, y_test, name = ones_and_sevens()
+    estimator = LogisticRegression(C=1.0 / (0.01 * len(X)), tol=1e-6, max_iter=1000)
+    times: dict[str, list[float]] = {}
+
+    def record(label, work):
+        elapsed, result = seconds(work)
+        times.setdefault(label, []).append(elapsed)
+        return result
+
+    for _ in range(REPEATS):
+        g = np.full(len(X), 0.25)
+        gram = record("floor: X'DX", lambda: (X * np.sqrt(g)[:, None]).T @ (X * np.sqrt(g)[:, None]))
+        gram[np.diag_indices_from(gram)] += 100.0
+        factor = record("floor: factor", lambda: linalg.cho_factor(gram, lower=True))
+        T = record("floor: solve", lambda: linalg.cho_solve(factor, X_test.T))
+        record("floor: X S", lambda: X @ T)
+        model = record("fit", lambda: InfluenceClassifier(estimator).fit(X, y))
+        record("prepare: adapt, refine, factor", model._engine)
+        record(
+            "first order", lambda: model.influence_scores(X_test, y_test, method="first_order")
+        )
+        record("newton", lambda: model.influence_scores(X_test, y_test, method="newton"))
+    medians = {label: statistics.median(values) for label, values in times.items()}
+    floor = sum(value for label, value in medians.items() if label.startswith("floor"))
+    prepare = medians["prepare: adapt, refine, factor"]
+    print(f"{name}: {X.shape[0]:,} x {X.shape[1]} training rows, {len(X_test):,} test rows")
+    print(f"medians of {REPEATS} runs, numpy {np.__version__}, {os.cpu_count()} cores\n")
+    for label, value in medians.items():
+        print(f"{label:32s} {value:8.3f} s")
+    print(f"\n{'floor':32s} {floor:8.3f} s   1.00")
+    for label in ("first order", "newton"):
+        total = prepare + medians[label]
+        print(f"{'all of ' + label:32s} {total:8.3f} s   {total / floor:.2f} x floor")
+
+
+if __name__ == "__main__":
+    main()

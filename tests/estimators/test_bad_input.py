@@ -1,0 +1,454 @@
+"""What is refused: each with a message that says what was got, what is accepted, what to do next.
+
+And it is refused early: before the curvature is factorised, with the model as it was.
+"""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+    RidgeClassifier,
+)
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from skinfluence import InfluenceClassifier, InfluenceRegressor
+from tests.cases import classification, regression
+
+DATA = classification(labels=["no", "yes"])
+REAL = regression()
+REALS = regression(n_outputs=2)
+
+
+@pytest.fixture
+def classifier():
+    return InfluenceClassifier().fit(DATA.X, DATA.y)
+
+
+@pytest.fixture
+def pipeline():
+    inner = make_pipeline(StandardScaler(), LogisticRegression())
+    return InfluenceClassifier(inner).fit(DATA.X, DATA.y)
+
+
+@pytest.fixture
+def regressor():
+    return InfluenceRegressor().fit(REAL.X, REAL.y)
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Fail where the curvature is reached for."""
+
+    def build_engine(*args, **kwargs):
+        raise AssertionError("the curvature was reached for")
+
+    monkeypatch.setattr("skinfluence.estimators.wrapper.build_engine", build_engine)
+
+
+def calls(X_test, y_test, **params):
+    """Every public way to ask for scores."""
+    return [
+        lambda m: m.influence_scores(X_test, y_test, **params),
+        lambda m: m.influence(X_test, y_test, **params),
+        lambda m: m.leave_one_out_check(X_test, y_test, **params),
+    ]
+
+
+def refuse(model, error, message, X_test, y_test, **params):
+    for call in calls(X_test, y_test, **params):
+        with pytest.raises(error, match=message):
+            call(model)
+
+
+# ------------------------------------------------------------------------------ what is wrapped
+
+
+def test_unfitted():
+    for model in (InfluenceClassifier(), InfluenceRegressor()):
+        message = rf"This {type(model).__name__} instance is not fitted yet\. Call 'fit'"
+        refuse(model, NotFittedError, message, DATA.X_test, DATA.y_test)
+        with pytest.raises(NotFittedError, match=message):
+            model.predict(DATA.X_test)
+        with pytest.raises(NotFittedError, match=message):
+            model.score(DATA.X_test, DATA.y_test)
+
+
+class Untouched(DecisionTreeClassifier):
+    def fit(self, X, y):
+        raise AssertionError("fitted, though it is refused")
+
+
+UNKNOWN = {
+    "tree": Untouched(),
+    "last step": make_pipeline(StandardScaler(), Untouched()),
+    "frozen": FrozenEstimator(DecisionTreeClassifier().fit(DATA.X, DATA.y)),
+    "neighbours": KNeighborsClassifier(),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_estimator(name):
+    message = (
+        r"has no known objective, so its influence is not defined here\. Supported are "
+        r"LinearRegression, LogisticRegression, .*, alone or as the last step of a Pipeline\. .* "
+        r"can be added: @skinfluence\.register_adapter\("
+    )
+    with pytest.raises(TypeError, match=message):
+        InfluenceClassifier(UNKNOWN[name]).fit(DATA.X, DATA.y)
+
+
+def test_transformer_as_last_step():
+    model = InfluenceClassifier(Pipeline([("only", StandardScaler())]))
+    with pytest.raises(TypeError, match="StandardScaler has no known objective"):
+        model.fit(DATA.X, DATA.y)
+
+
+class Mine(LogisticRegression):
+    pass
+
+
+def test_subclass_of_a_known_estimator():
+    message = (
+        r"Mine is a subclass of LogisticRegression and may minimise something else; adapters are "
+        r"found by exact type\. If its objective is known, register it: "
+        r"@skinfluence\.register_adapter\(Mine\)\."
+    )
+    for inner in (Mine(), make_pipeline(StandardScaler(), Mine())):
+        with pytest.raises(TypeError, match=message):
+            InfluenceClassifier(inner).fit(DATA.X, DATA.y)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: inner, lambda i: make_pipeline(StandardScaler(), i)]
+)
+def test_wrong_kind(wrap):
+    with pytest.raises(TypeError, match="was given Ridge, a regressor; use InfluenceRegressor"):
+        InfluenceClassifier(wrap(Ridge())).fit(DATA.X, DATA.y)
+    message = "was given RidgeClassifier, a classifier; use InfluenceClassifier"
+    with pytest.raises(TypeError, match=message):
+        InfluenceRegressor(wrap(RidgeClassifier())).fit(REAL.X, REAL.y)
+
+
+REFUSED = {
+    "l1": (LogisticRegression(penalty="l1", solver="saga"), "penalty was given; an l2 penalty or"),
+    "l1_ratio": (
+        LogisticRegression(penalty="elasticnet", l1_ratio=0.5, solver="saga"),
+        r"with an l1 or elastic-net penalty was given; .* Fit with l1_ratio=0 \(penalty='l2'",
+    ),
+    "averaged folds": (
+        LogisticRegressionCV(refit=False),
+        r"LogisticRegressionCV\(refit=False\) averages the models of its folds .*use refit=True",
+    ),
+    "positive": (
+        Ridge(positive=True),
+        r"Ridge\(positive=True\) was given; its optimum lies on the bounds .*Use positive=False",
+    ),
+    "positive least squares": (LinearRegression(positive=True), "Use positive=False"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_parameters_without_an_influence_function(name):
+    inner, message = REFUSED[name]
+    wrapper = InfluenceRegressor if "positive" in name else InfluenceClassifier
+    for estimator in (inner, make_pipeline(StandardScaler(), inner)):
+        model = wrapper(estimator)
+        with pytest.raises(ValueError, match=message):
+            model.fit(DATA.X, DATA.y)
+        assert not hasattr(model, "estimator_")
+
+
+# -------------------------------------------------------------------- parameters of the wrapper
+
+PARAMETERS = {
+    "method": (
+        "exactly",
+        r"method='exactly' was given; accepted are \('auto', 'first_order', 'new",
+    ),
+    "refine": ("yes", "refine='yes' was given; accepted are 'auto', True and False"),
+    "temperature": (
+        0.1,
+        r"temperature=0\.1 was given, but it smooths hinge losses only and LogisticRegression has "
+        "none; leave temperature=None",
+    ),
+    "damping": (-1.0, r"damping=-1\.0 was given; a number >= 0 in the units of the Hessian"),
+    "curvature": ("flat", r"curvature='flat' was given; accepted are \('auto', 'hessian', "),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_of_the_wrapper(name, classifier):
+    value, message = PARAMETERS[name]
+    expected = classifier.influence_scores(DATA.X_test, DATA.y_test)
+    with pytest.raises(ValueError, match=message):
+        InfluenceClassifier(**{name: value}).fit(DATA.X, DATA.y)
+    default = getattr(classifier, name)
+    classifier.set_params(**{name: value})
+    refuse(classifier, ValueError, message, DATA.X_test, DATA.y_test)
+    classifier.set_params(**{name: default})
+    np.testing.assert_array_equal(classifier.influence_scores(DATA.X_test, DATA.y_test), expected)
+
+
+@pytest.mark.parametrize("damping", ["much", float("nan"), None])
+def test_damping_that_is_no_number(damping):
+    with pytest.raises(ValueError, match=f"damping={damping!r} was given; a number >= 0"):
+        InfluenceClassifier(damping=damping).fit(DATA.X, DATA.y)
+
+
+def test_unknown_solver(classifier):
+    message = (
+        r"solver='magic' was given; accepted are 'auto', 'cholesky' or a solver object, such as "
+        r"skinfluence\.solvers\.Cholesky\(\)"
+    )
+    refuse(classifier.set_params(solver="magic"), ValueError, message, DATA.X_test, DATA.y_test)
+
+
+# ------------------------------------------------------------------------------ rows to train on
+
+
+def test_one_class():
+    with pytest.raises(ValueError, match="at least 2 classes in the data, but the data contains"):
+        InfluenceClassifier().fit(DATA.X, np.full(len(DATA.X), "no"))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_all_weights_zero():
+    """Where scikit-learn does not refuse them in `fit`, the first score does."""
+    zero = np.zeros(len(DATA.X))
+    message = r"All sample weights are zero: .*Pass at least one|contain at least one non-zero"
+    with pytest.raises(ValueError, match=message):
+        InfluenceClassifier().fit(DATA.X, DATA.y, zero).influence_scores(DATA.X_test, DATA.y_test)
+    named = {"logisticregression__sample_weight": zero}
+    pipeline = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
+    with pytest.raises(ValueError, match=message):
+        pipeline.fit(DATA.X, DATA.y, **named).influence_scores(DATA.X_test, DATA.y_test)
+    message = "contain at least one non-zero|Weights sum to zero"
+    with pytest.raises((ValueError, ZeroDivisionError), match=message):
+        InfluenceRegressor().fit(REAL.X, REAL.y, zero)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cholesky"])
+def test_separable_data_without_penalty(solver):
+    X = np.linspace(-1.0, 1.0, 20)[:, None]
+    y = (X[:, 0] > 0).astype(int)
+    model = InfluenceClassifier(LogisticRegression(C=np.inf, solver=solver)).fit(X, y)
+    message = (
+        r"The objective has no finite optimum: without a penalty the training rows are separated, "
+        r".*Fit with a penalty \(a finite C\)\."
+    )
+    refuse(model, ValueError, message, X[:1], y[:1])
+    assert model.predict([[0.5]]) == 1
+
+
+def test_more_parameters_than_memory():
+    n_features = 400_000
+    X = sparse.random(40, n_features, density=1e-4, format="csr", random_state=0)
+    y = np.arange(40) % 2
+    model = InfluenceClassifier().fit(X, y)
+    start = time.perf_counter()
+    message = (
+        r"The curvature of 400,001 parameters and its factor needs 2,384\.2 GiB and [\d.,]+ GiB "
+        r"are available\. Fit the model on fewer features \(SelectKBest, TruncatedSVD, "
+    )
+    with pytest.raises(MemoryError, match=message):
+        model.influence_scores(X[:2], y[:2])
+    assert time.perf_counter() - start < 1.0
+    assert model.predict(X[:2]).shape == (2,)
+
+
+# ------------------------------------------------------------------------------------ test rows
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "infinity or a value too")])
+@pytest.mark.parametrize("model", ["classifier", "pipeline"])
+def test_test_rows_that_are_not_finite(model, value, name, request):
+    X_test = DATA.X_test.copy()
+    X_test[3, 1] = value
+    model = request.getfixturevalue(model)
+    if np.isnan(value) or not isinstance(model.estimator_, Pipeline):
+        name = f"Input X_test contains {name}"
+        name += r".*Finite features are accepted by the final step: drop these rows, or impute them"
+    refuse(model, ValueError, name, X_test, DATA.y_test)
+    if not isinstance(model.estimator_, Pipeline):
+        refuse(model, ValueError, name, sparse.csr_matrix(X_test), DATA.y_test)
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_test_targets_that_are_not_finite(regressor, value):
+    y_test = REAL.y_test.copy()
+    y_test[3] = value
+    message = (
+        r"Targets with NaN or infinity were given; finite numbers are accepted\. Drop or impute"
+    )
+    refuse(regressor, ValueError, message, REAL.X_test, y_test)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_test_labels_that_are_nan():
+    model = InfluenceClassifier().fit(DATA.X, (DATA.y == "yes").astype(float))
+    y_test = np.where(np.arange(len(DATA.y_test)) == 3, np.nan, 1.0)
+    message = r"The labels \[nan\] were never seen in training; the model knows \[0\.0, 1\.0\]"
+    refuse(model, ValueError, message, DATA.X_test, y_test)
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("target", ["loss", "predict_proba"])
+@pytest.mark.parametrize("model", ["classifier", "pipeline"])
+def test_test_label_that_was_never_seen(model, target, request):
+    message = (
+        r"The labels \['maybe'\] were never seen in training; the model knows \['no', 'yes'\]\. "
+        "Drop these rows, or pass a target that needs no label"
+    )
+    y_test = np.where(np.arange(len(DATA.y_test)) == 3, "maybe", DATA.y_test)
+    model = request.getfixturevalue(model)
+    refuse(model, ValueError, message, DATA.X_test, y_test, target=target)
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize(
+    "inner",
+    [
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline("passthrough", LogisticRegression()),
+        make_pipeline(LogisticRegression()),
+        FrozenEstimator(LogisticRegression().fit(DATA.X, DATA.y)),
+    ],
+)
+def test_wrong_number_of_features(inner):
+    model = InfluenceClassifier(inner).fit(DATA.X, DATA.y)
+    message = r"X has 3 features, but \w+ is expecting 4 features as input"
+    refuse(model, ValueError, message, DATA.X_test[:, :3], DATA.y_test)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_wrong_number_of_targets(classifier):
+    refuse(classifier, ValueError, r"inconsistent numbers of samples: \[12, 11\]", DATA.X_test,
+           DATA.y_test[1:])  # fmt: skip
+    model = InfluenceRegressor().fit(REALS.X, REALS.y)
+    message = r"Targets of shape \(12, 1\) were given; the model predicts 2 output\(s\), so shape"
+    refuse(model, ValueError, message, REALS.X_test, REALS.y_test[:, 0])
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_empty_test_set(classifier):
+    message = "X_test has no rows; at least one test row is needed"
+    for X_test in (DATA.X_test[:0], [], sparse.csr_matrix(DATA.X_test[:0])):
+        refuse(classifier, ValueError, message, X_test, DATA.y_test[:0])
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_loss_without_targets(classifier, regressor):
+    message = (
+        "target='loss' was asked for without y_test, and a loss needs the true targets. Pass "
+        "y_test, or another target"
+    )
+    refuse(classifier, ValueError, message, DATA.X_test, None)
+    refuse(regressor, ValueError, message, REAL.X_test, None)
+
+
+# -------------------------------------------------------------------------------- ways of asking
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_targets_the_model_does_not_have(classifier, regressor):
+    message = r"target='predict' was given; this model has the targets \('loss', 'decision_functi"
+    refuse(classifier, ValueError, message, DATA.X_test, DATA.y_test, target="predict")
+    message = r"this model has the targets \('loss', 'predict', 'linear_predictor'\)"
+    refuse(regressor, ValueError, message, REAL.X_test, REAL.y_test, target="predict_proba")
+    ridge = InfluenceClassifier(RidgeClassifier()).fit(DATA.X, DATA.y)
+    message = r"this model has the targets \('loss', 'decision_function'\)"
+    refuse(ridge, ValueError, message, DATA.X_test, DATA.y_test, target="predict_proba")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_method_of_a_call(classifier):
+    message = r"method='best' was given; accepted are \('auto', 'first_order', 'newton'\)"
+    refuse(classifier, ValueError, message, DATA.X_test, DATA.y_test, method="best")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_outputs(classifier, regressor):
+    message = (
+        "output=0 was given with target='loss', but the loss is summed over the outputs and the "
+        "class of a classifier is chosen by y_test. Leave output=None"
+    )
+    refuse(regressor, ValueError, message, REAL.X_test, REAL.y_test, output=0)
+    message = "output=1 was given with target='predict_proba', but"
+    refuse(classifier, ValueError, message, DATA.X_test, None, output=1, target="predict_proba")
+    model = InfluenceRegressor().fit(REALS.X, REALS.y)
+    message = "The model has 2 outputs; say which one the target is of, output=0 to 1"
+    refuse(model, ValueError, message, REALS.X_test, None, target="predict")
+    message = "output=2 was given; the model has the outputs 0 to 1"
+    refuse(model, ValueError, message, REALS.X_test, None, target="predict", output=2)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_aggregate(classifier):
+    with pytest.raises(ValueError, match="aggregate='max' was given; accepted are None, 'mean' a"):
+        classifier.influence_scores(DATA.X_test, DATA.y_test, aggregate="max")
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("top", [0, -1, 1.5, "all"])
+def test_top(classifier, top):
+    with pytest.raises(ValueError, match=f"top={top!r} was given; None or a number of rows >= 1"):
+        classifier.influence(DATA.X_test, DATA.y_test, top=top)
+
+
+ROWS = {
+    "none": (0, "rows=0 was given; a number of rows >= 1, or an array of positions, is accepted"),
+    "not whole": (1.5, r"rows=1\.5 was given; a number of rows >= 1"),
+    "all": ("all", r"rows='all' was given; a number of rows >= 1"),
+    "out of range": (
+        [3, 60],
+        r"rows \[60\] are out of range; positions from 0 to 59, each once, a",
+    ),
+    "negative": ([-1, 3], r"rows \[-1\] are out of range"),
+    "twice": ([3, 5, 3], "rows has duplicates; positions from 0 to 59, each once, are accepted"),
+    "real": ([1.0, 2.0], r"rows of shape \(2,\) and type float64 were given; positions from 0 to"),
+    "mask": (np.ones(60, dtype=bool), r"rows of shape \(60,\) and type bool were given"),
+    "matrix": ([[1, 2]], r"rows of shape \(1, 2\) and type int64 were given"),
+    "empty": ([], r"rows of shape \(0,\) and type float64 were given"),
+}
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_the_check(classifier, name):
+    rows, message = ROWS[name]
+    with pytest.raises(ValueError, match=message):
+        classifier.leave_one_out_check(DATA.X_test, DATA.y_test, rows=rows)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_ways_of_checking(classifier):
+    with pytest.raises(ValueError, match="select='best' was given; accepted are 'extreme' and 'ra"):
+        classifier.leave_one_out_check(DATA.X_test, DATA.y_test, select="best")
+    with pytest.raises(ValueError, match="refit='all' was given; accepted are 'final' and 'pipel"):
+        classifier.leave_one_out_check(DATA.X_test, DATA.y_test, refit="all")
+
+
+def test_errors_leave_the_model_usable(classifier):
+    expected = InfluenceClassifier().fit(DATA.X, DATA.y)
+    expected = expected.influence_scores(DATA.X_test, DATA.y_test)
+    for params in ({"target": "predict"}, {"method": "best"}, {"output": 3}):
+        for call in calls(DATA.X_test, DATA.y_test, **params):
+            with pytest.raises(ValueError, match="was given"):
+                call(classifier)
+    np.testing.assert_array_equal(classifier.influence_scores(DATA.X_test, DATA.y_test), expected)

@@ -1,0 +1,134 @@
+"""scikit-learn's own checks, and that what fails them is scikit-learn's estimator, not the wrapper.
+
+A wrapper hides the parameters of the estimator inside. Checks that set ``random_state`` by name are
+met by setting it here; checks that set ``cv`` by name meet the default folds, in which a row of
+weight 2 is not two rows.
+"""
+
+import pytest
+import sklearn
+from packaging.version import Version
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    RidgeCV,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skinfluence import InfluenceClassifier, InfluenceRegressor
+
+DENSE = "check_sample_weight_equivalence_on_dense_data"
+SPARSE = "check_sample_weight_equivalence_on_sparse_data"
+
+
+class HiddenFolds:
+    """An estimator whose ``cv`` nobody can set by name, as in a wrapper."""
+
+    def get_params(self, deep=True):
+        return {k: v for k, v in super().get_params(deep).items() if k != "cv"}
+
+
+class LogisticHidden(HiddenFolds, LogisticRegressionCV):
+    pass
+
+
+class RidgeHidden(HiddenFolds, RidgeCV):
+    pass
+
+
+class RidgeClassifierHidden(HiddenFolds, RidgeClassifierCV):
+    pass
+
+
+ESTIMATORS = {
+    "default classifier": InfluenceClassifier(),
+    "default regressor": InfluenceRegressor(),
+    **{
+        solver: InfluenceClassifier(LogisticRegression(solver=solver, random_state=0))
+        for solver in ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
+    },
+    "LogisticRegressionCV": InfluenceClassifier(LogisticRegressionCV(cv=3)),
+    "RidgeClassifier": InfluenceClassifier(RidgeClassifier()),
+    "RidgeClassifierCV": InfluenceClassifier(RidgeClassifierCV()),
+    "LinearRegression": InfluenceRegressor(LinearRegression()),
+    "Ridge": InfluenceRegressor(Ridge()),
+    "RidgeCV": InfluenceRegressor(RidgeCV()),
+    "logistic pipeline": InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
+    "ridge pipeline": InfluenceRegressor(make_pipeline(StandardScaler(), Ridge())),
+}
+
+NOT_EQUIVALENT = (
+    "fitting with `sample_weight` is not equivalent to fitting with removed or repeated"
+)
+SAG = [LogisticRegression(solver=solver, random_state=0) for solver in ("sag", "saga")]
+
+# (wrapped estimator, check): what fails the check without us, and how. The stochastic solvers visit
+# the rows of a repeated data set in another order and stop before that is forgotten.
+EXCEPTIONS = {
+    **{
+        (name, check): (bare, NOT_EQUIVALENT)
+        for check in (DENSE, SPARSE)
+        for name, bare in {
+            "sag": SAG[0],
+            "saga": SAG[1],
+            "LogisticRegressionCV": LogisticHidden(cv=3),
+            "RidgeCV": RidgeHidden(),
+            "RidgeClassifierCV": RidgeClassifierHidden(),
+        }.items()
+    }
+}
+LIBLINEAR = LogisticRegression(solver="liblinear")
+if not get_tags(LIBLINEAR).classifier_tags.multi_class:  # since scikit-learn 1.8
+    binary_only = r"it does\s+not raise the right `ValueError`"
+    EXCEPTIONS |= {
+        ("liblinear", "check_classifier_not_supporting_multiclass"): (LIBLINEAR, binary_only),
+        ("liblinear", "check_fit2d_1sample"): (LIBLINEAR, "should contain one of the following"),
+    }
+if Version(sklearn.__version__) < Version("1.7"):
+    # The check is run whatever the tag for sparse input says.
+    EXCEPTIONS |= {
+        (name, SPARSE): (StandardScaler(), "Cannot center sparse matrices")
+        for name in ("logistic pipeline", "ridge pipeline")
+    }
+
+
+def expected_failed_checks(estimator):
+    (name,) = (name for name, known in ESTIMATORS.items() if known is estimator)
+    return {check: "fails for the bare estimator" for one, check in EXCEPTIONS if one == name}
+
+
+@parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=expected_failed_checks)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(("name", "check"), EXCEPTIONS)
+def test_the_bare_estimator_fails_as_well(name, check):
+    bare, message = EXCEPTIONS[name, check]
+    with pytest.raises((AssertionError, ValueError), match=message):
+        getattr(estimator_checks, check)(type(bare).__name__, bare)
+
+
+def test_no_exception_for_estimators_that_converge():
+    clean = {"default classifier", "default regressor", "lbfgs", "newton-cg", "newton-cholesky"}
+    clean |= {"LinearRegression", "Ridge", "RidgeClassifier"}
+    assert clean <= set(ESTIMATORS)
+    assert not clean & {name for name, _ in EXCEPTIONS}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_tags_are_those_of_the_estimator_inside(name):
+    inner = ESTIMATORS[name].estimator
+    if inner is None:
+        inner = Ridge() if name == "default regressor" else LogisticRegression()
+    expected = get_tags(inner)
+    expected.array_api_support = False
+    expected.target_tags.required = True  # as of every classifier and regressor; pipelines forget
+    assert get_tags(ESTIMATORS[name]) == expected

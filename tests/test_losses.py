@@ -1,0 +1,130 @@
+"""Losses against autograd, finite differences and arithmetic in higher precision."""
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from skinfluence.losses import HalfSquaredError, Logistic, Multinomial, encode_labels
+
+TWO, THREE = np.array(["a", "b"]), np.array(["a", "b", "c"])
+
+# A second writing of each loss for one row, differentiated by autograd.
+LOSSES = {
+    "squared": (HalfSquaredError(2), lambda y, eta: 0.5 * anp.sum((eta - y) ** 2)),
+    "squared-classes": (HalfSquaredError(1, TWO), lambda y, eta: 0.5 * anp.sum((eta - y) ** 2)),
+    "logistic": (
+        Logistic(TWO),
+        lambda y, eta: anp.sum(anp.logaddexp(0.0, eta) - y * eta),
+    ),
+    "one-vs-rest": (
+        Logistic(THREE),
+        lambda y, eta: anp.sum(anp.logaddexp(0.0, eta) - y * eta),
+    ),
+    "multinomial": (
+        Multinomial(THREE),
+        lambda y, eta: anp.log(anp.sum(anp.exp(eta))) - eta[int(y)],
+    ),
+}
+losses = pytest.mark.parametrize("name", LOSSES)
+
+
+def rows(name, n=7, scale=2.0, seed=0):
+    loss, _ = LOSSES[name]
+    rng = np.random.default_rng(seed)
+    if loss.classes is None:
+        y = loss.encode(rng.standard_normal((n, loss.n_outputs)))
+    else:
+        y = loss.encode(rng.choice(loss.classes, n))
+    return y, scale * rng.standard_normal((n, loss.n_outputs))
+
+
+@losses
+def test_derivatives_equal_autograd(name):
+    loss, twin = LOSSES[name]
+    y, eta = rows(name)
+    for i in range(len(eta)):
+        np.testing.assert_allclose(loss.value(y, eta)[i], twin(y[i], eta[i]), rtol=1e-12)
+        gradient = autograd.grad(lambda e, i=i: twin(y[i], e))(eta[i])
+        np.testing.assert_allclose(loss.gradient(y, eta)[i], gradient, rtol=1e-10, atol=1e-14)
+        hessian = autograd.hessian(lambda e, i=i: twin(y[i], e))(eta[i])
+        mine = loss.hessian(y, eta)[i]
+        mine = np.diag(mine) if loss.separable else mine
+        np.testing.assert_allclose(mine, hessian, rtol=1e-10, atol=1e-14)
+
+
+@losses
+def test_derivatives_equal_finite_differences(name):
+    loss, _ = LOSSES[name]
+    y, eta = rows(name)
+    h = 1e-5
+    for k in range(loss.n_outputs):
+        e = h * np.eye(loss.n_outputs)[k]
+        first = (loss.value(y, eta + e) - loss.value(y, eta - e)) / (2 * h)
+        np.testing.assert_allclose(loss.gradient(y, eta)[:, k], first, rtol=1e-7, atol=1e-9)
+        second = (loss.gradient(y, eta + e) - loss.gradient(y, eta - e)) / (2 * h)
+        G = loss.hessian(y, eta)
+        column = G[:, k] if loss.separable else G[:, :, k]
+        column = column[:, None] * np.eye(loss.n_outputs)[k] if loss.separable else column
+        np.testing.assert_allclose(column, second, rtol=1e-7, atol=1e-9)
+
+
+@losses
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 0.9, 3.0, 40.0])
+def test_change_is_the_difference_of_values_without_cancellation(name, size):
+    loss, _ = LOSSES[name]
+    y, eta = rows(name)
+    delta = size * np.random.default_rng(1).standard_normal((len(eta), 5, loss.n_outputs))
+    change = loss.change(y[:, None], eta[:, None], delta)
+    # The integral of the gradient along delta, by Gauss-Legendre: nothing is subtracted.
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    t = 0.5 * (nodes + 1.0)
+    path = eta[:, None, None] + t[:, None] * delta[:, :, None]
+    slopes = np.sum(loss.gradient(y[:, None, None], path) * delta[:, :, None], axis=-1)
+    expected = slopes @ weights / 2
+    tolerance = 1e-11 if size < 3 else 1e-6
+    np.testing.assert_allclose(change, expected, rtol=tolerance, atol=tolerance * size)
+
+
+@losses
+def test_changes_that_overflow_stay_finite(name):
+    loss, _ = LOSSES[name]
+    y, eta = rows(name)
+    delta = np.full((len(eta), 1, loss.n_outputs), 900.0)
+    delta[..., 0] = -900.0
+    assert np.all(np.isfinite(loss.change(y[:, None], eta[:, None], delta)))
+
+
+@pytest.mark.parametrize("name", ["logistic", "one-vs-rest", "multinomial"])
+def test_response_sums_to_one_and_its_gradient_equals_finite_differences(name):
+    loss, _ = LOSSES[name]
+    _, eta = rows(name)
+    np.testing.assert_allclose(loss.response(eta).sum(axis=-1), 1.0, rtol=1e-12)
+    h = 1e-6
+    for c in range(len(loss.classes)):
+        index = np.full(len(eta), c)
+        for k in range(loss.n_outputs):
+            e = h * np.eye(loss.n_outputs)[k]
+            slope = (loss.response(eta + e)[:, c] - loss.response(eta - e)[:, c]) / (2 * h)
+            mine = loss.response_gradient(eta, index)[:, k]
+            np.testing.assert_allclose(mine, slope, rtol=1e-6, atol=1e-9)
+
+
+def test_recession_is_a_margin_of_every_output():
+    binary = Logistic(TWO)
+    y = binary.encode(["a", "b", "b"])
+    assert binary.recedes(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
+    three = Multinomial(THREE)
+    eta = np.array([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    assert three.recedes(three.encode(["a", "b", "a"]), eta).tolist() == [True, False, False]
+
+
+def test_unseen_labels_and_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match=r"\['z'\] were never seen in training; the model knows"):
+        encode_labels(["a", "z"], TWO)
+    with pytest.raises(ValueError, match="Multi-label targets are not supported"):
+        encode_labels(np.eye(2), TWO)
+    with pytest.raises(ValueError, match=r"shape \(n_samples, 2\) is accepted"):
+        HalfSquaredError(2).encode(np.ones(3))
+    with pytest.raises(ValueError, match="finite numbers are accepted"):
+        HalfSquaredError(1).encode([1.0, np.nan])
