@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -68,7 +69,7 @@ def main():
         counted = (size > 0.02 * size.max()) & np.isfinite(off)
         print(f"\n{name} (rows that matter: {counted.sum()})")
         print("  shift of own prediction   rows   leverage      error: median   largest")
-        for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        for low, high in pairwise(BINS):
             here = counted & (shift >= low) & (shift < high)
             if np.any(here):
                 error = off[here] / size[here]

@@ -1,4 +1,6 @@
-"""Which training rows made a scikit-learn model predict that, and what would it do without them?
+"""Training rows behind the predictions of fitted scikit-learn models.
+
+Which rows made a model predict that, and what would it do without them?
 
 `InfluenceClassifier` and `InfluenceRegressor` wrap an estimator or a Pipeline, score its training
 rows on test rows, and check the scores against real retraining.

@@ -234,9 +234,10 @@ class Logistic(Loss):
         return out
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
-        slope = expit(eta) * expit(-eta)
+        slope: Array = expit(eta) * expit(-eta)
         if self.n_outputs == 1:
-            return np.where(index[..., None] == 1, slope, -slope)
+            sign: Array = np.where(index[..., None] == 1, 1.0, -1.0)
+            return sign * slope
         # d(p_c / s) = p_c' / s - p_c p_k' / s^2 with s = sum_k p_k
         p = expit(eta)
         s = np.sum(p, axis=-1, keepdims=True)

@@ -166,12 +166,12 @@ def typical_removal(objective: Objective, factor: Factor) -> float:
     part = objective.rows(counted)
     gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
     squares = np.sum(gradients * factor.solve(gradients), axis=0)
-    return float(np.sqrt(max(np.mean(squares), 0.0)))
+    return float(np.sqrt(max(float(np.mean(squares)), 0.0)))
 
 
 def _newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
     step = -factor.solve(gradient[:, None])[:, 0]
-    distance = float(np.sqrt(max(-gradient @ step, 0.0)))
+    distance = float(np.sqrt(max(-float(gradient @ step), 0.0)))
     if not np.isfinite(distance):
         raise SingularCurvatureError(
             "The Newton step to the stationary point is not finite: the curvature is singular or "

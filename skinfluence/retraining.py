@@ -46,21 +46,34 @@ class Judge:
     notes: tuple[str, ...]
 
 
-def judge_of(estimator: Any, X: Any) -> Judge:
+def judge_of(estimator: Any, X: Any, sample_weight: Any = None) -> Judge:
     """Return a clone of a fitted final step that converges as tightly as scikit-learn can.
 
     Hyper-parameters chosen by cross-validation are frozen at their chosen values. Solvers are
-    swapped only for a better one of the same objective that takes the features `X`.
+    swapped only for a better one of the same objective that takes the features.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, sample_weight
+        What it was fitted on; `sample_weight` is None where no weights reached it.
+
+    Returns
+    -------
+    Judge
+
+    Raises
+    ------
+    ValueError
+        For a fit that no single plain estimator repeats.
     """
     notes = []
     kind = type(estimator)
     if kind in _PLAIN:
-        routing = estimator.get_metadata_routing()
         estimator, note = _PLAIN[kind](estimator)
         notes.append(note)
         if get_config()["enable_metadata_routing"]:
-            weighted = bool(routing.consumes("fit", ["sample_weight"]))
-            estimator.set_fit_request(sample_weight=weighted)
+            estimator.set_fit_request(sample_weight=sample_weight is not None)
     judge = clone(estimator)
     params = judge.get_params(deep=False)
     changes: dict[str, Any] = {}

@@ -117,8 +117,10 @@ CASES = [
     ],
     Case("LogisticRegression-weighted", _logistic(), BINARY, weighted=True, newton_error=0.04),
     Case("LogisticRegression-3-weighted", _logistic(), THREE, weighted=True, newton_error=0.04),
-    Case("LogisticRegression-no-intercept", _logistic(fit_intercept=False), BINARY, newton_error=0.04),
-    Case("LogisticRegression-3-no-intercept", _logistic(fit_intercept=False), THREE, newton_error=0.04),
+    *[
+        Case(f"LogisticRegression-{name}", _logistic(fit_intercept=False), data, newton_error=0.04)
+        for name, data in (("no-intercept", BINARY), ("3-no-intercept", THREE))
+    ],
     Case("LogisticRegression-unpenalised", _logistic(C=np.inf), BINARY, newton_error=0.08),
     Case("LogisticRegression-3-unpenalised", _logistic(C=np.inf), THREE, newton_error=0.08),
     Case(

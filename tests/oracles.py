@@ -1,4 +1,4 @@
-"""Slow twins: what scikit-learn's estimators minimise, written a second time from its documentation.
+"""Slow twins: what scikit-learn's estimators minimise, written again from its documentation.
 
 Nothing here imports the package. A twin is an autograd function of the parameters; a judge is a
 refit by scikit-learn's tightest solver of the same objective, or scipy on the twin where it has

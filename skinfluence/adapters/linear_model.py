@@ -1,6 +1,6 @@
 """Adapters of `sklearn.linear_model`: logistic regression, least squares and ridge.
 
-Scalings, sum_i w_i l_i + 1/2 l2 |theta|^2 (each proven by stationarity of a tight fit in the tests):
+Scalings, sum_i w_i l_i + 1/2 l2 |theta|^2, each proven by stationarity of a tight fit:
 
 - LogisticRegression minimises C sum_i s_i l_i + 1/2 |coef|^2: w = s, l2 = 1 / C. Its liblinear
   solver penalises the intercept as the coefficient of a feature `intercept_scaling`.

@@ -402,7 +402,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         check_rows(rows, select, forbidden)
         self._check_refit(refit)
         with sklearn.config_context(enable_metadata_routing=self._routing):
-            judge = judge_of(final, training.X)
+            judge = judge_of(final, training.X, training.sample_weight)
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         scores = scorer.matrix(np.float64)
         chosen = choose_rows(rows, select, scores, forbidden, random_state)

@@ -4,20 +4,19 @@ A removal pushes the parameters by H^-1 r_i. With fixed weights r_i is the row's
 the weights of other rows depend on it (``class_weight="balanced"``, or a penalty per row), the
 rest of the data pushes too, along a few directions shared by all rows:
 
-    r_i = own_i * w_i grad l_i + E z_i,      E = `shared_directions`, z_i = shares of row i.
+    r_i = own_i * w_i grad l_i + E z_i,      z_i = shares of row i,
+
+where E sums gradients of the other rows, a column of `shared_columns` each.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from skinfluence.objectives.base import Objective
 
 Array = npt.NDArray[Any]
 
@@ -33,8 +32,8 @@ class Weighting(ABC):
         """Return the weighting of some of the rows."""
 
     @abstractmethod
-    def shared_directions(self, objective: Objective) -> Array:
-        """Return E, shape (n_params, q)."""
+    def shared_columns(self, sample_weight: Array) -> Array:
+        """Return A of shape (n_samples, q) with E = ``objective.weighted_grad_sum(A)``."""
 
     @abstractmethod
     def derivative_shares(self) -> Array:
@@ -69,8 +68,8 @@ class Fixed(Weighting):
     def rows(self, index: slice | Array) -> Fixed:
         return Fixed(len(np.arange(self.n_samples)[index]))
 
-    def shared_directions(self, objective: Objective) -> Array:
-        return np.empty((objective.n_params, 0))
+    def shared_columns(self, sample_weight: Array) -> Array:
+        return np.empty((self.n_samples, 0))
 
     def derivative_shares(self) -> Array:
         return np.empty((self.n_samples, 0))
@@ -116,10 +115,11 @@ class Balanced(Weighting):
     def rows(self, index: slice | Array) -> Balanced:
         return Balanced(self.codes[index], self.counts[index], self.class_totals)
 
-    def shared_directions(self, objective: Objective) -> Array:
-        """Return the gradient of each class's losses, shape (n_params, n_classes)."""
+    def shared_columns(self, sample_weight: Array) -> Array:
+        """Return the weights of each class's rows: E is the gradient of each class's losses."""
         member = self.codes[:, None] == np.arange(len(self.class_totals))
-        return objective.weighted_grad_sum(objective.sample_weight[:, None] * member)
+        columns: Array = sample_weight[:, None] * member
+        return columns
 
     def derivative_shares(self) -> Array:
         # The ratio falls by 1/S and, for the row's own class, rises by 1/S_c; a push is minus that.

@@ -89,9 +89,14 @@ class Removal:
         else:
             assert isinstance(part, OutputObjective)
             JT = part.jacobian_dot(projection.T)
-            dots = np.einsum("ikv,ik->iv", JT, self.coefficients[rows])
-        out: Array = dots + self.shares[rows] @ projection.shared
-        return out
+            if JT.shape[1] == 1:  # in place: one pass over the largest array there is
+                dots = JT[:, 0]
+                dots *= self.coefficients[rows]
+            else:
+                dots = np.einsum("ikv,ik->iv", JT, self.coefficients[rows])
+        if self.shares.shape[1]:
+            dots = dots + self.shares[rows] @ projection.shared
+        return dots
 
     def prediction_changes(
         self, projection: Projection, test: OutputObjective, rows: Rows
@@ -115,7 +120,8 @@ class Removal:
         part = self.objective.rows(rows)
         assert isinstance(part, OutputObjective) and self.coefficients is not None
         JT = part.jacobian_dot(projection.T)
-        delta = np.multiply(JT, self.coefficients[rows][:, :, None], dtype=np.float64)
+        delta = JT.astype(np.float64, copy=False)
+        delta *= self.coefficients[rows][:, :, None]
         if self.shares.shape[1]:
             E = self.shared.reshape(n_outputs, -1, self.shares.shape[1])
             T = projection.T.reshape(n_outputs, -1, projection.T.shape[1])

@@ -48,7 +48,7 @@ def first_order(objective: Objective, factor: Factor) -> Removal:
         objective,
         coefficients,
         objective.weighting.derivative_shares(),
-        objective.weighting.shared_directions(objective),
+        _shared_directions(objective),
         np.zeros(objective.n_samples, dtype=int),
         (factor,),
         leverage=None,
@@ -83,7 +83,7 @@ def newton(
     """
     weighting, w = objective.weighting, objective.sample_weight
     own, shares = weighting.removal_shares()
-    shared = weighting.shared_directions(objective)
+    shared = _shared_directions(objective)
     strata = weighting.strata()
     factors = [factor]
     if shares.shape[1]:
@@ -119,6 +119,14 @@ def newton(
     if not len(guarded):
         return removal
     return replace(removal, guarded=guarded, guarded_changes=minimise_without(removal, guarded))
+
+
+def _shared_directions(objective: Objective) -> Array:
+    """Return E, shape (n_params, q)."""
+    columns = objective.weighting.shared_columns(objective.sample_weight)
+    if not columns.shape[1]:
+        return np.empty((objective.n_params, 0))
+    return objective.weighted_grad_sum(columns)
 
 
 def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Every adapter against its autograd twin, its optimum and its derivative, over the table of cases."""
+"""Every adapter against its twin, optimum, derivative and refits, over the table of cases."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,9 @@ def test_leverages_are_eigenvalues_of_dense_algebra(case):
     for i in (2, 30, 55):
         part = objective.rows(np.array([i]))
         J = part.jacobian_t_rows(np.ones((1, K)))[:, 0].reshape(K, -1)
-        J = np.concatenate([np.where(np.arange(K)[:, None] == k, J, 0).reshape(1, -1) for k in range(K)])
+        J = np.concatenate(
+            [np.where(np.arange(K)[:, None] == k, J, 0).reshape(1, -1) for k in range(K)]
+        )
         G = part.output_hessians()[0] * part.sample_weight[0]
         G = np.diag(G) if G.ndim == 1 else G
         largest = np.max(np.linalg.eigvals(G @ (J @ H @ J.T)).real)
@@ -86,7 +88,7 @@ def test_newton_of_four_classes(seed):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("C", [1.0, 100.0])
 def test_guarded_newton_with_few_rows_per_parameter(seed, C):
-    """n = 150, p = 60: one unguarded step is .15 off at C = 1 and worse than nothing at C = 100."""
+    """n = 150, p = 60: one unguarded step is .15 off at C = 1, worse than nothing at C = 100."""
     data, estimator = wide_logistic(seed, C)
     model = check_against_refits(data, estimator, rows=np.arange(0, 150, 5), error=0.01)
     removal = model._engine().removal("newton")

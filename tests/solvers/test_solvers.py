@@ -60,7 +60,8 @@ def test_badly_scaled_columns_do_not_matter(solver):
 @solvers
 def test_a_singular_curvature_is_refused_with_its_causes(solver):
     X = np.ones((10, 2))
-    one = LinearObjective.from_coefficients(X, np.arange(10.0), HalfSquaredError(), [0, 0], 0.0, l2=0)
+    y = np.arange(10.0)
+    one = LinearObjective.from_coefficients(X, y, HalfSquaredError(), [0, 0], 0.0, l2=0)
     with pytest.raises(SingularCurvatureError, match=r"collinear columns.*Ridge.*damping > 0"):
         solver.factorize(Curvature(one))
     solver.factorize(Curvature(one, damping=1e-3))
@@ -81,7 +82,7 @@ def test_memory_is_checked_before_it_is_taken():
         def hvp(self, V):
             raise AssertionError("must not be formed")
 
-    with pytest.raises(MemoryError, match=r"10,000,000 parameters .* needs .* GiB .* fewer features"):
+    with pytest.raises(MemoryError, match=r"10,000,000 parameters .* needs .* fewer features"):
         Cholesky().factorize(Curvature(Huge()))
 
 
@@ -111,9 +112,9 @@ def test_curvatures_of_a_canonical_linear_model_are_one(kind):
 
 
 def test_curvatures_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match="curvature='magic' was given; accepted are"):
+    with pytest.raises(ValueError, match=r"curvature='magic' was given; accepted are"):
         Curvature(KINDS["binary"](), "magic")
-    with pytest.raises(ValueError, match="damping=-1.0 was given; a number >= 0"):
+    with pytest.raises(ValueError, match=r"damping=-1\.0 was given; a number >= 0"):
         Curvature(KINDS["binary"](), damping=-1.0)
 
     class Probit(Logistic):
