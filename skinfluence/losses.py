@@ -18,6 +18,7 @@ pointwise in the leading axes and works in float64.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +120,16 @@ class Loss(ABC):
     @abstractmethod
     def hessian(self, y: Array, eta: Array) -> Array:
         """Return the second derivative in eta: (..., K) if separable, else (..., K, K)."""
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        """Return the map from v to the second derivative times v; v of shape (..., K).
+
+        Made once and applied often; overridden where the product needs no K x K matrix.
+        """
+        G = self.hessian(y, eta)
+        if self.separable:
+            return lambda v: G * v
+        return lambda v: np.matmul(G, v[..., None])[..., 0]
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         """Return value(y, eta + delta) - value(y, eta), accurate for small `delta`."""
@@ -275,11 +286,14 @@ class Multinomial(Loss):
     def hessian(self, y: Array, eta: Array) -> Array:
         # d2l / deta_k deta_l = p_k (delta_kl - p_l)
         p = softmax(eta, axis=-1)
-        G = -p[..., :, None] * p[..., None, :]
+        G: Array = -p[..., :, None] * p[..., None, :]
         k = np.arange(self.n_outputs)
         G[..., k, k] = p * (1.0 - p)
-        out: Array = G
-        return out
+        return G
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        p = softmax(eta, axis=-1)
+        return lambda v: p * (v - np.sum(p * v, axis=-1, keepdims=True))
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the

@@ -54,6 +54,17 @@ def test_derivatives_equal_autograd(name):
 
 
 @losses
+def test_hessian_products_equal_the_hessian(name):
+    loss, _ = LOSSES[name]
+    y, eta = rows(name)
+    v = np.random.default_rng(1).standard_normal((len(eta), 4, loss.n_outputs))
+    G = loss.hessian(y, eta)
+    G = np.einsum("ik,kl->ikl", G, np.eye(loss.n_outputs)) if loss.separable else G
+    product = loss.hessian_product(y[:, None], eta[:, None])
+    np.testing.assert_allclose(product(v), np.einsum("ikl,iml->imk", G, v), atol=1e-14)
+
+
+@losses
 def test_derivatives_equal_finite_differences(name):
     loss, _ = LOSSES[name]
     y, eta = rows(name)

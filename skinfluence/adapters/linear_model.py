@@ -35,10 +35,8 @@ Array = npt.NDArray[Any]
 def _check_logistic(estimator: Any) -> None:
     cross_validated = isinstance(estimator, LogisticRegressionCV)
     ratios = estimator.l1_ratios if cross_validated else estimator.l1_ratio
-    sparse_penalty = estimator.penalty in ("l1", "elasticnet") or (
-        estimator.penalty == "deprecated" and np.any(np.asarray(_known(ratios), dtype=float) != 0)
-    )
-    if sparse_penalty:
+    mixed = np.any(np.asarray(_known(ratios), dtype=float) != 0)
+    if estimator.penalty == "l1" or (mixed and estimator.penalty in ("elasticnet", "deprecated")):
         raise ValueError(
             f"{type(estimator).__name__} with an l1 or elastic-net penalty was given; an l2 "
             "penalty or none is accepted. Fit with l1_ratio=0 (penalty='l2' before scikit-learn "

@@ -230,10 +230,12 @@ class OutputObjective(Objective):
         out = self.l2[:, None] * V
         for index in row_blocks(self.n_samples, self.loss.n_outputs * V.shape[1]):
             part = self.rows(index)
-            G = part.output_hessians() * _expand(part.sample_weight, part.loss)
-            JV = part.jacobian_dot(V)
-            GJV = G[:, :, None] * JV if self.loss.separable else np.matmul(G, JV)
-            out += part.jacobian_t_dot(GJV)
+            times = part.loss.hessian_product(
+                part.targets[:, None], part.raw_predictions()[:, None]
+            )
+            JV = part.jacobian_dot(V).transpose(0, 2, 1)
+            GJV = part.sample_weight[:, None, None] * times(JV)
+            out += part.jacobian_t_dot(GJV.transpose(0, 2, 1))
         return out
 
     def has_no_optimum(self) -> bool:
@@ -242,7 +244,3 @@ class OutputObjective(Objective):
             return False
         counted = self.sample_weight > 0
         return bool(np.all(self.loss.recedes(self.targets, self.raw_predictions())[counted]))
-
-
-def _expand(w: Array, loss: Loss) -> Array:
-    return w[:, None] if loss.separable else w[:, None, None]

@@ -9,6 +9,7 @@ iteration is two matrix products for all columns; columns that have converged le
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,16 +120,11 @@ class _Without:
         out: Array = along + np.sum(self.l2 * (self.theta + D) * S, axis=0)
         return out
 
-    def curvature(self, JD: Array) -> Array:
-        """Return w G at every row and column: (n, m, K) or (n, m, K, K)."""
-        G = self.objective.loss.hessian(self.y, self.eta + JD)
-        return G * self.w.reshape(*self.w.shape, *[1] * (G.ndim - 2))
-
-    def times(self, wG: Array, S: Array, JS: Array) -> Array:
-        """Return the Hessian of every column times its S."""
-        pulled = wG * JS if wG.ndim == 3 else np.einsum("imkl,iml->imk", wG, JS)
-        out: Array = self._pull(pulled) + self.l2 * S
-        return out
+    def curvature(self, JD: Array) -> Callable[[Array, Array], Array]:
+        """Return the Hessian of every column, as the map from S and J S to its product with S."""
+        product = self.objective.loss.hessian_product(self.y, self.eta + JD)
+        w = self.w[:, :, None]
+        return lambda S, JS: self._pull(w * product(JS)) + self.l2 * S
 
     def _pull(self, B: Array) -> Array:
         return self.objective.jacobian_t_dot(B.transpose(0, 2, 1))
@@ -165,7 +161,11 @@ def _newton_cg(problem: _Without, D: Array, *, rtol: float, max_iter: int) -> tu
 
 
 def _cg(
-    problem: _Without, wG: Array, B: Array, rtol: Array, max_iter: int = 200
+    problem: _Without,
+    times: Callable[[Array, Array], Array],
+    B: Array,
+    rtol: Array,
+    max_iter: int = 200,
 ) -> tuple[Array, Array]:
     """Solve H_i s_i = b_i for every column by preconditioned conjugate gradients."""
     S, R = np.zeros_like(B), B.copy()
@@ -178,7 +178,7 @@ def _cg(
         if not np.any(open_):
             break
         JP = problem.predict(P)
-        HP = problem.times(wG, P, JP)
+        HP = times(P, JP)
         pHp = np.sum(P * HP, axis=0)
         open_ &= pHp > 0
         alpha = np.where(open_, rz / np.where(pHp > 0, pHp, 1.0), 0.0)

@@ -29,6 +29,9 @@ all of the error: the direction is wrong, not its length.
 HIGH = 0.3
 """Sum of the eigenvalues of G_i Q_i above which the largest is computed."""
 
+GUARD_RTOL = 1e-4
+"""Gradient at which a guarded row is done: far below the error of the rows that need no guard."""
+
 ALONE = 1e-9
 """A row whose leverage is within this of 1 is alone in determining some direction."""
 
@@ -118,7 +121,8 @@ def newton(
     guarded = np.flatnonzero(shift > TRUSTED_SHIFT * objective.loss.curvature_scale)
     if not len(guarded):
         return removal
-    return replace(removal, guarded=guarded, guarded_changes=minimise_without(removal, guarded))
+    changes = minimise_without(removal, guarded, rtol=GUARD_RTOL)
+    return replace(removal, guarded=guarded, guarded_changes=changes)
 
 
 def _shared_directions(objective: Objective) -> Array:
