@@ -300,7 +300,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
         >>> model = InfluenceRegressor().fit(X, y)
         >>> model.influence_scores([[1.0]], [1.0]).round(2)
-        array([[-0.68,  0.03,  0.01, -1.23]])
+        array([[-0.29,  0.34,  0.73, -0.35]])
         """
         if aggregate not in (None, "mean", "sum"):
             raise ValueError(

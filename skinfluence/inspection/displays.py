@@ -121,12 +121,12 @@ class LeaveOneOutDisplay:
         ax = _axes(ax, figsize=(5.0, 5.0))
         p, a = np.ravel(self.predicted), np.ravel(self.actual)
         ends = np.array([min(p.min(), a.min()), max(p.max(), a.max())])
-        ends += np.array([-0.04, 0.04]) * np.ptp(ends)
+        ends += np.array([-0.04, 0.04]) * (np.ptp(ends) or 1.0)
         ax.fill_between(
             ends, ends - self.noise_floor, ends + self.noise_floor, color="0.85", linewidth=0
         )
-        ax.axhline(0.0, color="0.85", linewidth=0.8, zorder=0)
-        ax.axvline(0.0, color="0.85", linewidth=0.8, zorder=0)
+        ax.grid(color="0.92", linewidth=0.8)
+        ax.set_axisbelow(True)
         ax.plot(ends, ends, color="0.3", linewidth=1.0, label="identity")
         ax.scatter(p, a, s=18, alpha=0.7, color=HELPS, edgecolor="none")
         fit = agreement(p, a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class Influence:
         return self._ranked(k, largest=False)[0]
 
     def to_frame(self, k: int = 5) -> pd.DataFrame:
-        """Return the k rows at either end of the ranking of each test row, one a line.
+        """Return the (at most) k rows that move each test row most either way, one a line.
 
         Parameters
         ----------
@@ -100,35 +101,31 @@ class Influence:
         DataFrame
             Columns ``test`` and ``row`` (labels of the frames), ``effect`` ("helps" / "harms" for
             the loss, else "raises" / "lowers" the target *when it is removed*), ``rank`` and
-            ``score``.
-        """
-        import pandas as pd
+            ``score``. Rows that do neither are left out.
 
-        k = min(k, self._available)
-        loss = self.target == "loss"
-        pieces = []
-        for largest, effect in (
-            (True, "helps" if loss else "raises"),
-            (False, "harms" if loss else "lowers"),
-        ):
-            rows, scores = self._ranked(k, largest=largest)
-            pieces.append(
-                pd.DataFrame(
-                    {
-                        "test": np.repeat(self.test_labels, k),
-                        "effect": effect,
-                        "rank": np.tile(np.arange(1, k + 1), len(scores)),
-                        "row": self.row_labels[rows].ravel(),
-                        "score": scores.ravel(),
-                        "position": np.repeat(np.arange(len(scores)), k),
-                    }
-                )
-            )
-        table = pd.concat(pieces).sort_values("position", kind="stable")
-        return table.drop(columns="position").reset_index(drop=True)
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "Tables need pandas, which is not installed: pip install 'skinfluence[plot]'."
+            ) from error
+
+        effects = ("helps", "harms") if self.target == "loss" else ("raises", "lowers")
+        lines = [
+            (label, effect, rank, self.row_labels[row], score)
+            for label, ends in zip(self.test_labels, self._ends(k), strict=True)
+            for effect, end in zip(effects, ends, strict=True)
+            for rank, (row, score) in enumerate(zip(*end, strict=True), start=1)
+        ]
+        return pd.DataFrame(lines, columns=["test", "effect", "rank", "row", "score"])
 
     def plot(self, test: int = 0, k: int = 10, ax: Any = None) -> InfluenceDisplay:
-        """Draw the k rows at either end of one test row's ranking.
+        """Draw the (at most) k rows that move one test row most either way.
 
         Parameters
         ----------
@@ -143,17 +140,27 @@ class Influence:
         """
         from skinfluence.inspection.displays import InfluenceDisplay
 
-        k = min(k, self._available)
-        pieces = [self._ranked(k, largest=largest) for largest in (True, False)]
-        rows = np.concatenate([pieces[0][0][test], pieces[1][0][test][::-1]])
-        scores = np.concatenate([pieces[0][1][test], pieces[1][1][test][::-1]])
+        (((top_rows, top), (bottom_rows, bottom)),) = self._ends(k, [test])
+        rows = np.concatenate([top_rows, bottom_rows[::-1]])
         display = InfluenceDisplay(
-            scores=scores,
+            scores=np.concatenate([top, bottom[::-1]]),
             labels=self.row_labels[rows],
             target=self.target,
             test_label=self.test_labels[test],
         )
         return display.plot(ax=ax)
+
+    def _ends(self, k: int, tests: Any = slice(None)) -> list[list[tuple[Array, Array]]]:
+        """Return rows and scores of the k most positive and k most negative, for each test row.
+
+        A row without any effect, or with the opposite one, is at neither end.
+        """
+        k = min(k, self._available)
+        above, below = (self._ranked(k, largest=largest, tests=tests) for largest in (True, False))
+        return [
+            [(rows[keep], scores[keep]) for rows, scores, keep in ((r, s, s > 0), (q, t, t < 0))]
+            for r, s, q, t in zip(*above, *below, strict=True)
+        ]
 
     @property
     def _available(self) -> int:
@@ -161,20 +168,21 @@ class Influence:
         n_kept = int(self.scores.shape[1])
         return n_kept if self.rows is None else n_kept // 2
 
-    def _ranked(self, k: int, *, largest: bool) -> tuple[Array, Array]:
-        """Return rows and scores from one end, ties in row order, each of shape (n_test, k)."""
-        if not 1 <= k <= self._available:
-            raise ValueError(
-                f"k={k!r} was given; {self._available} rows at each end are there, so 1 to "
-                f"{self._available} is accepted. Call influence() with a larger top= for more."
-            )
-        if self.rows is None:
-            order = np.argsort(-self.scores if largest else self.scores, axis=1, kind="stable")
-            rows = order[:, :k]
-            return rows, np.take_along_axis(self.scores, rows, axis=1)
+    def _ranked(self, k: int, *, largest: bool, tests: Any = slice(None)) -> tuple[Array, Array]:
+        """Return rows and scores from one end, ties in row order, each of shape (n_tests, k)."""
         half = self._available
+        if not (isinstance(k, Integral) and 1 <= int(k) <= half):
+            raise ValueError(
+                f"k={k!r} was given; {half} rows at each end are there, so 1 to {half} is "
+                "accepted. Call influence() with a larger top= for more."
+            )
+        scores = self.scores[tests]
+        if self.rows is None:
+            order = np.argsort(-scores if largest else scores, axis=1, kind="stable")
+            rows = order[:, :k]
+            return rows, np.take_along_axis(scores, rows, axis=1)
         columns = slice(0, half) if largest else slice(2 * half - 1, half - 1, -1)
-        return self.rows[:, columns][:, :k], self.scores[:, columns][:, :k]
+        return self.rows[tests][:, columns][:, :k], scores[:, columns][:, :k]
 
     def _require_loss(self, name: str) -> None:
         if self.target != "loss":

@@ -67,7 +67,8 @@ class Objective(ABC):
     constant_hessian : bool
         Promised: the Hessian does not depend on theta.
     kind : str
-        "convex" or "network"; decides what ``method="auto"`` means.
+        "linear" for linear models under a loss, "own" for others; decides what ``method="auto"``
+        means.
     """
 
     theta: Array

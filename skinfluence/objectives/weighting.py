@@ -55,7 +55,8 @@ class Weighting(ABC):
     def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
         """Return the weights of all rows once each of `rows`, alone, has left: a column each.
 
-        Shape (n_samples, n_rows); the leaving row's own entry is for the caller to clear.
+        Shape (n_samples, n_rows), or (n_samples, 1) where all columns are alike; the entry of the
+        leaving row itself is for the caller to clear.
         """
 
 
@@ -84,7 +85,7 @@ class Fixed(Weighting):
         return sample_weight
 
     def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
-        return np.repeat(sample_weight[:, None], len(rows), axis=1)
+        return sample_weight[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,14 @@
 """The exact minimum without a row, for many rows at once.
 
-Every column of Theta (n_params, m) is the model without one row. A Newton step for all of them is
-found by conjugate gradients whose preconditioner is the factor of the full data: what differs is a
-row's own rank-K block and how far the curvature moved, which costs a few iterations. Each
-iteration is two matrix products for all columns; columns that have converged leave.
+Two phases share two products of matrices, J D and J' B, for all columns of a block:
+
+1. chord steps: the factor of the full data with each row's own block taken out (Woodbury) is so
+   close to the curvature of the remaining rows that a step shrinks the error tenfold or more, at
+   the price of one solve and the two products;
+2. the few columns that do not shrink (the curvature moved too far) get Newton steps of their own,
+   by conjugate gradients with the same factor as preconditioner.
+
+Columns that have converged leave.
 """
 
 from __future__ import annotations
@@ -19,13 +24,16 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Removal
-from skinfluence.solvers import Factor
+from skinfluence.removal.remaining import Remaining
 from skinfluence.solvers.base import require_memory
 
 Array = npt.NDArray[Any]
 
 ROUNDING = 1e-13
 """Gradients below this, in units of sqrt(F), are rounding: |g|^2 / 2 is what F could still fall."""
+
+SHRINKS = 0.25
+"""Chord steps go on while each shrinks the gradient to this fraction."""
 
 
 def minimise_without(
@@ -62,7 +70,7 @@ def minimise_without(
     assert isinstance(objective, LinearObjective)
     require_memory(
         8.0 * objective.n_params * len(rows),
-        f"Minimising without each of {len(rows):,} rows of high leverage",
+        f"The parameters without each of {len(rows):,} rows that one Newton step cannot carry",
         "Fit with a stronger penalty, or use method='first_order'.",
     )
     out = np.empty((objective.n_params, len(rows)))
@@ -72,8 +80,8 @@ def minimise_without(
         members = np.flatnonzero(removal.strata[rows] == stratum)
         for block in row_blocks(len(members), width):
             here = members[block]
-            problem = _Without(objective, rows[here], factor)
-            out[:, here], converged = _newton_cg(
+            problem = Remaining(objective, rows[here], factor)
+            out[:, here], converged = _minimise(
                 problem, removal.changes(rows[here]), rtol=rtol, max_iter=max_iter
             )
             failed.extend(rows[here[~converged]].tolist())
@@ -88,59 +96,59 @@ def minimise_without(
     return out
 
 
-class _Without:
-    """The objectives without each of m rows, as columns: shapes (n_params, m), (n, m, K)."""
-
-    def __init__(self, objective: LinearObjective, rows: Array, factor: Factor) -> None:
-        self.objective = objective
-        self.factor = factor
-        self.y = objective.targets[:, None]
-        self.eta = objective.raw_predictions()[:, None, :]
-        self.theta = objective.theta[:, None]
-        self.l2 = objective.l2[:, None]
-        self.w = objective.weighting.weights_without_rows(rows, objective.sample_weight)
-        self.w[rows, np.arange(len(rows))] = 0.0
-
-    def take(self, columns: Array) -> None:
-        self.w = self.w[:, columns]
-
-    def predict(self, D: Array) -> Array:
-        """Return J D, shape (n, m, K)."""
-        return self.objective.jacobian_dot(D).transpose(0, 2, 1).astype(np.float64, copy=False)
-
-    def gradient(self, D: Array, JD: Array) -> Array:
-        weighted = self.w[:, :, None] * self.objective.loss.gradient(self.y, self.eta + JD)
-        out: Array = self._pull(weighted) + self.l2 * (self.theta + D)
-        return out
-
-    def slope(self, D: Array, JD: Array, S: Array, JS: Array) -> Array:
-        """Return the derivative along S, shape (m,)."""
-        g = self.objective.loss.gradient(self.y, self.eta + JD)
-        along: Array = np.einsum("imk,imk,im->m", g, JS, self.w)
-        out: Array = along + np.sum(self.l2 * (self.theta + D) * S, axis=0)
-        return out
-
-    def curvature(self, JD: Array) -> Callable[[Array, Array], Array]:
-        """Return the Hessian of every column, as the map from S and J S to its product with S."""
-        product = self.objective.loss.hessian_product(self.y, self.eta + JD)
-        w = self.w[:, :, None]
-        return lambda S, JS: self._pull(w * product(JS)) + self.l2 * S
-
-    def _pull(self, B: Array) -> Array:
-        return self.objective.jacobian_t_dot(B.transpose(0, 2, 1))
+def _minimise(problem: Remaining, D: Array, *, rtol: float, max_iter: int) -> tuple[Array, Array]:
+    """Minimise every column from D; return the changes and whether each converged."""
+    origin = np.zeros_like(D)
+    caused = problem.norm(problem.gradient(origin, problem.predict(origin)))
+    goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
+    out = _chord(problem, D, goal)
+    converged = problem.norm(problem.gradient(out, problem.predict(out))) <= goal
+    left = np.flatnonzero(~converged)
+    if len(left):
+        out[:, left], converged[left] = _newton_cg(
+            problem.take(left), out[:, left], goal[left], caused[left], max_iter
+        )
+    return out, converged
 
 
-def _newton_cg(problem: _Without, D: Array, *, rtol: float, max_iter: int) -> tuple[Array, Array]:
-    """Minimise every column; return the changes and whether each converged."""
+def _chord(problem: Remaining, D: Array, goal: Array) -> Array:
+    """Take chord steps while they shrink the gradient; return the best of every column."""
+    out = D.copy()
+    active = np.arange(D.shape[1])
+    own = problem.own_directions()
+    correct = problem.own_correction(own)
+    JD, best = problem.predict(D), np.full(D.shape[1], np.inf)
+    while True:
+        gradient = problem.gradient(D, JD)
+        Z = problem.factor.solve(gradient)
+        size = np.sqrt(np.maximum(np.sum(gradient * Z, axis=0), 0.0))
+        better = size < best
+        out[:, active[better]] = D[:, better]
+        keep = np.flatnonzero((size > goal[active]) & (size <= SHRINKS * best))
+        if len(keep) < len(active):
+            active, D, JD, size = active[keep], D[:, keep], JD[:, keep], size[keep]
+            gradient, Z, own = gradient[:, keep], Z[:, keep], own[:, :, keep]
+            problem = problem.take(keep)
+            if not len(active):
+                break
+            correct = problem.own_correction(own)
+        best = size
+        S = -(Z + correct(gradient))
+        D = D + S
+        JD = JD + problem.predict(S)
+    return out
+
+
+def _newton_cg(
+    problem: Remaining, D: Array, goal: Array, caused: Array, max_iter: int
+) -> tuple[Array, Array]:
+    """Take damped Newton steps; return the changes and whether each column converged."""
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
-    origin = np.zeros((D.shape[0], D.shape[1]))
-    caused = _norm(problem, problem.gradient(origin, problem.predict(origin)))
-    goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
     JD = problem.predict(D)
     for _ in range(max_iter):
         gradient = problem.gradient(D, JD)
-        size = _norm(problem, gradient)
+        size = problem.norm(gradient)
         done = size <= goal
         if np.any(done):
             out[:, active[done]] = D[:, done]
@@ -149,7 +157,7 @@ def _newton_cg(problem: _Without, D: Array, *, rtol: float, max_iter: int) -> tu
             active, D, JD = active[keep], D[:, keep], JD[:, keep]
             gradient, size = gradient[:, keep], size[keep]
             goal, caused = goal[keep], caused[keep]
-            problem.take(keep)
+            problem = problem.take(keep)
         if not len(active):
             break
         forcing = np.minimum(0.1, np.sqrt(size / caused))
@@ -161,7 +169,7 @@ def _newton_cg(problem: _Without, D: Array, *, rtol: float, max_iter: int) -> tu
 
 
 def _cg(
-    problem: _Without,
+    problem: Remaining,
     times: Callable[[Array, Array], Array],
     B: Array,
     rtol: Array,
@@ -192,7 +200,7 @@ def _cg(
     return S, JS
 
 
-def _step_lengths(problem: _Without, D: Array, JD: Array, S: Array, JS: Array) -> Array:
+def _step_lengths(problem: Remaining, D: Array, JD: Array, S: Array, JS: Array) -> Array:
     """Return, per column, a step that at least halves the (negative) slope along S.
 
     For a convex function this needs no values, which near the minimum are all rounding.
@@ -205,9 +213,3 @@ def _step_lengths(problem: _Without, D: Array, JD: Array, S: Array, JS: Array) -
             break
         t = np.where(over, 0.5 * t, t)
     return t
-
-
-def _norm(problem: _Without, gradient: Array) -> Array:
-    squares = np.sum(gradient * problem.factor.solve(gradient), axis=0)
-    out: Array = np.sqrt(np.maximum(squares, 0.0))
-    return out

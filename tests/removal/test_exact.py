@@ -11,7 +11,7 @@ from skinfluence.refinement import measure, refine
 from skinfluence.removal import minimise_without, newton, one_step
 from skinfluence.solvers import Cholesky
 from tests import oracles
-from tests.cases import CASES, THREE, wide_logistic
+from tests.cases import CASES, wide_logistic
 
 
 def factorize(objective):
@@ -49,7 +49,9 @@ def test_near_separable_minima_equal_refits(seed, monkeypatch):
 
 
 def test_rows_that_do_not_converge_are_named():
-    case = next(case for case in CASES if case.name == "LogisticRegression-lbfgs-3")
-    removal = removal_of(case.estimator, THREE)
-    with pytest.warns(ConvergenceWarning, match=r"Without each of the rows \[4, 9\] \(2 in all\)"):
-        minimise_without(removal, np.array([9, 4]), rtol=1e-13, max_iter=1)
+    data, estimator = wide_logistic(0, C=100.0)
+    removal = removal_of(estimator.set_params(tol=1e-10, max_iter=5000), data)
+    rows = removal.guarded[:2][::-1]
+    named = rf"Without each of the rows \[{rows[1]}, {rows[0]}\] \(2 in all\)"
+    with pytest.warns(ConvergenceWarning, match=named):
+        minimise_without(removal, rows, rtol=1e-12, max_iter=1)
