@@ -128,15 +128,20 @@ class Removal:
             delta += np.einsum("kdq,kdt,iq->ikt", E, T, self.shares[rows], optimize=True)
         return delta.transpose(2, 0, 1)
 
-    def changes(self, rows: Array) -> Array:
-        """Return theta_without_i - theta of a few rows as columns, shape (n_params, n_rows)."""
+    def pushes(self, rows: Array) -> Array:
+        """Return J_i' c_i + E z_i of a few rows as columns, shape (n_params, n_rows)."""
         part = self.objective.rows(rows)
         assert isinstance(part, OutputObjective) and self.coefficients is not None
-        pushes = part.jacobian_t_rows(self.coefficients[rows]) + self.shared @ self.shares[rows].T
-        out: Array = np.empty_like(pushes)
+        out: Array = part.jacobian_t_rows(self.coefficients[rows])
+        out += self.shared @ self.shares[rows].T
+        return out
+
+    def changes(self, rows: Array) -> Array:
+        """Return theta_without_i - theta of a few rows as columns, shape (n_params, n_rows)."""
+        out = self.pushes(rows)
         for stratum in np.unique(self.strata[rows]):
             here = self.strata[rows] == stratum
-            out[:, here] = self.factors[stratum].solve(pushes[:, here])
+            out[:, here] = self.factors[stratum].solve(out[:, here])
         at = np.isin(rows, self.guarded)
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
         return out

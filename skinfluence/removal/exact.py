@@ -81,8 +81,9 @@ def minimise_without(
         for block in row_blocks(len(members), width):
             here = members[block]
             problem = Remaining(objective, rows[here], factor)
+            pushes = removal.pushes(rows[here])
             out[:, here], converged = _minimise(
-                problem, removal.changes(rows[here]), rtol=rtol, max_iter=max_iter
+                problem, factor.solve(pushes), pushes, rtol=rtol, max_iter=max_iter
             )
             failed.extend(rows[here[~converged]].tolist())
     if failed:
@@ -96,13 +97,13 @@ def minimise_without(
     return out
 
 
-def _minimise(problem: Remaining, D: Array, *, rtol: float, max_iter: int) -> tuple[Array, Array]:
-    """Minimise every column from D; return the changes and whether each converged."""
-    origin = np.zeros_like(D)
-    caused = problem.norm(problem.gradient(origin, problem.predict(origin)))
+def _minimise(
+    problem: Remaining, D: Array, pushes: Array, *, rtol: float, max_iter: int
+) -> tuple[Array, Array]:
+    """Minimise every column from the step D = H^-1 pushes; return whether each converged, too."""
+    caused = np.sqrt(np.maximum(np.sum(pushes * D, axis=0), 0.0))
     goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
-    out = _chord(problem, D, goal)
-    converged = problem.norm(problem.gradient(out, problem.predict(out))) <= goal
+    out, converged = _chord(problem, D, goal)
     left = np.flatnonzero(~converged)
     if len(left):
         out[:, left], converged[left] = _newton_cg(
@@ -111,9 +112,9 @@ def _minimise(problem: Remaining, D: Array, *, rtol: float, max_iter: int) -> tu
     return out, converged
 
 
-def _chord(problem: Remaining, D: Array, goal: Array) -> Array:
-    """Take chord steps while they shrink the gradient; return the best of every column."""
-    out = D.copy()
+def _chord(problem: Remaining, D: Array, goal: Array) -> tuple[Array, Array]:
+    """Take chord steps while they shrink the gradient; return the best and whether it is done."""
+    out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
     own = problem.own_directions()
     correct = problem.own_correction(own)
@@ -122,21 +123,21 @@ def _chord(problem: Remaining, D: Array, goal: Array) -> Array:
         gradient = problem.gradient(D, JD)
         Z = problem.factor.solve(gradient)
         size = np.sqrt(np.maximum(np.sum(gradient * Z, axis=0), 0.0))
-        better = size < best
+        better, done = size < best, size <= goal[active]
         out[:, active[better]] = D[:, better]
-        keep = np.flatnonzero((size > goal[active]) & (size <= SHRINKS * best))
+        converged[active[done]] = True
+        keep = np.flatnonzero(~done & (size <= SHRINKS * best))
+        if not len(keep):
+            return out, converged
         if len(keep) < len(active):
             active, D, JD, size = active[keep], D[:, keep], JD[:, keep], size[keep]
             gradient, Z, own = gradient[:, keep], Z[:, keep], own[:, :, keep]
             problem = problem.take(keep)
-            if not len(active):
-                break
             correct = problem.own_correction(own)
         best = size
         S = -(Z + correct(gradient))
         D = D + S
         JD = JD + problem.predict(S)
-    return out
 
 
 def _newton_cg(
