@@ -189,7 +189,8 @@ class Scorer:
 
     def matrix(self, dtype: Any) -> Array:
         """Return the scores, shape (n_test, n_train)."""
-        out = np.empty((self.test.n_samples, self.n_train), dtype=dtype)
+        # Rows of training data come in blocks: stored by training row, a block is one piece.
+        out: Array = np.empty((self.n_train, self.test.n_samples), dtype=dtype).T
         for tests in self._test_blocks():
 
             def store(block: Array, rows: Any, tests: slice = tests) -> None:

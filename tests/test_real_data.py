@@ -1,0 +1,82 @@
+"""Scores against refits on real data: MNIST and Adult where they are, else scikit-learn's own."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+
+from skinfluence import InfluenceClassifier, InfluenceRegressor
+
+pytestmark = pytest.mark.slow
+
+
+def path_of(name):
+    folder = os.environ.get("SKINFLUENCE_DATA")
+    found = Path(folder or ".") / name
+    if not folder or not found.exists():
+        pytest.skip(f"SKINFLUENCE_DATA names no folder with {name}")
+    return found
+
+
+def test_all_classes_of_digits():
+    X, y = load_digits(return_X_y=True)
+    model = InfluenceClassifier(LogisticRegression(C=0.01, max_iter=2000, tol=1e-6))
+    model.fit(X[:1200], y[:1200])
+    check = model.leave_one_out_check(X[1200:1300], y[1200:1300], rows=8)
+    assert abs(check.slope - 1) < 0.01
+    assert check.relative_error < 0.02
+    assert check.relative_noise_floor < 1e-8
+
+
+@pytest.mark.parametrize(("C", "error"), [(1e-2, 0.01), (1.0, 0.02)])
+def test_mnist_ones_and_sevens(C, error):
+    data = np.load(path_of("mnist.npz"))
+    train, test = np.isin(data["y_train"], (1, 7)), np.isin(data["y_test"], (1, 7))
+    X, y = data["X_train"][train] / 255.0, data["y_train"][train]
+    model = InfluenceClassifier(LogisticRegression(C=C, tol=1e-6, max_iter=1000)).fit(X, y)
+    X_test, y_test = data["X_test"][test] / 255.0, data["y_test"][test]
+    worst = np.argsort(model.decision_function(X_test) * np.where(y_test == 7, 1, -1))[:50]
+    check = model.leave_one_out_check(X_test[worst], y_test[worst], rows=8)
+    assert abs(check.slope - 1) < error
+    assert check.relative_error < error
+    single = InfluenceClassifier(LogisticRegression(C=C, tol=1e-6, max_iter=1000))
+    single.fit(X.astype(np.float32), y)
+    scores = single.influence_scores(X_test[worst].astype(np.float32), y_test[worst])
+    assert scores.dtype == np.float32
+    off = np.linalg.norm(scores[:, check.rows] - check.predicted)
+    assert off < 1e-3 * np.linalg.norm(check.predicted)
+
+
+def test_adult_through_a_column_transformer():
+    table = pd.read_csv(path_of("adult.csv.gz"), keep_default_na=False)
+    train, test = table[table.split == "train"][:8000], table[table.split == "test"][:40]
+    numbers = table.select_dtypes("number").columns.tolist()
+    words = [c for c in table.columns if c not in [*numbers, "income", "split"]]
+    transformer = make_column_transformer(
+        (StandardScaler(), numbers), (OneHotEncoder(handle_unknown="ignore"), words)
+    )
+    pipeline = make_pipeline(transformer, LogisticRegression(max_iter=1000, tol=1e-6))
+    model = InfluenceClassifier(pipeline).fit(train[numbers + words], train.income)
+    check = model.leave_one_out_check(
+        test[numbers + words], test.income.str.rstrip("."), rows=8, refit="pipeline"
+    )
+    assert abs(check.slope - 1) < 0.02
+    assert check.relative_error < 0.03
+    assert np.all(np.isin(check.row_labels, train.index))
+
+
+def test_bike_sharing_with_splines():
+    table = pd.read_csv(path_of("bike_sharing_hour.csv.gz"))
+    X, y = table[["hr", "temp", "hum", "windspeed"]], table["cnt"]
+    pipeline = make_pipeline(SplineTransformer(n_knots=8), Ridge(alpha=1.0))
+    model = InfluenceRegressor(pipeline).fit(X[:15000], y[:15000])
+    check = model.leave_one_out_check(X[15000:15100], y[15000:15100], rows=10, target="predict")
+    assert abs(check.slope - 1) < 1e-7
+    assert check.relative_error < 1e-7
