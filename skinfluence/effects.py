@@ -171,8 +171,6 @@ class Scorer:
         Over the test rows.
     target : Target or None
         None is the loss of an objective without raw predictions.
-    linear : bool
-        Take the linear part of the effect, so that scores add up over rows.
     n_jobs : int or None
         Threads. Block boundaries, and so the results, do not depend on it.
     """
@@ -180,8 +178,12 @@ class Scorer:
     removal: Removal
     test: Objective
     make_target: Callable[[Objective, slice], Target | None]
-    linear: bool
     n_jobs: int | None
+
+    @property
+    def linear(self) -> bool:
+        """Whether effects are linear in the change, so that scores add up over rows."""
+        return self.removal.method == "first_order"
 
     @property
     def n_train(self) -> int:

@@ -89,7 +89,7 @@ def test_outputs_have_to_be_named():
         model.influence_scores(REALS.X_test, target="predict", output=3)
 
 
-@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
 def test_sums_and_streams_equal_the_matrix(method, monkeypatch):
     model = InfluenceClassifier(LogisticRegression(C=0.3, tol=1e-8), method=method)
     model.fit(THREE.X, THREE.y)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.curvature import Curvature
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.refinement import Refinement, measure, refine
-from skinfluence.removal import Removal, first_order, newton
+from skinfluence.removal import Removal, exact, first_order, newton
 from skinfluence.solvers import Factor, SingularCurvatureError, resolve
 
 FAR = 1.0
@@ -55,7 +55,9 @@ class Engine:
                 made = first_order(self.objective, self.factor)
             else:
                 assert isinstance(self.objective, LinearObjective)
-                made = newton(self.objective, self.factor, self.factorize)
+                guard = method == "newton"
+                made = newton(self.objective, self.factor, self.factorize, guard=guard)
+                made = exact(made) if method == "exact" else made
             self._removals[method] = made
         return self._removals[method]
 
@@ -65,9 +67,9 @@ def resolve_method(method: str, objective: Objective) -> str:
     linear = isinstance(objective, LinearObjective)
     if method == "auto":
         return "newton" if linear else "first_order"
-    if method == "newton" and not linear:
+    if method in ("newton", "exact") and not linear:
         raise ValueError(
-            f"method='newton' was given, but {type(objective).__name__} is not a linear model of "
+            f"method={method!r} was given, but {type(objective).__name__} is not a linear model of "
             "its parameters; use method='first_order'."
         )
     return method

@@ -53,7 +53,7 @@ from skinfluence.retraining import judge_of, refit_without, with_final_step
 
 Array = npt.NDArray[Any]
 
-METHODS = ("auto", "first_order", "newton")
+METHODS = ("auto", "first_order", "newton", "exact")
 
 _KEPT_BY_SCORING = ("_objective_", "_engine_", "_engine_key", "solver_", "refinement_")
 
@@ -253,7 +253,8 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
 
         With a_i = w_i dl_i/deta, H the curvature of the summed objective and J the Jacobian of the
         raw predictions, the parameters move by H^-1 J_i' a_i ("first_order") or
-        H^-1 J_i' (I - G_i Q_i)^-1 a_i ("newton", where the row's own curvature leaves with it).
+        H^-1 J_i' (I - G_i Q_i)^-1 a_i ("newton", where the row's own curvature leaves with it), or
+        to the minimum without the row ("exact", by iteration, for all rows of a block at once).
 
         Parameters
         ----------
@@ -265,7 +266,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
         target : str
             "loss"; "decision_function", "predict_proba" (classifiers); "predict",
             "linear_predictor" (regressors).
-        method : {"auto", "first_order", "newton"}, optional
+        method : {"auto", "first_order", "newton", "exact"}, optional
             The constructor's by default.
         output : int, optional
             The output of a regressor with several.
@@ -347,7 +348,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
             scores = scores.astype(scorer.removal.objective.dtype)
         return Influence(
             scores=scores,
-            method="first_order" if scorer.linear else "newton",
+            method=scorer.removal.method,
             target=target,
             row_labels=_labels_of(self._raw.X, scorer.n_train),
             test_labels=_labels_of(X_test, scorer.test.n_samples),
@@ -439,7 +440,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
             noise=values[:, 0] - refined.value(),
             rows=chosen,
             row_labels=_labels_of(self._raw.X, scorer.n_train)[chosen],
-            method="first_order" if scorer.linear else "newton",
+            method=scorer.removal.method,
             target=target,
             refit="final" if whole is None else "pipeline",
             notes=self._check_notes(scorer, chosen, judge.notes, int(forbidden.sum())),
@@ -538,7 +539,7 @@ class _InfluenceEstimator(MetaEstimatorMixin, BaseEstimator):
             return target_of(target, part, None if labels is None else labels[tests], output)
 
         removal = engine.removal(used)
-        return Scorer(removal, test, make_target, used == "first_order", self.n_jobs)
+        return Scorer(removal, test, make_target, self.n_jobs)
 
     def _test_rows(
         self, objective: Objective, X_test: Any, y_test: Any, *, target: str, output: int | None
@@ -600,8 +601,9 @@ class InfluenceClassifier(ClassifierMixin, _InfluenceEstimator):
         RidgeClassifierCV, or a Pipeline that ends in one; LogisticRegression() by default.
         ``FrozenEstimator(fitted)`` is taken as it is. For the CV estimators the chosen
         hyper-parameter is frozen.
-    method : {"auto", "first_order", "newton"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models.
+    method : {"auto", "first_order", "newton", "exact"}, default="auto"
+        How a removal is computed. "auto" is "newton" for linear models; "exact" iterates to the
+        minimum without each row, at a multiple of the cost.
     solver : {"auto", "cholesky"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
@@ -707,7 +709,7 @@ class InfluenceRegressor(RegressorMixin, _InfluenceEstimator):
         LinearRegression, Ridge (one or several targets), RidgeCV, or a Pipeline that ends in one;
         Ridge() by default. ``FrozenEstimator(fitted)`` is taken as it is. For RidgeCV the chosen
         alpha is frozen.
-    method : {"auto", "first_order", "newton"}, default="auto"
+    method : {"auto", "first_order", "newton", "exact"}, default="auto"
         How a removal is computed. "auto" is "newton" for linear models, which is exact here.
     solver : {"auto", "cholesky"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose.

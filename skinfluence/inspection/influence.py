@@ -26,7 +26,7 @@ class Influence:
     scores : ndarray of shape (n_test, n_train), or (n_test, 2 k) with ``top=k``
         Change of the target when the row is removed. For the loss: positive = the row helps.
     method : str
-        "first_order" or "newton", whichever was used.
+        "first_order", "newton" or "exact", whichever was used.
     target : str
         What changes: "loss", "decision_function", "predict_proba", "predict", "linear_predictor".
     rows : ndarray of int of the shape of `scores`, or None

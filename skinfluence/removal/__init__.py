@@ -18,13 +18,14 @@ removal of one row has the form
 """
 
 from skinfluence.removal.base import Projection, Removal
-from skinfluence.removal.exact import minimise_without
+from skinfluence.removal.exact import exact, minimise_without
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
 
 __all__ = [
     "TRUSTED_SHIFT",
     "Projection",
     "Removal",
+    "exact",
     "first_order",
     "minimise_without",
     "newton",

@@ -41,6 +41,9 @@ class Removal:
         Sorted rows whose change is not of the form above.
     guarded_changes : ndarray of shape (n_params, n_guarded)
         Their changes.
+    method : str
+        "first_order": effects are linear in the change. Otherwise targets are evaluated at the
+        moved predictions.
     """
 
     objective: Objective
@@ -52,6 +55,7 @@ class Removal:
     leverage: Array | None
     guarded: Array
     guarded_changes: Array
+    method: str
 
     def blocks(self, width: int) -> Iterator[tuple[int, Rows]]:
         """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row."""

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.objectives import LinearObjective
+from skinfluence.objectives import LinearObjective, OutputObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Removal
+from skinfluence.removal.base import Projection, Removal, Rows
 from skinfluence.removal.remaining import Remaining
 from skinfluence.solvers.base import require_memory
 
@@ -34,6 +35,43 @@ ROUNDING = 1e-13
 
 SHRINKS = 0.25
 """Chord steps go on while each shrinks the gradient to this fraction."""
+
+
+EXACT_RTOL = 1e-9
+"""Gradient at which ``method="exact"`` is done, as a fraction of what the removal caused."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExactRemoval(Removal):
+    """The removal of each row at its exact minimum, found when it is asked for and not kept."""
+
+    def project_predictions(self, test: OutputObjective) -> list[Projection]:
+        """Return nothing to meet the rows with: their changes are found one block at a time."""
+        nothing = Projection(np.empty((self.objective.n_params, 0)), np.empty((0, 0)))
+        return [nothing] * len(self.factors)
+
+    def prediction_changes(
+        self, projection: Projection, test: OutputObjective, rows: Rows
+    ) -> Array:
+        """Return J_t (theta_without_i - theta), shape (n_test, n_rows, K), in float64."""
+        changes = self.changes(np.arange(len(self.strata))[rows])
+        delta: Array = test.jacobian_dot(changes).transpose(0, 2, 1)
+        return delta.astype(np.float64, copy=False)
+
+    def changes(self, rows: Array) -> Array:
+        """Return theta_without_i - theta of some rows as columns, shape (n_params, n_rows)."""
+        return minimise_without(self, rows, rtol=EXACT_RTOL)
+
+
+def exact(step: Removal) -> ExactRemoval:
+    """Return the exact removal of every row, from its Newton step.
+
+    Parameters
+    ----------
+    step : Removal
+        By `newton`; it need not be guarded.
+    """
+    return ExactRemoval(**{**vars(step), "method": "exact"})
 
 
 def minimise_without(

@@ -57,11 +57,16 @@ def first_order(objective: Objective, factor: Factor) -> Removal:
         leverage=None,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
+        method="first_order",
     )
 
 
 def newton(
-    objective: LinearObjective, factor: Factor, factorize: Callable[[Objective], Factor]
+    objective: LinearObjective,
+    factor: Factor,
+    factorize: Callable[[Objective], Factor],
+    *,
+    guard: bool = True,
 ) -> Removal:
     """Return the leverage-corrected Newton removal of every row, guarded.
 
@@ -76,6 +81,8 @@ def newton(
         Of its curvature.
     factorize : callable
         Factorises the curvature with the weights that stay behind, where those move.
+    guard : bool
+        False: the steps as they are.
 
     References
     ----------
@@ -117,9 +124,10 @@ def newton(
         leverage=leverage,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
+        method="newton",
     )
     guarded = np.flatnonzero(shift > TRUSTED_SHIFT * objective.loss.curvature_scale)
-    if not len(guarded):
+    if not guard or not len(guarded):
         return removal
     changes = minimise_without(removal, guarded, rtol=GUARD_RTOL)
     return replace(removal, guarded=guarded, guarded_changes=changes)

@@ -121,6 +121,19 @@ def test_newton_equals_refits(case):
 
 
 @cases
+def test_exact_equals_refits(case):
+    """The same at the minimum, where nothing is left but the tolerance of the judge."""
+    data = case.data
+    rows = np.arange(0, len(data.X), 4)
+    model = fitted_wrapper(case, method="exact", damping=0.1)  # damping must not matter
+    scores = model.influence_scores(data.X_test, data.y_test)
+    _, actual = oracles.leave_one_out(case.estimator, data, case.s, case.counts, rows)
+    slope, error = oracles.slope_and_error(scores[:, rows], actual)
+    assert error < 1e-6
+    assert abs(slope - 1) < 1e-6
+
+
+@cases
 def test_first_order_is_within_its_leverage_of_refits(case):
     """First order is too small by the leverage, 1/(1 - h): slopes between 1 and 1.35 here."""
     data = case.data
