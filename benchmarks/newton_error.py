@@ -46,16 +46,13 @@ def rows_of(X, y, X_test, y_test, C):
     model = InfluenceClassifier(fit(np.arange(len(X)))).fit(X, y)
     scores = model.influence_scores(X_test, y_test)
     removal = model._engine().removal("newton")
-    Q = removal.objective.quadratic_forms(removal.factors[0])
-    c = removal.coefficients
-    moved = Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c)
     base = losses(fit(np.arange(len(X))))
     actual = np.column_stack(
         [losses(fit(np.delete(np.arange(len(X)), i))) - base for i in range(len(X))]
     )
     off = np.linalg.norm(scores - actual, axis=0)
     size = np.linalg.norm(actual, axis=0)
-    return np.abs(moved).max(axis=1), removal.leverage, off, size
+    return removal.shift, removal.leverage, off, size
 
 
 def main():

@@ -131,6 +131,14 @@ class Loss(ABC):
             return lambda v: G * v
         return lambda v: np.matmul(G, v[..., None])[..., 0]
 
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        """Return the map from (k, m) to that entry of the second derivative, shape (...).
+
+        For losses that are not separable; overridden where an entry needs no K x K matrix.
+        """
+        G = self.hessian(y, eta)
+        return lambda k, m: G[..., k, m]
+
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         """Return value(y, eta + delta) - value(y, eta), accurate for small `delta`."""
         return self.value(y, eta + delta) - self.value(y, eta)
@@ -294,6 +302,10 @@ class Multinomial(Loss):
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         p = softmax(eta, axis=-1)
         return lambda v: p * (v - np.sum(p * v, axis=-1, keepdims=True))
+
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        p = softmax(eta, axis=-1)
+        return lambda k, m: p[..., k] * (float(k == m) - p[..., m])
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the

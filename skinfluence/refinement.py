@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 
 Factorize = Callable[[Objective], Factor]
 
+TINY = np.finfo(np.float64).tiny
+
 PROBES = 256
 """Rows, evenly spread, from which the size of a typical removal is estimated."""
 
@@ -43,6 +45,8 @@ class Refinement:
         Newton distance from the fitted parameters to the optimum, in the norm of the curvature.
     typical_removal : float
         Root mean square over rows of what removing one row does, in the same norm.
+    noise : float
+        What rounding leaves of such distances.
     n_iter : int
         Steps taken.
     """
@@ -53,14 +57,13 @@ class Refinement:
     remaining_gradient_norm: float
     distance: float
     typical_removal: float
+    noise: float
     n_iter: int
 
     @property
     def relative_distance(self) -> float:
-        """The distance in units of a typical removal."""
-        if self.typical_removal > 0:
-            return self.distance / self.typical_removal
-        return 0.0 if self.distance <= 1e-8 else float("inf")
+        """The distance in units of a typical removal (or of rounding, where rows do no more)."""
+        return self.distance / max(self.typical_removal, 100.0 * self.noise, TINY)
 
 
 def measure(objective: Objective, factorize: Factorize) -> Refinement:
@@ -80,7 +83,8 @@ def measure(objective: Objective, factorize: Factorize) -> Refinement:
     norm = float(np.linalg.norm(gradient))
     _, distance = _newton_step(factor, gradient)
     typical = typical_removal(objective, factor)
-    return Refinement(objective, factor, norm, norm, distance, typical, n_iter=0)
+    noise = objective.gradient_noise()
+    return Refinement(objective, factor, norm, norm, distance, typical, noise, n_iter=0)
 
 
 def refine(
@@ -109,15 +113,14 @@ def refine(
     objective, factor, typical = measured.objective, measured.factor, measured.typical_removal
     gradient = objective.gradient()
     step, distance = _newton_step(factor, gradient)
-    goal = rtol * typical if typical > 0 else 1e-10
+    goal = max(rtol * typical, measured.noise, TINY)
     # Closer than this, a step that does not shrink the distance has met the rounding of gradients.
-    rounding = 1e-5 * typical if typical > 0 else 1e-6
+    rounding = max(1e-5 * typical, 1e4 * measured.noise, TINY)
     n_iter = 0
     while distance > goal:
-        if n_iter == max_iter:
-            raise ValueError(_NOT_FOUND)
-        moved = _descend(objective, factor, step, distance)
-        if moved is None and distance <= rounding:
+        moved = _descend(objective, factor, step, distance) if n_iter < max_iter else None
+        # The first step on a quadratic is exact; later ones only polish what rounding left.
+        if moved is None and (distance <= rounding or objective.constant_hessian):
             break
         if moved is None or moved.has_no_optimum():
             raise ValueError(_NOT_FOUND if moved is None else _NO_OPTIMUM)

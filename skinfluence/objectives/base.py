@@ -135,6 +135,10 @@ class Objective(ABC):
         )
         return out
 
+    def gradient_noise(self) -> float:
+        """Return what rounding leaves of the gradient at an optimum, in the norm of H^-1."""
+        return 1e-14 * float(np.sqrt(max(self.value(), 0.0)))
+
     def block_shape(self) -> tuple[int, int]:
         """Return (n_blocks, block_size) of the block-diagonal Hessian.
 
@@ -193,10 +197,10 @@ class OutputObjective(Objective):
         """Return J_i' B_i for every row and B of shape (n_samples, K), shape (n_params, n)."""
 
     @abstractmethod
-    def quadratic_forms(self, factor: BlockFactor) -> Array:
-        """Return Q_i = J_i H^-1 J_i' for every row.
+    def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
+        """Yield (rows, Q) with Q_i = J_i H^-1 J_i' for blocks of rows.
 
-        Shape (n_samples, K, K); its diagonal alone, shape (n_samples, K), if ``loss.separable``.
+        Q has shape (n_rows, K, K); its diagonal alone, shape (n_rows, K), if ``loss.separable``.
         """
 
     @property

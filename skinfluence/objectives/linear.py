@@ -6,6 +6,7 @@ as a last feature that is always 1 and never stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -187,55 +188,70 @@ class LinearObjective(OutputObjective):
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         return self.loss.constant_hessian and bool(np.all(penalties == penalties[0]))
 
+    def gradient_noise(self) -> float:
+        # An error e_i in eta_i is an error X' D e in the gradient, D the curvature, and
+        # |X' D e| in the norm of H^-1 is at most |sqrt(D) e|. Rounding makes e_i eps |x_i|'|theta|.
+        p = self.X.shape[1]
+        W = np.abs(self.theta).reshape(self.loss.n_outputs, self.block_size)
+        total = 0.0
+        for index in row_blocks(self.n_samples, self.block_size * self.loss.n_outputs):
+            part = self.rows(index)
+            size = abs(_float64(part.X)) @ W[:, :p].T
+            size += np.abs(part.output_gradients()) + (W[:, -1] if self.fit_intercept else 0.0)
+            G = part.output_hessians()
+            G = G if part.loss.separable else np.diagonal(G, axis1=1, axis2=2)
+            total += float(np.sum(part.sample_weight[:, None] * np.abs(G) * size**2))
+        return float(np.finfo(np.float64).eps * np.sqrt(total))
+
     def hessian_blocks(self) -> Array:
         n_blocks, d = self.block_shape()
-        if self.loss.separable:
-            H = np.empty((n_blocks, d, d))
-            for k in range(n_blocks):
-                H[k] = self._weighted_gram(k, k)
-            penalties = self.l2.reshape(self.loss.n_outputs, d)[:n_blocks]
-            H[:, np.arange(d), np.arange(d)] += penalties
-            return H
-        return self._coupled_hessian()[None]
+        if not self.loss.separable:
+            return self._coupled_hessian()[None]
+        G = self.output_hessians()
+        H = np.empty((n_blocks, d, d))
+        for k in range(n_blocks):
+            H[k] = self._weighted_gram(self.sample_weight * G[:, k])
+        penalties = self.l2.reshape(self.loss.n_outputs, d)[:n_blocks]
+        H[:, np.arange(d), np.arange(d)] += penalties
+        return H
 
     def _coupled_hessian(self) -> Array:
         """Assemble the K x K blocks X' diag(G_kl) X, each from a symmetric rank-k update."""
-        n_outputs, d = self.loss.n_outputs, self.block_size
+        n_outputs, d, w = self.loss.n_outputs, self.block_size, self.sample_weight
+        entry = self.loss.hessian_entries(self.targets, self.raw_predictions())
         H = np.zeros((n_outputs, d, n_outputs, d))
         for k in range(n_outputs):
             for m in range(k + 1, n_outputs):
-                H[k, :, m] = H[m, :, k] = tile = self._weighted_gram(k, m)
+                H[k, :, m] = H[m, :, k] = tile = self._weighted_gram(w * entry(k, m))
                 if self.loss.shift_invariant:
                     # The rows of G sum to zero: G_kk = -sum_m G_km.
                     H[k, :, k] -= tile
                     H[m, :, m] -= tile
             if not self.loss.shift_invariant:
-                H[k, :, k] = self._weighted_gram(k, k)
+                H[k, :, k] = self._weighted_gram(w * entry(k, k))
         matrix: Array = H.reshape(self.n_params, self.n_params)
         matrix[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
         return matrix
 
-    def _weighted_gram(self, k: int, m: int) -> Array:
-        """Return sum_i G_i[k, m] x_i x_i', the intercept included, shape (d, d)."""
+    def _weighted_gram(self, g: Array) -> Array:
+        """Return sum_i g_i x_i x_i', the intercept included, shape (d, d)."""
         d = self.block_size
+        if sparse.issparse(self.X):
+            total: Array = np.zeros((d, d))
+            for index in row_blocks(self.n_samples, d):
+                total += _sparse_gram(self.X[index], g[index], self.fit_intercept)
+            return total
         gram = np.zeros((d, d), order="F")
         for index in row_blocks(self.n_samples, d):
-            part = self.rows(index)
-            G = part.output_hessians()
-            g = part.sample_weight * (G[:, k] if self.loss.separable else G[:, k, m])
-            if sparse.issparse(part.X):
-                gram += _sparse_gram(part.X, g, self.fit_intercept)
-                continue
             # Entries of one tile have one sign in every loss here: +-Z'Z, half the work of X' D X.
             for sign in (1.0, -1.0):
-                chosen = sign * g > 0
+                chosen = sign * g[index] > 0
                 if np.any(chosen):
-                    Z = _with_intercept(part.X, self.fit_intercept)
-                    Z *= np.sqrt(np.where(chosen, sign * g, 0.0))[:, None]
+                    Z = _with_intercept(self.X[index], self.fit_intercept)
+                    Z *= np.sqrt(np.where(chosen, sign * g[index], 0.0))[:, None]
                     gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
-        if not sparse.issparse(self.X):
-            upper = np.triu_indices(d, 1)
-            gram[upper] = gram.T[upper]
+        upper = np.triu_indices(d, 1)
+        gram[upper] = gram.T[upper]
         return gram
 
     def flat_shifts(self) -> Array:
@@ -246,25 +262,23 @@ class LinearObjective(OutputObjective):
         free = np.all(self.l2[index] == 0, axis=0)
         return index[:, free].T
 
-    def quadratic_forms(self, factor: BlockFactor) -> Array:
+    def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
         n_outputs, d = self.loss.n_outputs, self.block_size
         if self.loss.separable:
             n_blocks = self.block_shape()[0]
-            q = np.empty((self.n_samples, n_blocks))
-            for index in row_blocks(self.n_samples, d):
+            for index in row_blocks(self.n_samples, max(d, n_outputs)):
                 Xt = _with_intercept(self.X[index], self.fit_intercept).T
-                for k in range(n_blocks):
-                    q[index, k] = np.sum(factor.whiten(Xt, k) ** 2, axis=0)
-            return np.broadcast_to(q, (self.n_samples, n_outputs))
+                q = [np.sum(factor.whiten(Xt, k) ** 2, axis=0) for k in range(n_blocks)]
+                yield index, np.broadcast_to(np.column_stack(q), (Xt.shape[1], n_outputs))
+            return
         M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
-        Q = np.empty((self.n_samples, n_outputs, n_outputs))
-        for index in row_blocks(self.n_samples, d):
+        for index in row_blocks(self.n_samples, max(d, n_outputs**2)):
             Xb = _with_intercept(self.X[index], self.fit_intercept)
+            Q = np.empty((len(Xb), n_outputs, n_outputs))
             for k in range(n_outputs):
                 for m in range(k, n_outputs):
-                    Q[index, k, m] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
-                    Q[index, m, k] = Q[index, k, m]
-        return Q
+                    Q[:, k, m] = Q[:, m, k] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
+            yield index, Q
 
 
 def as_rows(X: Any) -> Any:

@@ -51,6 +51,13 @@ class Weighting(ABC):
     def weights_without(self, stratum: int, sample_weight: Array) -> Array:
         """Return the weights of all rows once a typical row of `stratum` has left."""
 
+    def off_stratum(self) -> Array:
+        """Return how far the weights each row leaves are from its stratum's, (n_samples,).
+
+        Largest relative difference over the rows that stay.
+        """
+        return np.zeros(len(self.strata()))
+
     @abstractmethod
     def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
         """Return the weights of all rows once each of `rows`, alone, has left: a column each.
@@ -140,6 +147,17 @@ class Balanced(Weighting):
         typical = np.mean(self.counts[self.codes == stratum], keepdims=True)
         ratios = self._ratios(np.array([stratum]), typical)[0]
         out: Array = sample_weight * ratios[self.codes]
+        return out
+
+    def off_stratum(self) -> Array:
+        out = np.zeros(len(self.codes))
+        for stratum in range(len(self.class_totals)):
+            here = np.flatnonzero(self.codes == stratum)
+            if len(here):
+                ratios = self._ratios(self.codes[here], self.counts[here])
+                typical = np.mean(self.counts[here], keepdims=True)
+                shared = self._ratios(np.array([stratum]), typical)
+                out[here] = np.abs(ratios / shared - 1.0).max(axis=1)
         return out
 
     def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:

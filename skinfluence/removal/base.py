@@ -37,6 +37,8 @@ class Removal:
     factors : tuple of Factor
     leverage : ndarray of shape (n_samples,) or None
         Largest eigenvalue of G_i Q_i (h_i for K = 1); None for first order.
+    shift : ndarray of shape (n_samples,) or None
+        How far one Newton step moves the row's own raw prediction; None for first order.
     guarded : ndarray of int, shape (n_guarded,)
         Sorted rows whose change is not of the form above.
     guarded_changes : ndarray of shape (n_params, n_guarded)
@@ -53,6 +55,7 @@ class Removal:
     strata: Array
     factors: tuple[Factor, ...]
     leverage: Array | None
+    shift: Array | None
     guarded: Array
     guarded_changes: Array
     method: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
 from skinfluence.removal.exact import minimise_without
-from skinfluence.solvers import Factor
+from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
 
@@ -32,8 +33,15 @@ HIGH = 0.3
 GUARD_RTOL = 1e-4
 """Gradient at which a guarded row is done: far below the error of the rows that need no guard."""
 
-ALONE = 1e-9
-"""A row whose leverage is within this of 1 is alone in determining some direction."""
+ALONE = 1e-6
+"""A row whose leverage is within this of 1 (nearly) alone determines some direction.
+
+1 - h has lost six digits there; without the row the curvature is formed anew.
+"""
+
+OFF_STRATUM = 0.02
+"""Relative difference between a row's own weights left behind and those its factor was made with
+from which on the row is minimised on its own."""
 
 
 def first_order(objective: Objective, factor: Factor) -> Removal:
@@ -55,6 +63,7 @@ def first_order(objective: Objective, factor: Factor) -> Removal:
         np.zeros(objective.n_samples, dtype=int),
         (factor,),
         leverage=None,
+        shift=None,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="first_order",
@@ -100,20 +109,22 @@ def newton(
         remaining = [weighting.weights_without(s, w) for s in range(int(strata.max()) + 1)]
         factors = [factorize(replace(objective, sample_weight=weights)) for weights in remaining]
     a = (own * w)[:, None] * objective.output_gradients()
-    coefficients, leverage = np.empty_like(a), np.empty(objective.n_samples)
-    shift = np.empty(objective.n_samples)
+    coefficients = np.empty_like(a)
+    leverage, shift = np.empty(objective.n_samples), np.empty(objective.n_samples)
     for stratum, one in enumerate(factors):
-        rows = np.flatnonzero(strata == stratum)
-        part = objective.rows(rows) if len(factors) > 1 else objective
-        G = part.output_hessians()
-        G = G * (own * w)[rows].reshape(-1, *[1] * (G.ndim - 1))
-        u = np.zeros_like(a[rows])
-        if shares.shape[1]:
-            u = np.einsum("ikq,iq->ik", part.jacobian_dot(one.solve(shared)), shares[rows])
-        Q = part.quadratic_forms(one)
-        c, leverage[rows] = _down_date(a[rows], G, Q, u)
-        moved = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
-        coefficients[rows], shift[rows] = c, np.abs(moved).max(axis=1)
+        members = np.flatnonzero(strata == stratum)
+        part = objective.rows(members) if len(factors) > 1 else objective
+        H_E = one.solve(shared) if shares.shape[1] else shared
+        for index, Q in part.quadratic_forms(one):
+            rows, block = members[index], part.rows(index)
+            G = block.output_hessians()
+            G = G * (own * w)[rows].reshape(-1, *[1] * (G.ndim - 1))
+            u = np.zeros_like(a[rows])
+            if shares.shape[1]:
+                u = np.einsum("ikq,iq->ik", block.jacobian_dot(H_E), shares[rows])
+            c, leverage[rows] = _down_date(a[rows], G, Q, u)
+            moved = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
+            coefficients[rows], shift[rows] = c, np.abs(moved).max(axis=1)
     removal = Removal(
         objective,
         coefficients,
@@ -122,15 +133,61 @@ def newton(
         strata,
         tuple(factors),
         leverage=leverage,
+        shift=shift,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="newton",
     )
-    guarded = np.flatnonzero(shift > TRUSTED_SHIFT * objective.loss.curvature_scale)
-    if not guard or not len(guarded):
+    alone = leverage > 1.0 - ALONE
+    unsafe = shift > TRUSTED_SHIFT * objective.loss.curvature_scale
+    unsafe |= weighting.off_stratum() > OFF_STRATUM
+    if objective.constant_hessian:
+        unsafe &= ~alone  # one step is exact, given the curvature without the row
+    else:
+        unsafe |= alone
+    if not guard:
+        unsafe[:] = False
+    guarded = np.flatnonzero(unsafe | (alone & objective.constant_hessian))
+    if not len(guarded):
         return removal
-    changes = minimise_without(removal, guarded, rtol=GUARD_RTOL)
+    changes = np.empty((objective.n_params, len(guarded)))
+    iterated = unsafe[guarded]
+    if np.any(iterated):
+        changes[:, iterated] = minimise_without(removal, guarded[iterated], rtol=GUARD_RTOL)
+    changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
+
+
+def _steps_of_their_own(
+    removal: Removal, a: Array, rows: Array, factorize: Callable[[Objective], Factor]
+) -> Array:
+    """Return the Newton steps of rows of leverage 1, with the curvature formed without each."""
+    objective = removal.objective
+    assert isinstance(objective, LinearObjective)
+    changes = np.zeros((objective.n_params, len(rows)))
+    undetermined = []
+    for column, i in enumerate(rows):
+        row = np.array([i])
+        weights = objective.weighting.weights_without_rows(row, objective.sample_weight)[:, 0]
+        weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
+        push = objective.rows(row).jacobian_t_rows(a[row])
+        push += removal.shared @ removal.shares[row].T
+        try:
+            factor = factorize(replace(objective, sample_weight=weights))
+        except SingularCurvatureError:
+            undetermined.append(int(i))
+        else:
+            changes[:, column] = factor.solve(push)[:, 0]
+    if undetermined:
+        warnings.warn(
+            f"Rows {undetermined[:20]} ({len(undetermined)} in all) alone determine a direction of "
+            "the parameters: without one of them there is no unique optimum. Their scores are 0, "
+            "those of the nearest optimum; scikit-learn's own refit may choose another. Drop the "
+            "columns that only these rows have, or fit with a penalty.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return changes
 
 
 def _shared_directions(objective: Objective) -> Array:
@@ -144,14 +201,13 @@ def _shared_directions(objective: Objective) -> Array:
 def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:
     """Return c = (I - G Q)^-1 (a + G u) and the leverage of every row.
 
-    Where I - G Q is singular (leverage 1) the row is alone in a direction, fits it without
-    residual, and leaves the other rows indifferent to it: the nearest optimum does not move there.
+    Where I - G Q is too close to singular to be inverted, c = a: a place to start from.
     """
+    rhs = a + (G * u if G.ndim == 2 else np.einsum("ikl,il->ik", G, u))
     if G.ndim == 2:
         h = G * Q
         alone = h > 1.0 - ALONE
-        c = np.where(alone, 0.0, (a + G * u) / np.where(alone, 1.0, 1.0 - h))
-        return c, h.max(axis=1)
+        return np.where(alone, a, rhs / np.where(alone, 1.0, 1.0 - h)), h.max(axis=1)
     GQ = G @ Q
     leverage = np.trace(GQ, axis1=1, axis2=2)  # bounds the largest eigenvalue from above
     high = np.flatnonzero(leverage > HIGH)
@@ -159,5 +215,5 @@ def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:
     alone = leverage > 1.0 - ALONE
     A = np.eye(G.shape[1]) - GQ
     A[alone] = np.eye(G.shape[1])
-    rhs = np.where(alone[:, None], 0.0, a + np.einsum("ikl,il->ik", G, u))
+    rhs[alone] = a[alone]
     return np.linalg.solve(A, rhs[:, :, None])[:, :, 0], leverage

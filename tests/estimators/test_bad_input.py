@@ -156,6 +156,9 @@ REFUSED = {
     ),
     "positive least squares": (LinearRegression(positive=True), "Use positive=False"),
 }
+if LogisticRegression().penalty == "deprecated":  # since scikit-learn 1.8 the ratio alone decides
+    elastic = LogisticRegression(l1_ratio=0.5, solver="saga")
+    REFUSED["ratio alone"] = (elastic, "l1 or elastic-net penalty was given")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -378,7 +381,7 @@ def test_targets_the_model_does_not_have(classifier, regressor):
 
 @pytest.mark.usefixtures("no_engine")
 def test_method_of_a_call(classifier):
-    message = r"method='best' was given; accepted are \('auto', 'first_order', 'newton'\)"
+    message = r"method='best' was given; accepted are \('auto', 'first_order', 'newton', 'exact'\)"
     refuse(classifier, ValueError, message, DATA.X_test, DATA.y_test, method="best")
 
 

@@ -92,6 +92,14 @@ def test_final_step_alone(solver):
     assert found.target == "loss"
 
 
+def test_exact_scores_are_the_refits():
+    inner = LogisticRegression(C=0.3, class_weight="balanced")
+    found = check(InfluenceClassifier(inner, method="exact"), THREE, THREE.s)
+    expected = changes(tight(C=0.3, class_weight="balanced"), THREE, log_loss, s=THREE.s)
+    assert_same(found, expected, slope=1e-6, error=1e-6)
+    assert found.method == "exact"
+
+
 def test_final_step_of_a_pipeline():
     model = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression(C=0.3)))
     found = check(model, DATA)

@@ -200,7 +200,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
 @pytest.mark.parametrize("name", MODELS)
 def test_weight_zero_is_absence(name, method):
     model, data = MODELS[name]

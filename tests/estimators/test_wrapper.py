@@ -144,7 +144,7 @@ def test_method_of_a_call_wins():
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
 def test_n_jobs_changes_no_bit(case, method):
     model, data = case
     two = clone(model).set_params(n_jobs=2).fit(data.X, data.y)
@@ -166,7 +166,7 @@ def test_n_jobs_changes_no_bit_of_refits():
         np.testing.assert_array_equal(getattr(checks[0], name), getattr(checks[1], name))
 
 
-@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
 def test_blocks_change_rounding_only(case, method, monkeypatch):
     model, data = case
     whole = scores(model, data, method=method)
@@ -178,7 +178,7 @@ def test_blocks_change_rounding_only(case, method, monkeypatch):
 # ------------------------------------------------------------------------------ ways of asking
 
 
-@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
 def test_aggregates(case, method):
     model, data = case
     matrix = scores(model, data, method=method)
@@ -281,7 +281,7 @@ def test_sparse_equals_dense(name, container):
     X, X_test = (np.where(np.abs(A) < 0.5, 0.0, A) for A in (data.X, data.X_test))
     dense = clone(model).fit(X, data.y)
     same = clone(model).fit(container(X), data.y)
-    for method in ("first_order", "newton"):
+    for method in ("first_order", "newton", "exact"):
         np.testing.assert_allclose(
             same.influence_scores(container(X_test), data.y_test, method=method),
             dense.influence_scores(X_test, data.y_test, method=method),

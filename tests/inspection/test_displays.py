@@ -1,0 +1,103 @@
+"""What is drawn, read back from the axes."""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+
+from skinfluence.inspection import InfluenceDisplay, LeaveOneOutDisplay
+from skinfluence.inspection.displays import HARMS, HELPS
+
+SCORES = np.array([2.0, 0.5, -1.5])
+PREDICTED = np.array([[1.0, -2.0], [0.5, 0.25]])
+ACTUAL = np.array([[1.5, -1.0], [0.75, 0.0]])
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def influence_display(target="loss"):
+    return InfluenceDisplay(SCORES, np.array(["x", "y", "z"]), target, test_label="patient 7")
+
+
+def check_display(**params):
+    return LeaveOneOutDisplay(PREDICTED, ACTUAL, "predict_proba", "first_order", **params)
+
+
+def test_bars():
+    display = influence_display()
+    assert display.plot() is display
+    ax = display.ax_
+    assert [bar.get_width() for bar in ax.patches] == SCORES.tolist()
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [HELPS, HELPS, HARMS]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["x", "y", "z"]
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in ax.patches]
+    np.testing.assert_allclose(middles, ax.get_yticks())
+    assert ax.yaxis_inverted()  # the first bar is on top
+    assert ax.get_xlabel() == "change of loss if the row is removed"
+    assert ax.get_ylabel() == "training row"
+    assert ax.get_title() == "Test row patient 7: blue helps, red harms"
+    assert display.figure_ is ax.figure
+
+
+def test_only_bars_of_the_loss_help_or_harm():
+    ax = influence_display(target="predict_proba").plot().ax_
+    assert ax.get_title() == "Test row patient 7"
+    assert ax.get_xlabel() == "change of probability if the row is removed"
+
+
+def test_points_and_identity():
+    display = check_display()
+    assert display.plot() is display
+    ax = display.ax_
+    (points,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    np.testing.assert_array_equal(points.get_offsets(), np.c_[PREDICTED.ravel(), ACTUAL.ravel()])
+    (line,) = (one for one in ax.lines if one.get_label() == "identity")
+    np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
+    assert line.get_xdata()[0] < -2.0 < 1.5 < line.get_xdata()[1]
+    assert ax.get_xlim() == ax.get_ylim() == tuple(line.get_xdata())
+    assert ax.get_aspect() == 1.0
+    assert ax.get_xlabel() == "predicted change of probability (first order)"
+    assert ax.get_ylabel() == "actual change of probability (refitted)"
+    # 1.5 + 2 + .375 + 0 over 1 + 4 + .25 + .0625;  .25 + 1 + .0625 + .0625 over 2.25 + 1 + .5625
+    slope, error = 3.875 / 5.3125, np.sqrt(1.375 / 3.8125)
+    assert ax.get_title() == f"slope {slope:.3f}, relative error {error:.3f}"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["identity"]
+
+
+def test_noise_floor_is_a_band_around_the_identity():
+    ax = check_display(noise_floor=0.25).plot().ax_
+    band = ax.collections[0].get_paths()[0].vertices
+    heights = band[:, 1] - band[:, 0]
+    np.testing.assert_allclose([heights.min(), heights.max()], [-0.25, 0.25])
+
+
+def test_one_point_on_the_identity():
+    display = LeaveOneOutDisplay(np.zeros((1, 1)), np.zeros((1, 1)), "loss", "newton")
+    low, high = display.plot().ax_.get_xlim()
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("make", [influence_display, check_display])
+def test_drawn_on_given_axes(make):
+    figure, axes = plt.subplots(1, 2)
+    display = make().plot(ax=axes[1])
+    assert display.ax_ is axes[1]
+    assert display.figure_ is figure
+    assert not axes[0].has_data()
+    assert len(plt.get_fignums()) == 1
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize("make", [influence_display, check_display])
+def test_without_matplotlib(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    message = r"Plots need matplotlib, which is not installed: pip install 'skinfluence\[plot\]'\."
+    with pytest.raises(ImportError, match=message):
+        make().plot()
