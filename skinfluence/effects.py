@@ -223,6 +223,8 @@ class Scorer:
     def top(self, k: int) -> tuple[Array, Array]:
         """Return the k largest and k smallest scores of each test row, streamed.
 
+        Which of several equal scores at the edge of k are kept is arbitrary (but always the same).
+
         Returns
         -------
         indices : ndarray of int, shape (n_test, 2 k)

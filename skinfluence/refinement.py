@@ -118,6 +118,8 @@ def refine(
     rounding = max(1e-5 * typical, 1e4 * measured.noise, TINY)
     n_iter = 0
     while distance > goal:
+        if n_iter == max_iter and not objective.constant_hessian:
+            raise ValueError(_NOT_FOUND)  # steps that shrink slowly for ever: no finite optimum
         moved = _descend(objective, factor, step, distance) if n_iter < max_iter else None
         # The first step on a quadratic is exact; later ones only polish what rounding left.
         if moved is None and (distance <= rounding or objective.constant_hessian):

@@ -62,6 +62,11 @@ def test_hessian_products_equal_the_hessian(name):
     G = np.einsum("ik,kl->ikl", G, np.eye(loss.n_outputs)) if loss.separable else G
     product = loss.hessian_product(y[:, None], eta[:, None])
     np.testing.assert_allclose(product(v), np.einsum("ikl,iml->imk", G, v), atol=1e-14)
+    if not loss.separable:
+        entry = loss.hessian_entries(y, eta)
+        for k in range(loss.n_outputs):
+            for m in range(loss.n_outputs):
+                np.testing.assert_allclose(entry(k, m), G[:, k, m], rtol=1e-12)
 
 
 @losses

@@ -165,6 +165,7 @@ def _steps_of_their_own(
     objective = removal.objective
     assert isinstance(objective, LinearObjective)
     changes = np.zeros((objective.n_params, len(rows)))
+    gradient = objective.gradient()[:, None]
     undetermined = []
     for column, i in enumerate(rows):
         row = np.array([i])
@@ -172,6 +173,7 @@ def _steps_of_their_own(
         weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
         push = objective.rows(row).jacobian_t_rows(a[row])
         push += removal.shared @ removal.shares[row].T
+        push -= gradient  # all but zero, and yet a part of the push in so stiff a direction
         try:
             factor = factorize(replace(objective, sample_weight=weights))
         except SingularCurvatureError:

@@ -146,10 +146,11 @@ def _factorize_in_place(H: Array, limit: float) -> tuple[Array, float]:
     if rcond < limit:
         raise SingularCurvatureError(
             f"The curvature of {len(H)} parameters is singular (reciprocal condition number "
-            f"{rcond:.1e}): the fitted model is not the only optimum. Likely causes: constant, "
-            "repeated or collinear columns, or more columns than rows, in a model without "
-            "penalty. Drop such columns, fit with a penalty (Ridge, a finite C), or pass "
-            "damping > 0."
+            f"{rcond:.1e}): the fitted model is not the only optimum. Likely causes, in a model "
+            "without penalty: constant, repeated or collinear columns, columns far from zero "
+            "beside their spread, more columns than rows, or classes that can be separated. Drop "
+            "or scale such columns (StandardScaler), fit with a penalty (Ridge, a finite C), or "
+            "pass damping > 0."
         )
     H[...] = L
     return scale, float(rcond)

@@ -128,3 +128,23 @@ def test_test_rows_weigh_one_and_need_targets_for_their_loss():
     assert np.all(one.sample_weight == 1.0)
     with pytest.raises(ValueError, match="without their targets; pass y_test"):
         one.losses()
+
+
+def test_many_classes_cost_products_not_hessians():
+    """A hundred classes: 4,950 tiles, none of which may compute the (n, K, K) array again."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 3)), np.arange(300) % 100
+    loss = Multinomial(np.arange(100))
+    one = LinearObjective.from_coefficients(
+        X, y, loss, rng.standard_normal((100, 3)), np.zeros(100), l2=1.0
+    )
+    calls = []
+    original = Multinomial.hessian
+    Multinomial.hessian = lambda self, y, eta: calls.append(1) or original(self, y, eta)
+    try:
+        H = one.hessian_blocks()[0]
+    finally:
+        Multinomial.hessian = original
+    assert not calls
+    V = rng.standard_normal((one.n_params, 2))
+    np.testing.assert_allclose(H @ V, one.hvp(V), rtol=1e-8, atol=1e-9)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
@@ -11,7 +11,7 @@ from skinfluence.refinement import measure, refine
 from skinfluence.removal import first_order, newton, one_step
 from skinfluence.solvers import Cholesky
 from tests import oracles
-from tests.cases import CASES, classification, wide_logistic
+from tests.cases import CASES, LOGISTIC_COUNTS, Data, classification, wide_logistic
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -138,22 +138,72 @@ def test_few_rows_of_a_balanced_class(weighted, n_classes):
     assert abs(slope - 1) < 0.05
 
 
-def test_a_row_alone_in_a_column_moves_nothing_in_least_squares():
-    """Leverage 1: the column is that row's own; without it least squares is indifferent."""
+def test_a_row_alone_in_an_unpenalised_column_is_named():
+    """Without it nothing determines the column's coefficient: 0 and a warning; others as refits."""
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.standard_normal((20, 2)), np.eye(20)[:, 0]])
     y = rng.standard_normal(20)
     model = InfluenceRegressor(LinearRegression()).fit(X, y)
-    scores = model.influence_scores(X[5:8] + 0.1, y[5:8])
-    assert np.all(np.isfinite(scores))
+    T, z = X[5:8] + 0.1, y[5:8]
+    with pytest.warns(UserWarning, match=r"Rows \[0\] .* alone determine a direction"):
+        scores = model.influence_scores(T, z)
     np.testing.assert_allclose(scores[:, 0], 0.0, atol=1e-12)
-    refit = oracles.tight(LinearRegression(), np.delete(X[:, :2], 7, 0), np.delete(y, 7))
-    full = oracles.tight(LinearRegression(), X, y)
-    T = X[5:8] + 0.1
-    kept = [np.delete(X, 7, 0), np.delete(y, 7)]
-    refit = LinearRegression().fit(*kept)
-    actual = 0.5 * (refit.predict(T) - y[5:8]) ** 2 - 0.5 * (full.predict(T) - y[5:8]) ** 2
+    assert model.influence(T, z).guarded_rows.tolist() == [0]
+    refit = LinearRegression().fit(np.delete(X, 7, 0), np.delete(y, 7))
+    full = LinearRegression().fit(X, y)
+    actual = 0.5 * (refit.predict(T) - z) ** 2 - 0.5 * (full.predict(T) - z) ** 2
     np.testing.assert_allclose(scores[:, 7], actual, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "big"), [(1.0, 1e5), (1e-8, 1.0), (1e-10, 1.0)], ids=["outlier", "dummy", "tiny"]
+)
+@pytest.mark.parametrize("method", ["newton", "exact"])
+def test_penalised_rows_of_leverage_one_equal_refits(alpha, big, method):
+    """1 - h is 1e-9 and less: nothing of it survives in 1 - h, so the curvature is formed anew."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal((30, 2)), np.zeros(30)])
+    y = rng.standard_normal(30)
+    X[0, 2], y[0] = big, 5.0
+    model = InfluenceRegressor(Ridge(alpha=alpha, solver="svd"), method=method).fit(X, y)
+    scores = model.influence_scores(X, target="predict")
+    for row, test in ((0, 0), (3, 1)):  # elsewhere the two do nothing but round
+        kept = np.delete(np.arange(30), row)
+        refit = Ridge(alpha=alpha, solver="svd").fit(X[kept], y[kept])
+        actual = (refit.predict(X) - model.predict(X))[test]
+        assert scores[test, row] == pytest.approx(actual, rel=1e-5)
+
+
+def test_interpolating_ridge_equals_refits():
+    """Every row has leverage 1 but for 1e-8."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 100)), rng.standard_normal(30)
+    X_test, y_test = rng.standard_normal((10, 100)), rng.standard_normal(10)
+    estimator = Ridge(alpha=1e-6, solver="svd")
+    model = InfluenceRegressor(estimator).fit(X, y)
+    scores = model.influence_scores(X_test, y_test)
+    data = Data(X, y, np.ones(30), X_test, y_test)
+    _, actual = oracles.leave_one_out(estimator, data, rows=range(30))
+    slope, error = oracles.slope_and_error(scores, actual)
+    assert error < 1e-5
+    assert abs(slope - 1) < 1e-5
+
+
+def test_one_dominating_sample_weight_under_balanced_classes():
+    """A row of weight 200 beside rows of 1 shares no factor with them: .3 off where it did."""
+    data = classification(n=120, seed=1)
+    s = np.ones(120)
+    s[11] = 200.0
+    estimator = LogisticRegression(C=0.3, class_weight="balanced", tol=1e-10, max_iter=5000)
+    model = InfluenceClassifier(estimator).fit(data.X, data.y, sample_weight=s)
+    scores = model.influence_scores(data.X_test, data.y_test)
+    rows = np.array([11, 0, 20, 40])
+    if LOGISTIC_COUNTS == "weights":
+        assert 11 in model._engine().removal("newton").guarded
+    _, actual = oracles.leave_one_out(estimator, data, s, LOGISTIC_COUNTS, rows)
+    slope, error = oracles.slope_and_error(scores[:, rows], actual)
+    assert error < 0.02
+    assert abs(slope - 1) < 0.02
 
 
 def test_a_row_of_weight_zero_moves_nothing():
