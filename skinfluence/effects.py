@@ -189,17 +189,31 @@ class Scorer:
     def n_train(self) -> int:
         return self.removal.objective.n_samples
 
-    def matrix(self, dtype: Any) -> Array:
-        """Return the scores, shape (n_test, n_train)."""
+    def matrix(self, dtype: Any, among: Array | None = None) -> Array:
+        """Return the scores, shape (n_test, n_train), or those of the rows `among` alone."""
+        chosen = np.arange(self.n_train) if among is None else among
+        column = np.empty(self.n_train, dtype=int)
+        column[chosen] = np.arange(len(chosen))
         # Rows of training data come in blocks: stored by training row, a block is one piece.
-        out: Array = np.empty((self.n_train, self.test.n_samples), dtype=dtype).T
+        out: Array = np.empty((len(chosen), self.test.n_samples), dtype=dtype).T
         for tests in self._test_blocks():
 
             def store(block: Array, rows: Any, tests: slice = tests) -> None:
-                out[tests, rows] = block
+                out[tests, rows if isinstance(rows, slice) else column[rows]] = block
 
-            self._run(tests, store)
+            self._run(tests, store, among)
         return out
+
+    def norms(self) -> Array:
+        """Return the Euclidean norm of the scores of every row over the tests, (n_train,)."""
+        squares = np.zeros(self.n_train)
+        for tests in self._test_blocks():
+
+            def add(block: Array, rows: Any) -> None:
+                squares[rows] += np.einsum("ti,ti->i", block, block)
+
+            self._run(tests, add)
+        return np.sqrt(squares)
 
     def total(self) -> Array:
         """Return the scores summed over the test rows, shape (n_train,)."""
@@ -270,7 +284,9 @@ class Scorer:
         assert isinstance(part, OutputObjective)
         return part.jacobian_t_rows(target.gradient())
 
-    def _run(self, tests: slice, consume: Callable[[Array, Any], None]) -> None:
+    def _run(
+        self, tests: slice, consume: Callable[[Array, Any], None], among: Array | None = None
+    ) -> None:
         """Give `consume` the scores of every block of training rows, shape (n_tests, m)."""
         part = self.test.rows(tests)
         n_outputs = part.loss.n_outputs if isinstance(part, OutputObjective) else 1
@@ -293,7 +309,7 @@ class Scorer:
             consume(effect(projections[stratum], rows), rows)
 
         Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(work)(stratum, rows) for stratum, rows in self.removal.blocks(width)
+            delayed(work)(stratum, rows) for stratum, rows in self.removal.blocks(width, among)
         )
 
 

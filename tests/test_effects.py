@@ -101,6 +101,11 @@ def test_sums_and_streams_equal_the_matrix(method, monkeypatch):
     for name, reduce in (("mean", np.mean), ("sum", np.sum)):
         total = model.influence_scores(THREE.X_test, THREE.y_test, aggregate=name)
         np.testing.assert_allclose(total, reduce(matrix, axis=0), rtol=1e-9, atol=1e-12)
+    scorer = model._scorer(THREE.X_test, THREE.y_test, target="loss", method=None, output=None)
+    rows = np.array([50, 3, 17])
+    some = scorer.matrix(np.float64, rows)
+    np.testing.assert_allclose(some, matrix[:, rows], rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(scorer.norms(), np.linalg.norm(matrix, axis=0), rtol=1e-9)
     top = model.influence(THREE.X_test, THREE.y_test, top=4)
     order = np.argsort(-matrix, axis=1)
     np.testing.assert_array_equal(top.rows[:, :4], order[:, :4])

@@ -194,7 +194,8 @@ class LinearObjective(OutputObjective):
         p = self.X.shape[1]
         W = np.abs(self.theta).reshape(self.loss.n_outputs, self.block_size)
         total = 0.0
-        for index in row_blocks(self.n_samples, self.block_size * self.loss.n_outputs):
+        width = self.loss.n_outputs * max(self.block_size, self.loss.n_outputs)
+        for index in row_blocks(self.n_samples, width):
             part = self.rows(index)
             size = abs(_float64(part.X)) @ W[:, :p].T
             size += np.abs(part.output_gradients()) + (W[:, -1] if self.fit_intercept else 0.0)

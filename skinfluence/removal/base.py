@@ -60,14 +60,19 @@ class Removal:
     guarded_changes: Array
     method: str
 
-    def blocks(self, width: int) -> Iterator[tuple[int, Rows]]:
-        """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row."""
-        if len(self.factors) == 1:
+    def blocks(self, width: int, among: Array | None = None) -> Iterator[tuple[int, Rows]]:
+        """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row.
+
+        `among` restricts them to some rows.
+        """
+        if among is None and len(self.factors) == 1:
             for index in row_blocks(len(self.strata), width):
                 yield 0, index
             return
         for stratum in range(len(self.factors)):
             members = np.flatnonzero(self.strata == stratum)
+            if among is not None:
+                members = among[self.strata[among] == stratum]
             for index in row_blocks(len(members), width):
                 yield stratum, members[index]
 
