@@ -12,6 +12,7 @@ from skinfluence.adapters.composition import (
     fit_recorded,
     freezes_transformers,
     is_frozen,
+    reached_max_iter,
     weighted_fit_params,
 )
 from skinfluence.adapters.registry import adapt, check_supported, register_adapter
@@ -25,6 +26,7 @@ __all__ = [
     "fit_recorded",
     "freezes_transformers",
     "is_frozen",
+    "reached_max_iter",
     "register_adapter",
     "weighted_fit_params",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
@@ -55,7 +56,8 @@ def is_frozen(estimator: Any) -> bool:
 def freezes_transformers(estimator: Any) -> bool:
     """Return whether the final step sits in a Pipeline that is frozen as a whole."""
     if isinstance(estimator, FrozenEstimator):
-        return isinstance(estimator.estimator, Pipeline)
+        inner = estimator.estimator
+        return isinstance(inner, Pipeline) or freezes_transformers(inner)
     return isinstance(estimator, Pipeline) and freezes_transformers(estimator.steps[-1][1])
 
 
@@ -66,6 +68,12 @@ def final_step(estimator: Any) -> Any:
     if isinstance(estimator, Pipeline):
         return final_step(estimator.steps[-1][1])
     return estimator
+
+
+def reached_max_iter(estimator: Any) -> bool:
+    """Return whether a fitted estimator stopped because it had used up its iterations."""
+    used, allowed = getattr(estimator, "n_iter_", None), getattr(estimator, "max_iter", None)
+    return used is not None and allowed is not None and bool(np.max(used) >= allowed)
 
 
 def features_of(estimator: Any, X: Any) -> Any:

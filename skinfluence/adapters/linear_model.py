@@ -9,7 +9,6 @@ Scalings, sum_i w_i l_i + 1/2 l2 |theta|^2, each proven by stationarity of a tig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,15 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     RidgeCV,
 )
-from sklearn.utils.class_weight import compute_class_weight
 
+from skinfluence.adapters.class_weights import (
+    class_weighted,
+    refuse_emptied_classes,
+    row_weights,
+)
 from skinfluence.adapters.registry import register_adapter
-from skinfluence.losses import HalfSquaredError, Logistic, Loss, Multinomial, encode_labels
-from skinfluence.objectives import Balanced, LinearObjective, Weighting
+from skinfluence.losses import HalfSquaredError, Logistic, Loss, Multinomial
+from skinfluence.objectives import LinearObjective, Weighting
 
 Array = npt.NDArray[Any]
 
@@ -64,25 +67,33 @@ def _check_ridge(estimator: Any) -> None:
 @register_adapter(LogisticRegression, LogisticRegressionCV, check=_check_logistic)
 def logistic(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a (cross-validated) logistic regression, its C frozen."""
-    classes = estimator.classes_
-    intercept = estimator.intercept_ if estimator.fit_intercept else None
+    tight: dict[str, Any] = {"tol": 1e-12, "max_iter": 1000}
+    tight["solver"] = "liblinear" if estimator.solver == "liblinear" else "newton-cholesky"
+    if isinstance(estimator, LogisticRegressionCV):
+        tight |= {"Cs": (1.0,), "cv": 2}
+    return class_weighted(estimator, X, y, sample_weight, _logistic_objective, **tight)
+
+
+def _logistic_objective(
+    estimator: Any, X: Any, y: Any, w: Array, weighting: Weighting | None
+) -> LinearObjective:
+    loss = _logistic_loss(estimator)
     l2 = _logistic_penalty(estimator)
     l2_intercept: Any = 0.0
     if estimator.solver == "liblinear":
         l2_intercept = l2 / estimator.intercept_scaling**2
-    return _most_stationary(
-        LinearObjective.from_coefficients(
-            X,
-            y,
-            _logistic_loss(estimator),
-            estimator.coef_,
-            intercept,
-            l2=l2,
-            l2_intercept=l2_intercept,
-            sample_weight=w,
-            weighting=weighting,
-        )
-        for w, weighting in _class_weighted(estimator.class_weight, classes, y, sample_weight)
+    if estimator.fit_intercept and not np.all(l2_intercept):
+        refuse_emptied_classes(y, estimator.classes_, w)
+    return LinearObjective.from_coefficients(
+        X,
+        y,
+        loss,
+        estimator.coef_,
+        estimator.intercept_ if estimator.fit_intercept else None,
+        l2=l2,
+        l2_intercept=l2_intercept,
+        sample_weight=w,
+        weighting=weighting,
     )
 
 
@@ -97,8 +108,27 @@ def _logistic_loss(estimator: Any) -> Loss:
             )
         return Logistic(classes)
     if estimator.solver == "liblinear" or scheme == "ovr":
-        return Logistic(classes)  # one-vs-rest
+        _refuse_class_weights_against_the_rest(estimator)
+        return Logistic(classes)
     return Multinomial(classes)
+
+
+def _refuse_class_weights_against_the_rest(estimator: Any) -> None:
+    """Refuse class weights that are others in the fit of every class.
+
+    liblinear gives the class its weight and the rest 1; "balanced" balances the class against the
+    rest. LogisticRegressionCV turns class weights into row weights first.
+    """
+    weights = estimator.class_weight
+    if isinstance(estimator, LogisticRegressionCV) or weights is None:
+        return
+    if estimator.solver == "liblinear" or weights == "balanced":
+        raise ValueError(
+            f"One-vs-rest LogisticRegression(class_weight={weights!r}) on "
+            f"{len(estimator.classes_)} classes was given; every class is fitted with class "
+            "weights of its own, which is not supported. Use a multinomial model "
+            "(solver='lbfgs'), or wrap one binary LogisticRegression per class."
+        )
 
 
 def _logistic_penalty(estimator: Any) -> Array:
@@ -123,7 +153,7 @@ def least_squares(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearO
         coef,
         estimator.intercept_ if estimator.fit_intercept else None,
         l2=_ridge_penalty(estimator),
-        sample_weight=_row_weights(sample_weight, len(np.asarray(y))),
+        sample_weight=row_weights(sample_weight, len(np.asarray(y))),
     )
 
 
@@ -135,20 +165,28 @@ def ridge_classifier(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Line
             f"{type(estimator).__name__} was fitted on multi-label targets of shape "
             f"{np.asarray(y).shape}; one label per row is accepted. Wrap one classifier per label."
         )
-    coef = np.atleast_2d(estimator.coef_)
-    classes = estimator.classes_
-    return _most_stationary(
-        LinearObjective.from_coefficients(
-            X,
-            y,
-            HalfSquaredError(coef.shape[0], classes),
-            coef,
-            estimator.intercept_ if estimator.fit_intercept else None,
-            l2=_ridge_penalty(estimator),
-            sample_weight=w,
-            weighting=weighting,
+    if len(estimator.classes_) < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} was fitted on one class, {estimator.classes_.tolist()}; "
+            "at least two are accepted, since the fit of one is constant. Add rows of another."
         )
-        for w, weighting in _class_weighted(estimator.class_weight, classes, y, sample_weight)
+    tight = {"alphas": (1.0,)} if isinstance(estimator, RidgeClassifierCV) else {}
+    return class_weighted(estimator, X, y, sample_weight, _ridge_objective, **tight)
+
+
+def _ridge_objective(
+    estimator: Any, X: Any, y: Any, w: Array, weighting: Weighting | None
+) -> LinearObjective:
+    coef = np.atleast_2d(estimator.coef_)
+    return LinearObjective.from_coefficients(
+        X,
+        y,
+        HalfSquaredError(coef.shape[0], estimator.classes_),
+        coef,
+        estimator.intercept_ if estimator.fit_intercept else None,
+        l2=_ridge_penalty(estimator),
+        sample_weight=w,
+        weighting=weighting,
     )
 
 
@@ -156,43 +194,3 @@ def _ridge_penalty(estimator: Any) -> Any:
     if isinstance(estimator, LinearRegression):
         return 0.0
     return estimator.alpha_ if hasattr(estimator, "alpha_") else estimator.alpha
-
-
-def _class_weighted(
-    class_weight: Any, classes: Array, y: Any, sample_weight: Any
-) -> Iterator[tuple[Array, Weighting | None]]:
-    """Yield the row weights, class weights included, of every way the estimator may count.
-
-    ``class_weight="balanced"`` counts sample weights in some estimators and versions of
-    scikit-learn, rows in others; which one it was shows in the fit, not in the version.
-    """
-    codes = encode_labels(y, classes)
-    s = _row_weights(sample_weight, len(codes))
-    if class_weight is None:
-        yield s, None
-    elif class_weight == "balanced":
-        candidates = [s] if np.all(s == s[0]) else [s, np.ones_like(s)]
-        for counts in candidates:
-            totals = np.bincount(codes, weights=counts, minlength=len(classes))
-            weights = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1.0))
-            yield s * weights[codes], Balanced(codes, counts)
-    else:
-        weights = compute_class_weight(class_weight, classes=classes, y=np.asarray(y))
-        yield s * weights[codes], None
-
-
-def _row_weights(sample_weight: Any, n_samples: int) -> Array:
-    if sample_weight is None:
-        return np.ones(n_samples)
-    s: Array = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), n_samples)
-    if not np.any(s > 0):
-        raise ValueError(
-            "All sample weights are zero: no row took part in the fit, so none has an influence. "
-            "Pass at least one positive weight."
-        )
-    return s
-
-
-def _most_stationary(candidates: Iterator[LinearObjective]) -> LinearObjective:
-    """Return the candidate whose gradient at the fitted parameters is smallest."""
-    return min(candidates, key=lambda objective: float(np.linalg.norm(objective.gradient())))

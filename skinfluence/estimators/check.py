@@ -1,4 +1,4 @@
-"""Which rows the check removes, and how a refitted estimator is read."""
+"""The check against retraining: which rows, how refits are read, and why they may differ."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sklearn
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from skinfluence.adapters import adapt, features_of, final_step
-from skinfluence.effects import target_of
-from skinfluence.objectives import OutputObjective
+from skinfluence.adapters import (
+    Training,
+    adapt,
+    features_of,
+    final_step,
+    freezes_transformers,
+)
+from skinfluence.effects import Scorer, target_of
+from skinfluence.estimators.base import target_labels
+from skinfluence.estimators.questions import labels_of
+from skinfluence.inspection import LeaveOneOutCheck
+from skinfluence.objectives import Balanced, OutputObjective
+from skinfluence.retraining import Judge, judge_of, refit_without, with_final_step
 
 Array = npt.NDArray[Any]
 
@@ -116,3 +128,118 @@ def read_target(
     assert isinstance(objective, OutputObjective)
     test = objective.on(features, y_test if target == "loss" else None)
     return target_of(target, test, y_test, output).value()
+
+
+def judge_for(wrapper: Any) -> Judge:
+    """Return the judge of a fitted wrapper's final step."""
+    data = wrapper._training
+    with sklearn.config_context(enable_metadata_routing=wrapper._routing):
+        return judge_of(final_step(wrapper.estimator_), data.X, data.sample_weight)
+
+
+def leave_one_out(
+    wrapper: Any,
+    scorer: Scorer,
+    judge: Judge,
+    X_test: Any,
+    y_test: Any,
+    *,
+    rows: Any,
+    select: str,
+    target: str,
+    output: int | None,
+    refit: str,
+    random_state: Any,
+) -> LeaveOneOutCheck:
+    """Return the scores of a fitted wrapper beside refits of its estimator without each row."""
+    training, forbidden = wrapper._training, wrapper._lonely()
+    scores = scorer.matrix(np.float64)
+    chosen = choose_rows(rows, select, scores, forbidden, random_state)
+    weights = {} if training.sample_weight is None else {"sample_weight": training.sample_weight}
+    labels = target_labels(scorer.test, y_test, target)
+
+    def retrained(estimator: Any, data: Training, params: dict[str, Any], tests: Any) -> Array:
+        removed = [np.empty(0, dtype=int), *chosen[:, None]]
+        fits = refit_without(
+            estimator,
+            data.X,
+            data.y,
+            params,
+            removed,
+            n_jobs=wrapper.n_jobs,
+            verbose=wrapper.verbose,
+        )
+        reads = [
+            read_target(one, tests, labels, training.y, target=target, output=output)
+            for one in fits
+        ]
+        return np.column_stack(reads)
+
+    features = features_of(wrapper.estimator_, X_test)
+    values = retrained(judge.estimator, training, weights, features)
+    final_changes = values[:, 1:] - values[:, :1]
+    whole = None
+    if refit == "pipeline" and isinstance(wrapper.estimator_, Pipeline):
+        pipeline = with_final_step(wrapper.estimator_, judge.estimator)
+        with sklearn.config_context(enable_metadata_routing=wrapper._routing):
+            whole = retrained(pipeline, wrapper._raw, wrapper._fit_params, X_test)
+        whole = whole[:, 1:] - whole[:, :1]
+    refined = scorer.make_target(scorer.test, slice(None))
+    assert refined is not None
+    return LeaveOneOutCheck(
+        predicted=scores[:, chosen],
+        actual=final_changes if whole is None else whole,
+        noise=values[:, 0] - refined.value(),
+        rows=chosen,
+        row_labels=labels_of(wrapper._raw.X, scorer.n_train)[chosen],
+        method=scorer.removal.method,
+        target=target,
+        refit="final" if whole is None else "pipeline",
+        notes=_notes(wrapper, scorer, chosen, judge.notes, int(forbidden.sum())),
+        actual_final=None if whole is None else final_changes,
+    )
+
+
+def check_refit(estimator: Any, refit: str) -> None:
+    """Refuse an unknown refit, and one of transformers that are frozen."""
+    if refit not in ("final", "pipeline"):
+        raise ValueError(f"refit={refit!r} was given; accepted are 'final' and 'pipeline'.")
+    if refit == "pipeline" and freezes_transformers(estimator):
+        raise ValueError(
+            "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as "
+            "they are. Use refit='final', or wrap the Pipeline itself and fit it here."
+        )
+
+
+def _notes(
+    wrapper: Any, scorer: Scorer, rows: Array, changes: tuple[str, ...], n_forbidden: int
+) -> tuple[str, ...]:
+    notes = []
+    if changes:
+        notes.append(
+            f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"
+        )
+    leverage = scorer.removal.leverage
+    if leverage is not None:
+        note = f"leverage: largest of the removed rows {leverage[rows].max():.2f}"
+        if guarded := int(np.sum(np.isin(rows, scorer.removal.guarded))):
+            note += f"; {guarded}, whose Newton step goes too far, were minimised on their own"
+        notes.append(note)
+    if isinstance(scorer.removal.objective.weighting, Balanced):
+        notes.append(
+            "weights that move: class_weight='balanced' re-weighs the other rows when one "
+            "leaves; scores and refits both do"
+        )
+    if wrapper.damping > 0:
+        notes.append(
+            f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"
+        )
+    far = wrapper._engine().refinement.relative_distance
+    if far > 0.01:
+        notes.append(
+            f"refinement: the fitted parameters were {far:.2f} typical removals away from "
+            "the stationary point"
+        )
+    if n_forbidden:
+        notes.append(f"{n_forbidden} row(s) that are the only ones of their class were left in")
+    return tuple(notes)

@@ -21,6 +21,8 @@ FAR = 1.0
 FOREIGN = 10.0
 """The same for a frozen model that was surely fitted on something else."""
 
+_NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
+
 
 @dataclass(eq=False)
 class Engine:
@@ -84,6 +86,7 @@ def build_engine(
     damping: float,
     refinement: Any,
     frozen: bool,
+    out_of_iterations: bool,
 ) -> Engine:
     """Return the engine of an objective at its fitted parameters.
 
@@ -98,6 +101,8 @@ def build_engine(
         The wrapper's `refine`.
     frozen : bool
         The estimator came fitted: it may have been fitted on something else.
+    out_of_iterations : bool
+        It stopped at its max_iter, which is reason enough to be far from the optimum.
 
     Raises
     ------
@@ -120,11 +125,12 @@ def build_engine(
             raise
         found, move = measure(objective, factorize), False
     far = found.relative_distance
-    if frozen and far > FOREIGN and refinement is not True:
+    unsure = frozen and refinement is not True
+    if unsure and far > FOREIGN and not out_of_iterations:
         raise ValueError(
             f"The fitted {name} is {far:,.0f} removals of a typical row away "
-            "from the optimum on these rows: these do not look like the rows, weights or "
-            "hyper-parameters this model was fitted with. Pass what it was fitted with, or "
+            f"from the optimum on these rows: these do {_NOT_ITS_OWN}, or it did not converge. "
+            "Pass what it was fitted with, fit it with a smaller tol or a larger max_iter, or pass "
             "refine=True to score the optimum on these rows instead."
         )
     if far > FAR:
@@ -133,9 +139,11 @@ def build_engine(
             if move
             else "Scores are first derivatives at a point where the gradient is not zero"
         )
+        doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
         warnings.warn(
-            f"{name} stopped {far:.1f} removals of a typical row away from "
-            f"its stationary point. {consequence}; fit with a smaller tol or a larger max_iter.",
+            f"{name} stopped {far:,.1f} removals of a typical row away from "
+            f"its stationary point. {consequence}; fit with a smaller tol or a larger max_iter."
+            + doubt,
             ConvergenceWarning,
             stacklevel=5,
         )

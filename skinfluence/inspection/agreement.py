@@ -24,10 +24,11 @@ class Agreement:
     pearson, spearman : float
         Correlations; NaN where either side is constant.
     slope : float
-        Actual regressed on predicted through the origin, sum(actual predicted) / sum(predicted^2).
-        1 is right; above 1 the predictions are too small.
+        Actual regressed on predicted through the origin:
+        slope = sum(actual * predicted) / sum(predicted^2).
+        1 is right; above 1 the predictions are too small. NaN where all predictions are 0.
     relative_error : float
-        Euclidean norm of predicted - actual over that of actual.
+        norm(predicted - actual) / norm(actual), Euclidean.
     """
 
     pearson: float

@@ -33,7 +33,7 @@ class InfluenceDisplay:
     Parameters
     ----------
     scores : ndarray of shape (n_rows,)
-        In the order they are drawn, from the top.
+        In the order they are drawn, from the top; in the unit of the target.
     labels : ndarray of shape (n_rows,)
         Labels of the training rows.
     target : str
@@ -45,6 +45,14 @@ class InfluenceDisplay:
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         After `plot`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skinfluence.inspection import InfluenceDisplay
+    >>> display = InfluenceDisplay(np.array([0.4, -0.1]), np.array([7, 3]), "loss", test_label=0)
+    >>> display.plot().ax_.get_xlabel()
+    'change of loss if the row is removed'
     """
 
     def __init__(self, scores: Array, labels: Array, target: str, test_label: Any) -> None:
@@ -64,6 +72,11 @@ class InfluenceDisplay:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
         """
         ax = _axes(ax)
         positions = np.arange(len(self.scores))
@@ -87,14 +100,25 @@ class LeaveOneOutDisplay:
     Parameters
     ----------
     predicted, actual : ndarray of shape (n_test, n_rows)
+        Changes of the target, in its unit.
     target, method : str
+        What changes, and how the change was predicted.
     noise_floor : float
-        Drawn as a band around the identity.
+        Drawn as a band around the identity; in the unit of the target.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         After `plot`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skinfluence.inspection import LeaveOneOutDisplay
+    >>> actual = np.array([[0.4, -0.1, 0.2]])
+    >>> display = LeaveOneOutDisplay(actual / 2, actual, target="loss", method="first_order")
+    >>> display.plot().ax_.get_title()
+    'slope 2.000, relative error 0.500'
     """
 
     def __init__(
@@ -117,6 +141,11 @@ class LeaveOneOutDisplay:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
         """
         ax = _axes(ax, figsize=(5.0, 5.0))
         p, a = np.ravel(self.predicted), np.ravel(self.actual)

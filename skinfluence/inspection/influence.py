@@ -21,10 +21,13 @@ Array = npt.NDArray[Any]
 class Influence:
     """Predicted effects of removing each training row on each test row.
 
+    What `InfluenceClassifier.influence` returns: the scores with rankings, a table and a plot.
+
     Attributes
     ----------
     scores : ndarray of shape (n_test, n_train), or (n_test, 2 k) with ``top=k``
-        Change of the target when the row is removed. For the loss: positive = the row helps.
+        Change of the target, in its own unit (nats for the log loss), when the row is removed
+        with its whole weight. For the loss: positive = the row helps.
     method : str
         "first_order", "newton" or "exact", whichever was used.
     target : str
@@ -36,6 +39,16 @@ class Influence:
     guarded_rows : ndarray of int
         Training rows of so high a leverage that they were minimised on their own instead of by one
         Newton step.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skinfluence import InfluenceRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = InfluenceRegressor().fit(X[:400], y[:400])
+    >>> influence = model.influence(X[400:], y[400:])
+    >>> influence.scores.shape, influence.helpful(k=3).shape, influence.method
+    ((42, 400), (42, 3), 'newton')
     """
 
     scores: Array

@@ -20,6 +20,11 @@ Array = npt.NDArray[Any]
 class LeaveOneOutCheck:
     """Predicted against actual changes of a target when training rows are removed.
 
+    What `InfluenceClassifier.leave_one_out_check` returns. `predicted`, `actual` and `noise` are
+    in the unit of the target (for the loss: positive = the row helps); slope = sum(actual *
+    predicted) / sum(predicted^2) and relative error = norm(predicted - actual) / norm(actual) have
+    none. They pool all test rows; `per_test` has them for each.
+
     Attributes
     ----------
     predicted : ndarray of shape (n_test, n_rows)
@@ -37,6 +42,17 @@ class LeaveOneOutCheck:
         Why prediction and truth may differ here.
     actual_final : ndarray of shape (n_test, n_rows) or None
         With ``refit="pipeline"``: the changes with the transformers frozen.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from skinfluence import InfluenceRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = InfluenceRegressor(Ridge(), method="first_order").fit(X[:400], y[:400])
+    >>> check = model.leave_one_out_check(X[400:], y[400:], rows=10)
+    >>> check.actual.shape, round(check.slope, 2)
+    ((42, 10), 1.03)
     """
 
     predicted: Array
@@ -66,7 +82,7 @@ class LeaveOneOutCheck:
 
     @property
     def slope(self) -> float:
-        """Actual regressed on predicted through the origin: 1 is right."""
+        """Actual regressed on predicted, sum(actual * predicted) / sum(predicted^2): 1 is right."""
         return self._pooled.slope
 
     @property
@@ -91,7 +107,12 @@ class LeaveOneOutCheck:
         return self.noise_floor / size if size > 0 else float("inf")
 
     def summary(self) -> str:
-        """Return the agreement, the noise floor and the reasons for what differs, as text."""
+        """Return the agreement, the noise floor and the reasons for what differs, as text.
+
+        Returns
+        -------
+        str
+        """
         n_test, n_rows = self.predicted.shape
         errors = [one.relative_error for one in self.per_test]
         lines = [
@@ -115,7 +136,8 @@ class LeaveOneOutCheck:
         if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3):
             reasons.append(
                 "noise: much of the difference is how far the judge's fit and the model are apart, "
-                "not an effect of rows"
+                "not an effect of rows; if the judge is tight, the adapter of the model (one you "
+                "registered?) may state another objective than was minimised"
             )
         if self.actual_final is not None:
             shift = agreement(self.actual_final, self.actual)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.adapters.registry import registered
 from tests import oracles
-from tests.cases import CASES
+from tests.cases import CASES, classification
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # LogisticRegressionCV announces other defaults in every fit; its own table row states what we use.
@@ -144,3 +145,39 @@ def test_first_order_is_within_its_leverage_of_refits(case):
     slope, error = oracles.slope_and_error(scores[:, rows], actual)
     assert 1.0 < slope < 1.35
     assert error < 0.35
+
+
+# What is counted must not depend on how tight the user's own fit is.
+LOOSE = {
+    "lbfgs": LogisticRegression(max_iter=3),
+    "saga": LogisticRegression(solver="saga", max_iter=2, random_state=0),
+    "liblinear": LogisticRegression(solver="liblinear", tol=0.5),
+    "CV": LogisticRegressionCV(Cs=[1.0], cv=2, max_iter=2),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", LOOSE)
+def test_what_balanced_counts_in_a_loose_fit(name, seed):
+    """Truth is the refit of the tightest solver of the same objective without each row."""
+    data = classification(n=60, noise=0.3, seed=seed)
+    s = np.random.default_rng(seed).uniform(0.5, 2.0, 60)
+    inner = clone(LOOSE[name]).set_params(class_weight="balanced")
+    model = InfluenceClassifier(inner, method="exact").fit(data.X, data.y, s)
+    rows = np.arange(0, 60, 12)
+    scores = model.influence_scores(data.X_test, data.y_test)[:, rows]
+
+    solver = "liblinear" if name == "liblinear" else "newton-cholesky"
+    tight = LogisticRegression(class_weight="balanced", solver=solver, tol=1e-10, max_iter=10_000)
+
+    def losses(kept):
+        return oracles.losses_of(
+            clone(tight).fit(data.X[kept], data.y[kept], s[kept]), data.X_test, data.y_test
+        )
+
+    everything = np.arange(60)
+    actual = [losses(np.delete(everything, i)) - losses(everything) for i in rows]
+    slope, error = oracles.slope_and_error(scores, np.array(actual).T)
+    assert abs(slope - 1) < 1e-3
+    assert error < 1e-3

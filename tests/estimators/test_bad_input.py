@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence.adapters import adapt
 from tests.cases import classification, regression
 
 DATA = classification(labels=["no", "yes"])
@@ -53,7 +54,7 @@ def no_engine(monkeypatch):
     def build_engine(*args, **kwargs):
         raise AssertionError("the curvature was reached for")
 
-    monkeypatch.setattr("skinfluence.estimators.wrapper.build_engine", build_engine)
+    monkeypatch.setattr("skinfluence.estimators.base.build_engine", build_engine)
 
 
 def calls(X_test, y_test, **params):
@@ -111,6 +112,17 @@ def test_unknown_estimator(name):
 def test_transformer_as_last_step():
     model = InfluenceClassifier(Pipeline([("only", StandardScaler())]))
     with pytest.raises(TypeError, match="StandardScaler has no known objective"):
+        model.fit(DATA.X, DATA.y)
+
+
+@pytest.mark.parametrize("last", ["passthrough", None])
+def test_pipeline_without_a_final_estimator(last):
+    model = InfluenceClassifier(Pipeline([("scale", StandardScaler()), ("none", last)]))
+    message = (
+        rf"The last step of the Pipeline is {last!r}: it has no final estimator, so nothing was "
+        r"minimised\. End the Pipeline with a classifier or a regressor\."
+    )
+    with pytest.raises(TypeError, match=message):
         model.fit(DATA.X, DATA.y)
 
 
@@ -223,6 +235,68 @@ def test_unknown_solver(classifier):
 def test_one_class():
     with pytest.raises(ValueError, match="at least 2 classes in the data, but the data contains"):
         InfluenceClassifier().fit(DATA.X, np.full(len(DATA.X), "no"))
+
+
+def test_one_class_that_the_inner_fit_accepts():
+    model = InfluenceClassifier(RidgeClassifier()).fit(DATA.X, np.full(len(DATA.X), "no"))
+    message = r"RidgeClassifier was fitted on one class, \['no'\]; at least two are accepted"
+    refuse(model, ValueError, message, DATA.X_test, np.full(len(DATA.X_test), "no"))
+
+
+NEGATIVE = r"Negative sample weights.* were given \(1, the first -1 at row 3\); weights >= 0 are"
+
+
+@pytest.mark.parametrize("key", ["sample_weight", "logisticregression__sample_weight"])
+def test_negative_weights(key):
+    s = np.where(np.arange(len(DATA.y)) == 3, -1.0, 1.0)
+    model = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
+    with pytest.raises(ValueError, match=NEGATIVE):
+        model.fit(DATA.X, DATA.y, **{key: s})
+    assert not hasattr(model, "estimator_")
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_weights_that_the_adapter_alone_sees(value):
+    """An adapter is asked without the wrapper, or by weights of another name."""
+    s = np.where(np.arange(len(DATA.y)) == 3, value, 1.0)
+    fitted = LogisticRegression().fit(DATA.X, DATA.y)
+    with pytest.raises(ValueError, match=rf"first {value:g} at row 3\); weights >= 0 are accepted"):
+        adapt(fitted, DATA.X, DATA.y, s)
+
+
+EMPTIED = {
+    "sample weights": ({}, (DATA.y == "yes").astype(float)),
+    "class weights": ({"class_weight": {"no": 0.0, "yes": 1.0}}, None),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", EMPTIED)
+def test_class_without_weight(name):
+    params, s = EMPTIED[name]
+    model = InfluenceClassifier(LogisticRegression(**params)).fit(DATA.X, DATA.y, s)
+    message = (
+        r"The rows of \['no'\] all have weight 0 \(sample_weight times class_weight\): .* "
+        r"Give their rows a positive weight, or fit without them\."
+    )
+    refuse(model, ValueError, message, DATA.X_test, DATA.y_test)
+
+
+@pytest.mark.skipif("multi_class" not in LogisticRegression().get_params(), reason="gone since 1.8")
+@pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "liblinear", "class_weight": "balanced"},
+        {"solver": "liblinear", "class_weight": {0: 1.0, 1: 3.0, 2: 1.0}},
+        {"multi_class": "ovr", "class_weight": "balanced"},
+    ],
+)
+def test_class_weights_of_one_vs_rest(params):
+    data = classification(n_classes=3)
+    model = InfluenceClassifier(LogisticRegression(**params)).fit(data.X, data.y)
+    message = r"One-vs-rest LogisticRegression\(class_weight=.* on 3 classes was given; every class"
+    refuse(model, ValueError, message, data.X_test, data.y_test)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -353,6 +427,43 @@ def test_empty_test_set(classifier):
     message = "X_test has no rows; at least one test row is needed"
     for X_test in (DATA.X_test[:0], [], sparse.csr_matrix(DATA.X_test[:0])):
         refuse(classifier, ValueError, message, X_test, DATA.y_test[:0])
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("X_test", [None, 3.0, "rows", np.float64(3.0)])
+def test_test_rows_that_are_none(classifier, pipeline, X_test):
+    message = r"X_test=.* was given; test rows of shape \(n_test, n_features\) are accepted\."
+    for model in (classifier, pipeline):
+        refuse(model, ValueError, message, X_test, DATA.y_test)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_one_test_row_without_its_second_dimension(classifier, pipeline):
+    message = r"X_test of 1 dimension\(s\) was given; .* Pass one row as X_test\.reshape\(1, -1\)"
+    for X_test in (DATA.X_test[0], DATA.X_test[0].tolist()):
+        refuse(classifier, ValueError, message, X_test, DATA.y_test[: len(X_test)])
+    refuse(pipeline, ValueError, "Expected 2D array, got 1D", DATA.X_test[0], DATA.y_test[:4])
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_targets_of_another_kind(classifier, regressor):
+    message = r"y_test=3\.0 was given; one target for every test row, .* pass \[3\.0\]\."
+    refuse(regressor, ValueError, message, REAL.X_test, 3.0)
+    refuse(classifier, ValueError, "y_test='no' was given; one target", DATA.X_test, "no")
+    message = r"y_test of type <U3 was given and has entries that are no numbers .* a regressor acc"
+    refuse(regressor, ValueError, message, REAL.X_test, DATA.y_test)
+    y_test = [None, *DATA.y_test[1:]]
+    message = r"y_test mixes labels of the types \['NoneType', '.*'\]; .* Drop the rows whose label"
+    refuse(classifier, ValueError, message, DATA.X_test, y_test)
+    refuse(classifier, ValueError, message, DATA.X_test, y_test, target="decision_function")
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("output", ["a", 1.5, True])
+def test_outputs_that_are_no_positions(output):
+    model = InfluenceRegressor().fit(REALS.X, REALS.y)
+    message = rf"output={output!r} was given; the position of an output, an integer, is accepted"
+    refuse(model, ValueError, message, REALS.X_test, None, target="predict", output=output)
 
 
 @pytest.mark.usefixtures("no_engine")

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -65,6 +66,14 @@ def test_far_fits_are_refined_and_reported_once(name):
     assert model.refinement_.relative_distance > 1
     assert model.refinement_.gradient_norm > 0.1
     assert model.refinement_.remaining_gradient_norm < 1e-8
+
+
+def test_a_warning_points_at_the_call_whatever_was_asked():
+    for ask in ("influence_scores", "influence", "leave_one_out_check"):
+        model = fitted(InfluenceClassifier(BAD["lbfgs"]))
+        with pytest.warns(ConvergenceWarning) as record:
+            getattr(model, ask)(DATA.X_test, DATA.y_test)
+        assert [w.filename for w in record] == [__file__]
 
 
 def test_good_fits_are_refined_in_silence():
@@ -190,8 +199,9 @@ def test_frozen_estimator_of_something_else_is_refused(name):
     model = InfluenceClassifier(FrozenEstimator(inner)).fit(DATA.X, DATA.y, **params)
     message = (
         r"The fitted LogisticRegression is \d+ removals of a typical row away from the optimum on "
-        rf"these rows: these {FOREIGN}\. Pass what it was fitted with, or refine=True to score the "
-        r"optimum on these rows instead\."
+        rf"these rows: these {FOREIGN}, or it did not converge\. Pass what it was fitted with, fit "
+        r"it with a smaller tol or a larger max_iter, or pass refine=True to score the optimum on "
+        r"these rows instead\."
     )
     for call in (scores, lambda m: m.leave_one_out_check(DATA.X_test, DATA.y_test, rows=1)):
         with pytest.raises(ValueError, match=message):
@@ -214,6 +224,31 @@ def test_frozen_estimator_that_stopped_early_is_accepted():
     with pytest.warns(ConvergenceWarning, match="removals of a typical row away"):
         got = scores(model)
     np.testing.assert_allclose(got, scores(fitted(InfluenceClassifier(tight()))), rtol=1e-6)
+
+
+def test_frozen_estimator_that_ran_out_of_iterations_is_accepted_however_far():
+    X, y = load_breast_cancer(return_X_y=True)
+    inner = fitted(LogisticRegression(max_iter=20), X, y)
+    model = InfluenceClassifier(FrozenEstimator(inner)).fit(X, y)
+    message = rf"If it did converge, these {FOREIGN}\."
+    with pytest.warns(ConvergenceWarning, match=message):
+        got = model.influence_scores(X[:3], y[:3])
+    assert model.refinement_.relative_distance > 10
+    expected = fitted(InfluenceClassifier(tight()), X, y).influence_scores(X[:3], y[:3])
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_estimator_somewhat_off_is_doubted_but_an_own_fit_is_not():
+    """Between 1 and 10 typical removals: weights that differ a little may be the reason."""
+    s = 1.0 + 0.6 * DATA.y
+    model = InfluenceClassifier(FrozenEstimator(tight().fit(DATA.X, DATA.y, s)))
+    with pytest.warns(ConvergenceWarning, match=FOREIGN):
+        scores(model.fit(DATA.X, DATA.y))
+    assert 1 < model.refinement_.relative_distance < 10
+    own = fitted(InfluenceClassifier(LogisticRegression(max_iter=2)))
+    with pytest.warns(ConvergenceWarning) as record:
+        scores(own)
+    assert FOREIGN not in str(record[0].message)
 
 
 def test_frozen_estimator_that_was_never_fitted():
@@ -241,7 +276,7 @@ def test_frozen_transformers_are_not_refitted():
         "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as they are. "
         "Use refit='final', or wrap the Pipeline itself"
     )
-    for inner in (frozen, make_pipeline("passthrough", frozen)):
+    for inner in (frozen, make_pipeline("passthrough", frozen), FrozenEstimator(frozen)):
         model = InfluenceClassifier(inner).fit(DATA.X, DATA.y)
         with pytest.raises(ValueError, match=message):
             model.leave_one_out_check(DATA.X_test, DATA.y_test, refit="pipeline")

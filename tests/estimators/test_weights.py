@@ -143,6 +143,15 @@ def test_final_step_that_takes_no_weights(wrap):
     assert np.all(np.isfinite(scores(model.fit(REAL.X, REAL.y), REAL)))
 
 
+@pytest.mark.parametrize("key", ["sample_weight", "logisticregression__sample_weight"])
+def test_one_weight_for_every_row(key):
+    model = InfluenceClassifier(scaled()).fit(DATA.X, DATA.y, **{key: 2.0})
+    expected = InfluenceClassifier(scaled()).fit(DATA.X, DATA.y, **{key: np.full(len(DATA.y), 2.0)})
+    np.testing.assert_array_equal(scores(model), scores(expected))
+    found = model.leave_one_out_check(DATA.X_test, DATA.y_test, rows=5, method="exact")
+    assert found.relative_error < 1e-6
+
+
 # ------------------------------------------------------------------------- with metadata routing
 
 

@@ -1,6 +1,7 @@
 """The wrappers as scikit-learn estimators, and their scores as arrays: order, sums, kinds of X."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -310,3 +311,44 @@ def test_X_is_kept_uncopied():
     model = InfluenceRegressor(Ridge()).fit(REAL.X, REAL.y)
     scores(model, REAL)
     assert np.shares_memory(model.refinement_.objective.X, REAL.X)
+
+
+# ----------------------------------------------------------------- rows that cannot be removed
+
+
+def lonely():
+    X, y = np.linspace(-1.0, 1.0, 12)[:, None], np.array(["no", "yes"] * 6)
+    y[5] = "odd"
+    return X, y
+
+
+def test_the_only_row_of_a_class_is_named_once_per_call():
+    X, y = lonely()
+    model = InfluenceClassifier().fit(X, y)
+    message = (
+        "The training rows 5 are the only ones of their class: without them the model has other "
+        "classes, or no finite optimum, and their scores mean nothing. Leave these scores out, or "
+    )
+    for call in (model.influence_scores, model.influence, model.influence):
+        with pytest.warns(UserWarning, match=message) as record:
+            call(X[:2], y[:2])
+        assert [w.filename for w in record] == [__file__]
+
+
+def test_no_row_is_named_where_every_class_has_two_or_the_check_leaves_it_out():
+    X, y = lonely()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = InfluenceClassifier().fit(X, y)
+        model.leave_one_out_check(X[:2], y[:2], rows=2)
+        s = np.where(y == "odd", 0.0, 1.0)
+        ridge = InfluenceClassifier(RidgeClassifier()).fit(X, y, s)  # weight 0: nothing to remove
+        ridge.influence_scores(X[:2], y[:2])
+        InfluenceRegressor().fit(X, np.arange(12.0)).influence_scores(X[:2], [0.0, 1.0])
+
+
+def test_weights_decide_which_row_is_the_only_one():
+    X, y = np.linspace(-1.0, 1.0, 12)[:, None], np.array(["no", "yes"] * 6)
+    s = np.where((y == "yes") & (np.arange(12) != 7), 0.0, 1.0)
+    with pytest.warns(UserWarning, match="The training rows 7 are the only ones of their class"):
+        InfluenceClassifier().fit(X, y, s).influence_scores(X[:2], y[:2])

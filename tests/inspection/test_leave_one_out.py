@@ -67,6 +67,11 @@ def test_summary():
 def test_noise_is_a_reason():
     words = "- noise: much of the difference is how far the judge's fit and the model are apart"
     assert words in check(noise=(0.5, 0.5)).summary()
+    words_for_adapters = (
+        "if the judge is tight, the adapter of the model (one you registered?) may state another "
+        "objective than was minimised"
+    )
+    assert words_for_adapters in check(noise=(0.5, 0.5)).summary()
     assert words not in check(noise=(1e-3, 1e-3)).summary()
     # a difference of rounding errors is no reason to speak of noise
     assert words not in check(predicted=ACTUAL * (1 + 1e-9), noise=(1e-8, 1e-8)).summary()

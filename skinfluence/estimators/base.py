@@ -1,0 +1,263 @@
+"""A wrapper as an estimator: it fits, predicts, and keeps what scoring needs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import sklearn
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
+
+from skinfluence.adapters import (
+    Training,
+    adapt,
+    check_supported,
+    final_step,
+    fit_recorded,
+    is_frozen,
+    reached_max_iter,
+    weighted_fit_params,
+)
+from skinfluence.effects import Scorer, Target, check_target, target_of
+from skinfluence.estimators.engine import Engine, build_engine, resolve_method
+from skinfluence.estimators.questions import (
+    check_method,
+    check_parameters,
+    objective_over,
+    weights_per_row,
+)
+from skinfluence.objectives import Objective, OutputObjective
+
+Array = npt.NDArray[Any]
+
+_KEPT_BY_SCORING = ("_objective_", "_engine_", "_engine_key", "solver_", "refinement_")
+
+
+class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
+    """What the classifier and the regressor share, but for what they are asked."""
+
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"sample_weight": UNUSED}
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        method: str = "auto",
+        solver: Any = "auto",
+        curvature: str = "auto",
+        damping: float = 0.0,
+        refine: Any = "auto",
+        temperature: float | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.method = method
+        self.solver = solver
+        self.curvature = curvature
+        self.damping = damping
+        self.refine = refine
+        self.temperature = temperature
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------ scikit-learn's protocol
+
+    def _default(self) -> Any:
+        raise NotImplementedError
+
+    def _check_kind(self, estimator: Any) -> None:
+        raise NotImplementedError
+
+    def _inner(self) -> Any:
+        return self._default() if self.estimator is None else self.estimator
+
+    def __sklearn_tags__(self) -> Any:
+        tags = deepcopy(get_tags(self._inner()))
+        tags.array_api_support = False
+        return tags
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the routing of the inner estimator, which alone decides what it is given.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        mapping = (
+            MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
+        )
+        router = MetadataRouter(owner=type(self).__name__)
+        return router.add(estimator=self._inner(), method_mapping=mapping)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What scoring keeps is as large as the Hessian, and quick to compute again.
+        state = super().__getstate__().items()
+        return {name: value for name, value in state if name not in _KEPT_BY_SCORING}
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> Self:
+        """Fit a clone of the inner estimator and keep its training rows.
+
+        The curvature is computed at the first score, not here.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_train, n_features)
+            Kept by reference, as the last step of a Pipeline saw it.
+        y : array-like of shape (n_train,) or (n_train, n_outputs)
+        sample_weight : array-like of shape (n_train,) or float, optional
+            Not negative. Goes to every step of a Pipeline whose `fit` takes it; with metadata
+            routing enabled, to the steps that request it. A number is that weight for every row.
+        **fit_params : dict
+            Passed to the inner `fit`; ``step__sample_weight`` goes verbatim to that step.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            For an estimator without an adapter, before anything is fitted, and for
+            `sample_weight` where the last step takes none.
+        ValueError
+            For parameters out of their range, negative weights, estimators with parameters that
+            have no influence function, and whatever the inner `fit` raises.
+        """
+        check_parameters(self, self._inner())
+        estimator = clone(self._inner())
+        self._check_kind(estimator)
+        check_supported(final_step(estimator))
+        sample_weight = weights_per_row(sample_weight, X)
+        for name in fit_params:
+            if name.endswith("sample_weight"):
+                fit_params[name] = weights_per_row(fit_params[name], X)
+        params = self._routed(estimator, sample_weight, fit_params)
+        self._training = fit_recorded(estimator, X, y, params)
+        self._raw = Training(X, y, None)
+        self._fit_params = params
+        self._routing = sklearn.get_config()["enable_metadata_routing"]
+        self.estimator_ = estimator
+        for name in (*_KEPT_BY_SCORING, "classes_", "n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
+        return self
+
+    def _routed(
+        self, estimator: Any, sample_weight: Any, fit_params: dict[str, Any]
+    ) -> dict[str, Any]:
+        given = (
+            fit_params if sample_weight is None else {**fit_params, "sample_weight": sample_weight}
+        )
+        if isinstance(estimator, FrozenEstimator):
+            return given
+        if sklearn.get_config()["enable_metadata_routing"]:
+            routed: dict[str, Any] = process_routing(self, "fit", **given).estimator.fit
+            return routed
+        return weighted_fit_params(estimator, sample_weight, fit_params)
+
+    def predict(self, X: Any) -> Array:
+        """Return the predictions of the inner estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        predictions: Array = self.estimator_.predict(X)
+        return predictions
+
+    def score(self, X: Any, y: Any, **params: Any) -> float:
+        """Return the score of the inner estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        **params : dict
+            Such as ``sample_weight``.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        return float(self.estimator_.score(X, y, **params))
+
+    # ---------------------------------------------------------------------------------- wiring
+
+    def _objective(self) -> Objective:
+        """Return the objective at the fitted parameters, kept for the next call."""
+        if "_objective_" not in self.__dict__:
+            data, final = self._training, final_step(self.estimator_)
+            self._objective_ = adapt(final, data.X, data.y, data.sample_weight)
+        return self._objective_
+
+    def _engine(self) -> Engine:
+        """Return the engine, built at the first call and again when its parameters change."""
+        key = (self.solver, self.curvature, self.damping, self.refine)
+        if self.__dict__.get("_engine_key") != key:
+            final = final_step(self.estimator_)
+            self._engine_ = build_engine(
+                self._objective(),
+                type(final).__name__,
+                solver=self.solver,
+                curvature=self.curvature,
+                damping=self.damping,
+                refinement=self.refine,
+                frozen=is_frozen(self.estimator_),
+                out_of_iterations=reached_max_iter(final),
+            )
+            self._engine_key = key
+            self.solver_ = self._engine_.reason
+            self.refinement_ = self._engine_.refinement
+        return self._engine_
+
+    def _scorer(
+        self, X_test: Any, y_test: Any, *, target: str, method: str | None, output: int | None
+    ) -> Scorer:
+        check_is_fitted(self)
+        check_parameters(self, self._inner())
+        if method is not None:
+            check_method(method)
+        objective = self._objective()
+        check_target(target, objective)
+        used = resolve_method(self.method if method is None else method, objective)
+        test = objective_over(self, objective, X_test, y_test, target=target, output=output)
+
+        # Nothing above is expensive, so that wrong input is refused before anything below is.
+        engine = self._engine()
+        test = test.at(engine.objective.theta)
+        labels = target_labels(test, y_test, target)
+
+        def make_target(part: Objective, tests: slice) -> Target | None:
+            if not isinstance(part, OutputObjective):
+                return None
+            return target_of(target, part, None if labels is None else labels[tests], output)
+
+        removal = engine.removal(used)
+        return Scorer(removal, test, make_target, self.n_jobs)
+
+
+def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
+    """Return the labels that choose the class of the target: given, or as predicted."""
+    if y_test is not None:
+        return np.asarray(y_test)
+    if target == "loss" or not isinstance(test, OutputObjective) or test.loss.classes is None:
+        return None
+    eta = test.raw_predictions()
+    best = (eta[:, 0] > 0).astype(int) if eta.shape[1] == 1 else np.argmax(eta, axis=1)
+    labels: Array = test.loss.classes[best]
+    return labels

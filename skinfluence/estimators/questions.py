@@ -1,0 +1,163 @@
+"""What is asked of a wrapper: parameters, test rows and targets, refused before anything costs."""
+
+from __future__ import annotations
+
+from numbers import Integral, Number, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import is_classifier
+from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from skinfluence.adapters import features_of, final_step
+from skinfluence.curvature import KINDS
+from skinfluence.effects import target_of
+from skinfluence.objectives import Objective, OutputObjective
+
+Array = npt.NDArray[Any]
+
+METHODS = ("auto", "first_order", "newton", "exact")
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown method."""
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} was given; accepted are {METHODS}.")
+
+
+def check_parameters(wrapper: Any, inner: Any) -> None:
+    """Refuse parameters of the wrapper that are out of their range."""
+    check_method(wrapper.method)
+    if wrapper.curvature not in KINDS:
+        raise ValueError(f"curvature={wrapper.curvature!r} was given; accepted are {KINDS}.")
+    damping: Any = wrapper.damping
+    if not (isinstance(damping, Real) and float(damping) >= 0):
+        raise ValueError(
+            f"damping={damping!r} was given; a number >= 0 in the units of the Hessian "
+            "of the summed loss is accepted."
+        )
+    if wrapper.refine not in ("auto", True, False):
+        raise ValueError(
+            f"refine={wrapper.refine!r} was given; accepted are 'auto', True and False."
+        )
+    if wrapper.temperature is not None:
+        raise ValueError(
+            f"temperature={wrapper.temperature!r} was given, but it smooths hinge losses only and "
+            f"{type(final_step(inner)).__name__} has none; leave temperature=None."
+        )
+
+
+def weights_per_row(sample_weight: Any, X: Any) -> Any:
+    """Return sample weights as they were given, a single number repeated for every row.
+
+    Raises
+    ------
+    ValueError
+        For a negative weight: scikit-learn fits some models with one, to no minimum.
+    """
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(X.shape[0] if hasattr(X, "shape") else len(X), sample_weight)
+    given = None if sample_weight is None else np.asarray(sample_weight)
+    if given is not None and given.dtype.kind in "if" and np.any(given < 0):
+        wrong = np.flatnonzero(given.ravel() < 0)
+        raise ValueError(
+            f"Negative sample weights were given ({len(wrong)}, the first "
+            f"{given.ravel()[wrong[0]]:g} at row {wrong[0]}); weights >= 0 are accepted. With a "
+            "negative weight the fit may have no minimum: leave the row out, or pass 0."
+        )
+    return sample_weight
+
+
+def objective_over(
+    wrapper: Any, objective: Objective, X: Any, y: Any, *, target: str, output: Any
+) -> Objective:
+    """Return the objective over the test rows; refuse rows, labels and outputs it lacks."""
+    _check_rows_given(X)
+    if y is None and target == "loss":
+        raise ValueError(
+            "target='loss' was asked for without y_test, and a loss needs the true targets. "
+            "Pass y_test, or another target."
+        )
+    if y is not None:
+        _check_targets(y, X, classifier=is_classifier(wrapper))
+    _check_output(output, target, classifier=is_classifier(wrapper))
+    features = features_of(wrapper.estimator_, X)
+    if np.ndim(features) != 2:
+        raise ValueError(
+            f"X_test of {np.ndim(features)} dimension(s) was given; test rows of shape (n_test, "
+            "n_features) are accepted. Pass one row as X_test.reshape(1, -1), or frame.iloc[[i]]."
+        )
+    validate_data(final_step(wrapper.estimator_), features, reset=False, skip_check_array=True)
+    try:
+        assert_all_finite(features, input_name="X_test")
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Finite features are accepted by the final step: drop these rows, or "
+            "impute them in a step of the Pipeline."
+        ) from error
+    test = objective.on(features, y if target == "loss" else None)
+    if isinstance(test, OutputObjective):
+        target_of(target, test, y, output)
+    return test
+
+
+def _check_rows_given(X: Any) -> None:
+    scalar = isinstance(X, str) or getattr(X, "shape", None) == ()
+    if scalar or not (hasattr(X, "shape") or hasattr(X, "__len__")):
+        raise ValueError(
+            f"X_test={X!r} was given; test rows of shape (n_test, n_features) are accepted. Pass "
+            "rows like those of fit."
+        )
+    if (X.shape[0] if hasattr(X, "shape") else len(X)) == 0:
+        raise ValueError(
+            "X_test has no rows; at least one test row is needed to have an influence on."
+        )
+
+
+def _check_targets(y: Any, X: Any, *, classifier: bool) -> None:
+    values = np.asarray(y)
+    if values.ndim == 0:
+        raise ValueError(
+            f"y_test={y!r} was given; one target for every test row, shape (n_test,), is accepted. "
+            f"For one test row pass [{y!r}]."
+        )
+    check_consistent_length(X, y)
+    if not classifier:
+        try:
+            values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"y_test of type {values.dtype} was given and has entries that are no numbers "
+                f"({error}); a regressor accepts numbers. Pass targets like those of fit."
+            ) from error
+        return
+    try:
+        np.unique(values)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in values.ravel()})
+        raise ValueError(
+            f"y_test mixes labels of the types {kinds}; labels of one type, as in fit, are "
+            "accepted. Drop the rows whose label is missing."
+        ) from error
+
+
+def _check_output(output: Any, target: str, *, classifier: bool) -> None:
+    if output is None:
+        return
+    if target == "loss" or classifier:
+        raise ValueError(
+            f"output={output!r} was given with target={target!r}, but the loss is summed over "
+            "the outputs and the class of a classifier is chosen by y_test. Leave output=None."
+        )
+    if isinstance(output, bool) or not isinstance(output, Integral):
+        raise ValueError(
+            f"output={output!r} was given; the position of an output, an integer, is accepted. "
+            "Count the columns of y from 0."
+        )
+
+
+def labels_of(X: Any, n_rows: int) -> Array:
+    """Return the index of a frame, or positions."""
+    return np.asarray(X.index) if hasattr(X, "iloc") else np.arange(n_rows)
