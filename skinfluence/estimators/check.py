@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -78,7 +79,7 @@ def _check_positions(rows: Array, forbidden: Array) -> None:
 
 
 def choose_rows(
-    rows: Any, select: str, scores: Array, forbidden: Array, random_state: Any
+    rows: Any, select: str, norms: Callable[[], Array], forbidden: Array, random_state: Any
 ) -> Array:
     """Return the positions of the rows to remove, of what `check_rows` let pass.
 
@@ -88,7 +89,8 @@ def choose_rows(
         How many at most, or which.
     select : {"extreme", "random"}
         Largest column norm of the scores, or any.
-    scores : ndarray of shape (n_test, n_train)
+    norms : callable
+        Returns these norms, shape (n_train,); called only where they decide.
     forbidden : ndarray of bool, shape (n_train,)
     random_state : int, RandomState or None
     """
@@ -98,8 +100,7 @@ def choose_rows(
     if select == "random":
         n_rows = min(rows, len(allowed))
         return np.sort(check_random_state(random_state).choice(allowed, n_rows, replace=False))
-    norms = np.linalg.norm(scores[:, allowed].astype(np.float64), axis=0)
-    largest: Array = allowed[np.argsort(-norms, kind="stable")[:rows]]
+    largest: Array = allowed[np.argsort(-norms()[allowed], kind="stable")[:rows]]
     return largest
 
 
@@ -153,8 +154,7 @@ def leave_one_out(
 ) -> LeaveOneOutCheck:
     """Return the scores of a fitted wrapper beside refits of its estimator without each row."""
     training, forbidden = wrapper._training, wrapper._lonely()
-    scores = scorer.matrix(np.float64)
-    chosen = choose_rows(rows, select, scores, forbidden, random_state)
+    chosen = choose_rows(rows, select, scorer.norms, forbidden, random_state)
     weights = {} if training.sample_weight is None else {"sample_weight": training.sample_weight}
     labels = target_labels(scorer.test, y_test, target)
 
@@ -187,7 +187,7 @@ def leave_one_out(
     refined = scorer.make_target(scorer.test, slice(None))
     assert refined is not None
     return LeaveOneOutCheck(
-        predicted=scores[:, chosen],
+        predicted=scorer.matrix(np.float64, chosen),
         actual=final_changes if whole is None else whole,
         noise=values[:, 0] - refined.value(),
         rows=chosen,
