@@ -91,6 +91,14 @@ def twin_of(estimator, X, y, s, counts=None, ratio=None):
                 return anp.logaddexp(0.0, -sign * anp.dot(X1, theta))
 
             K = 1
+        elif estimator.solver == "liblinear":
+            K = len(classes)
+            signs = np.where(y[:, None] == classes, 1.0, -1.0)  # one versus the rest
+
+            def rows(theta):
+                eta = anp.dot(X1, anp.reshape(theta, (K, d)).T)
+                return anp.sum(anp.logaddexp(0.0, -signs * eta), axis=1)
+
         else:
             K = len(classes)
             code = np.searchsorted(classes, y)
@@ -204,6 +212,9 @@ def losses_of(fitted, X, y):
         eta = fitted.decision_function(X)
         if eta.ndim == 1:
             return np.logaddexp(0.0, np.where(y == fitted.classes_[1], -eta, eta))
+        if fitted.solver == "liblinear":
+            signs = np.where(np.asarray(y)[:, None] == fitted.classes_, 1.0, -1.0)
+            return np.sum(np.logaddexp(0.0, -signs * eta), axis=1)
         code = np.searchsorted(fitted.classes_, y)
         return logsumexp(eta, axis=1) - eta[np.arange(len(y)), code]
     if "Classifier" in name:
