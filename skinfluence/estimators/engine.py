@@ -35,6 +35,8 @@ class Engine:
         Of the curvature with damping.
     factorize : callable
         From an objective to such a factor.
+    undamped : callable
+        The same without damping, which "exact" ignores.
     reason : str
         Which solver, and why.
     """
@@ -42,6 +44,7 @@ class Engine:
     refinement: Refinement
     factor: Factor
     factorize: Callable[[Objective], Factor]
+    undamped: Callable[[Objective], Factor]
     reason: str
     _removals: dict[str, Removal] = field(default_factory=dict)
 
@@ -57,9 +60,13 @@ class Engine:
                 made = first_order(self.objective, self.factor)
             else:
                 assert isinstance(self.objective, LinearObjective)
-                guard = method == "newton"
-                made = newton(self.objective, self.factor, self.factorize, guard=guard)
-                made = exact(made) if method == "exact" else made
+                made = (
+                    newton(self.objective, self.factor, self.factorize)
+                    if method == "newton"
+                    else exact(
+                        newton(self.objective, self.refinement.factor, self.undamped, guard=False)
+                    )
+                )
             self._removals[method] = made
         return self._removals[method]
 
@@ -123,7 +130,8 @@ def build_engine(
     except SingularCurvatureError:
         if not damping:
             raise
-        found, move = measure(objective, factorize), False
+        undamped = factorize
+        found, move = measure(objective, undamped), False
     far = found.relative_distance
     unsure = frozen and refinement is not True
     if unsure and far > FOREIGN and not out_of_iterations:
@@ -150,4 +158,4 @@ def build_engine(
     if move:
         found = refine(found, undamped)
     factor = factorize(found.objective) if damping else found.factor
-    return Engine(found, factor, factorize, reason)
+    return Engine(found, factor, factorize, undamped, reason)
