@@ -121,6 +121,14 @@ class Loss(ABC):
     def hessian(self, y: Array, eta: Array) -> Array:
         """Return the second derivative in eta: (..., K) if separable, else (..., K, K)."""
 
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        """Return the map from delta to gradient(y, eta + delta) - gradient(y, eta).
+
+        Made once and applied often; overridden where the difference would cancel.
+        """
+        before = self.gradient(y, eta)
+        return lambda delta: self.gradient(y, eta + delta) - before
+
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         """Return the map from v to the second derivative times v; v of shape (..., K).
 
@@ -198,6 +206,9 @@ class HalfSquaredError(Loss):
     def hessian(self, y: Array, eta: Array) -> Array:
         return np.ones_like(eta)
 
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return lambda delta: np.array(delta, dtype=np.float64)
+
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of two squares, before it cancels.
         out: Array = np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
@@ -234,6 +245,24 @@ class Logistic(Loss):
     def hessian(self, y: Array, eta: Array) -> Array:
         out: Array = expit(eta) * expit(-eta)
         return out
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        p, q = expit(eta), expit(-eta)
+        slope = p * q
+
+        def change(delta: Array) -> Array:
+            # For d > 0, expit(eta + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)); nothing cancels,
+            # and beyond 500 it is q to the last digit. For d < 0 the same with -d and q.
+            rise = np.expm1(np.minimum(np.abs(delta), 500.0))
+            below = np.where(delta > 0, p, q)
+            below *= rise
+            below += 1.0
+            rise *= slope
+            rise /= below
+            out: Array = np.copysign(rise, delta, out=rise)
+            return out
+
+        return change
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # log(1 + e^(z + d)) - log(1 + e^z) = log1p(expit(z) expm1(d)), while e^d is tame.

@@ -153,11 +153,16 @@ def take_rows(values: Any, rows: Array) -> Any:
     return [values[i] for i in rows]
 
 
-def _refit(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], kept: Array) -> Any:
-    params = {
-        name: take_rows(value, kept) if _has_rows(value, len(y)) else value
+def take_params(fit_params: dict[str, Any], rows: Array, n_samples: int) -> dict[str, Any]:
+    """Return fit parameters for some rows: entries with `n_samples` rows are cut along."""
+    return {
+        name: take_rows(value, rows) if _has_rows(value, n_samples) else value
         for name, value in fit_params.items()
     }
+
+
+def _refit(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], kept: Array) -> Any:
+    params = take_params(fit_params, kept, len(y))
     with warnings.catch_warnings():
         # A tolerance of 1e-12 is asked for, not expected; the noise floor reports what was reached.
         warnings.simplefilter("ignore", ConvergenceWarning)

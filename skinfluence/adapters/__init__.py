@@ -15,7 +15,12 @@ from skinfluence.adapters.composition import (
     reached_max_iter,
     weighted_fit_params,
 )
-from skinfluence.adapters.registry import adapt, check_supported, register_adapter
+from skinfluence.adapters.registry import (
+    adapt,
+    check_supported,
+    register_adapter,
+    write_parameters,
+)
 
 __all__ = [
     "Training",
@@ -29,4 +34,5 @@ __all__ = [
     "reached_max_iter",
     "register_adapter",
     "weighted_fit_params",
+    "write_parameters",
 ]

@@ -6,24 +6,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from skinfluence.objectives import Objective
 
+Array = npt.NDArray[Any]
+
 Adapt = Callable[[Any, Any, Any, Any], Objective]
+Write = Callable[[Any, Array], None]
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """How one type of estimator becomes an objective, and what of it is refused before fitting."""
+    """How one type of estimator becomes an objective, and what of it is refused before fitting.
+
+    `write` is the way back: it gives a fitted estimator other parameters.
+    """
 
     objective: Adapt
     check: Callable[[Any], None] | None
+    write: Write | None
 
 
 _ADAPTERS: dict[type, Adapter] = {}
 
 
 def register_adapter(
-    *types: type, check: Callable[[Any], None] | None = None
+    *types: type, check: Callable[[Any], None] | None = None, write: Write | None = None
 ) -> Callable[[Adapt], Adapt]:
     """Register the objective of one or several types of estimator.
 
@@ -39,6 +49,10 @@ def register_adapter(
     check : callable, optional
         Called with an unfitted estimator before it is fitted; raises ValueError for parameters
         that have no influence function.
+    write : callable, optional
+        Called as ``write(estimator, theta)`` with a fitted estimator and parameters of the shape
+        of ``objective.theta``; puts them in place of the fitted ones. Needed by `without` alone,
+        and only where parameters are not ``coef_`` and ``intercept_``.
 
     Returns
     -------
@@ -81,7 +95,7 @@ def register_adapter(
 
     def register(adapter: Adapt) -> Adapt:
         for type_ in types:
-            _ADAPTERS[type_] = Adapter(adapter, check)
+            _ADAPTERS[type_] = Adapter(adapter, check, write)
         return adapter
 
     return register
@@ -111,6 +125,35 @@ def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
     """Return the objective of a fitted estimator over the rows it was fitted on."""
     check_supported(estimator)
     return _find(estimator).objective(estimator, X, y, sample_weight)
+
+
+def write_parameters(estimator: Any, theta: Array) -> None:
+    """Put other parameters, of the shape of the objective's, in place of the fitted ones.
+
+    Raises
+    ------
+    TypeError
+        If nothing is known about where this type keeps its parameters.
+    """
+    write = _find(estimator).write or _write_linear
+    write(estimator, theta)
+
+
+def _write_linear(estimator: Any, theta: Array) -> None:
+    """Write class-major parameters to ``coef_`` and ``intercept_``, in their shapes and dtypes."""
+    if not hasattr(estimator, "coef_"):
+        name = type(estimator).__name__
+        raise TypeError(
+            f"{name} has no coef_, so its parameters cannot be written back. Register its adapter "
+            f"with a way to: @skinfluence.register_adapter({name}, write=...)."
+        )
+    shape, dtype = np.shape(estimator.coef_), np.asarray(estimator.coef_).dtype
+    W = theta.reshape(1 if len(shape) == 1 else shape[0], -1)
+    estimator.coef_ = W[:, : shape[-1]].reshape(shape).astype(dtype)
+    if W.shape[1] > shape[-1]:
+        intercept = W[:, -1].astype(np.asarray(estimator.intercept_).dtype)
+        several = np.ndim(estimator.intercept_) > 0
+        estimator.intercept_ = intercept if several else intercept[0]
 
 
 def _find(estimator: Any) -> Adapter:

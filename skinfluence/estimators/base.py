@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
@@ -24,7 +25,7 @@ from skinfluence.adapters import (
     reached_max_iter,
     weighted_fit_params,
 )
-from skinfluence.effects import Scorer, Target, check_target, target_of
+from skinfluence.effects import Scorer, Target, check_target, predicted_classes, target_of
 from skinfluence.estimators.engine import Engine, build_engine, resolve_method
 from skinfluence.estimators.questions import (
     check_method,
@@ -33,6 +34,7 @@ from skinfluence.estimators.questions import (
     weights_per_row,
 )
 from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.removal import Counterfactuals
 
 Array = npt.NDArray[Any]
 
@@ -225,16 +227,28 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
             self.refinement_ = self._engine_.refinement
         return self._engine_
 
-    def _scorer(
-        self, X_test: Any, y_test: Any, *, target: str, method: str | None, output: int | None
-    ) -> Scorer:
+    def _method(self, method: str | None) -> str:
+        """Return what a method means here, after the checks that every question begins with."""
         check_is_fitted(self)
         check_parameters(self, self._inner())
         if method is not None:
             check_method(method)
+        return resolve_method(self.method if method is None else method, self._objective())
+
+    def _scorer(
+        self,
+        X_test: Any,
+        y_test: Any,
+        *,
+        target: str,
+        method: str | None,
+        output: int | None = None,
+        edits: Callable[[Engine, str], Counterfactuals] = Engine.removal,
+    ) -> Scorer:
+        """Return the scorer of edits (of the removal of every row) on some test rows."""
+        used = self._method(method)
         objective = self._objective()
         check_target(target, objective)
-        used = resolve_method(self.method if method is None else method, objective)
         test = objective_over(self, objective, X_test, y_test, target=target, output=output)
 
         # Nothing above is expensive, so that wrong input is refused before anything below is.
@@ -247,8 +261,7 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
                 return None
             return target_of(target, part, None if labels is None else labels[tests], output)
 
-        removal = engine.removal(used)
-        return Scorer(removal, test, make_target, self.n_jobs)
+        return Scorer(edits(engine, used), test, make_target, self.n_jobs)
 
 
 def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
@@ -257,7 +270,5 @@ def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
         return np.asarray(y_test)
     if target == "loss" or not isinstance(test, OutputObjective) or test.loss.classes is None:
         return None
-    eta = test.raw_predictions()
-    best = (eta[:, 0] > 0).astype(int) if eta.shape[1] == 1 else np.argmax(eta, axis=1)
-    labels: Array = test.loss.classes[best]
+    labels: Array = test.loss.classes[predicted_classes(test.raw_predictions())]
     return labels

@@ -22,8 +22,10 @@ from skinfluence.adapters import (
 from skinfluence.effects import Scorer, target_of
 from skinfluence.estimators.base import target_labels
 from skinfluence.estimators.questions import labels_of
+from skinfluence.estimators.rows import check_positions
 from skinfluence.inspection import LeaveOneOutCheck
 from skinfluence.objectives import Balanced, OutputObjective
+from skinfluence.removal import Removal
 from skinfluence.retraining import Judge, judge_of, refit_without, with_final_step
 
 Array = npt.NDArray[Any]
@@ -48,7 +50,7 @@ def check_rows(rows: Any, select: str, forbidden: Array) -> None:
     if select not in ("extreme", "random"):
         raise ValueError(f"select={select!r} was given; accepted are 'extreme' and 'random'.")
     if np.ndim(rows) > 0:
-        _check_positions(np.asarray(rows), forbidden)
+        _check_given(np.asarray(rows), forbidden)
         return
     if not (isinstance(rows, Integral) and int(rows) >= 1):
         raise ValueError(
@@ -62,15 +64,8 @@ def check_rows(rows: Any, select: str, forbidden: Array) -> None:
         )
 
 
-def _check_positions(rows: Array, forbidden: Array) -> None:
-    accepted = f"positions from 0 to {len(forbidden) - 1}, each once, are accepted."
-    if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} were given; {accepted}")
-    outside = rows[(rows < 0) | (rows >= len(forbidden))]
-    if len(outside):
-        raise ValueError(f"rows {outside.tolist()} are out of range; {accepted}")
-    if len(np.unique(rows)) < len(rows):
-        raise ValueError(f"rows has duplicates; {accepted}")
+def _check_given(rows: Array, forbidden: Array) -> None:
+    check_positions(rows, len(forbidden))
     if np.any(forbidden[rows]):
         raise ValueError(
             f"rows {rows[forbidden[rows]].tolist()} are the only ones of their class: without them "
@@ -102,15 +97,6 @@ def choose_rows(
         return np.sort(check_random_state(random_state).choice(allowed, n_rows, replace=False))
     largest: Array = allowed[np.argsort(-norms()[allowed], kind="stable")[:rows]]
     return largest
-
-
-def only_ones_of_their_class(y: Any, sample_weight: Any) -> Array:
-    """Return, for every row, whether no other row of positive weight shares its label."""
-    labels = np.asarray(y).ravel()
-    _, codes = np.unique(labels, return_inverse=True)
-    counted = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight) > 0
-    lonely: Array = (np.bincount(codes, weights=counted)[codes] <= 1) & (counted > 0)
-    return lonely
 
 
 def read_target(
@@ -191,7 +177,7 @@ def leave_one_out(
         actual=final_changes if whole is None else whole,
         noise=values[:, 0] - refined.value(),
         rows=chosen,
-        row_labels=labels_of(wrapper._raw.X, scorer.n_train)[chosen],
+        row_labels=labels_of(wrapper._raw.X, scorer.n_edits)[chosen],
         method=scorer.removal.method,
         target=target,
         refit="final" if whole is None else "pipeline",
@@ -219,6 +205,7 @@ def _notes(
         notes.append(
             f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"
         )
+    assert isinstance(scorer.removal, Removal)
     leverage = scorer.removal.leverage
     if leverage is not None:
         note = f"leverage: largest of the removed rows {leverage[rows].max():.2f}"

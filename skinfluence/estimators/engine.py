@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.curvature import Curvature
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.refinement import Refinement, measure, refine
-from skinfluence.removal import Removal, exact, first_order, newton
+from skinfluence.removal import Edits, GroupRemoval, Removal, exact, first_order, newton
 from skinfluence.solvers import Factor, SingularCurvatureError, resolve
 
 FAR = 1.0
@@ -56,19 +56,27 @@ class Engine:
     def removal(self, method: str) -> Removal:
         """Return the removal of every row by a method, kept for the next call."""
         if method not in self._removals:
-            if method == "first_order":
-                made = first_order(self.objective, self.factor)
-            else:
-                assert isinstance(self.objective, LinearObjective)
-                made = (
-                    newton(self.objective, self.factor, self.factorize)
-                    if method == "newton"
-                    else exact(
-                        newton(self.objective, self.refinement.factor, self.undamped, guard=False)
-                    )
-                )
-            self._removals[method] = made
+            self._removals[method] = self.change(Edits(self.objective), method)
         return self._removals[method]
+
+    def groups(self, masks: Any, method: str) -> GroupRemoval:
+        """Return the removal of groups of rows, CSR masks of shape (n_groups, n_train)."""
+        damped = method != "exact"
+        return GroupRemoval(
+            self.objective,
+            masks,
+            self.factor if damped else self.refinement.factor,
+            self.factorize if damped else self.undamped,
+            method,
+        )
+
+    def change(self, edits: Edits, method: str) -> Removal:
+        """Return what each edit of one row does, by a method."""
+        if method == "first_order":
+            return first_order(edits, self.factor)
+        if method == "newton":
+            return newton(edits, self.factor, self.factorize)
+        return exact(newton(edits, self.refinement.factor, self.undamped, guard=False))
 
 
 def resolve_method(method: str, objective: Objective) -> str:

@@ -71,27 +71,35 @@ def weights_per_row(sample_weight: Any, X: Any) -> Any:
 
 
 def objective_over(
-    wrapper: Any, objective: Objective, X: Any, y: Any, *, target: str, output: Any
+    wrapper: Any,
+    objective: Objective,
+    X: Any,
+    y: Any,
+    *,
+    target: str = "loss",
+    output: Any = None,
+    kind: str = "test",
 ) -> Objective:
-    """Return the objective over the test rows; refuse rows, labels and outputs it lacks."""
-    _check_rows_given(X)
+    """Return the objective over test (or new) rows; refuse rows, labels and outputs it lacks."""
+    _check_rows_given(X, kind)
     if y is None and target == "loss":
         raise ValueError(
-            "target='loss' was asked for without y_test, and a loss needs the true targets. "
-            "Pass y_test, or another target."
+            f"target='loss' was asked for without y_{kind}, and a loss needs the true targets. "
+            f"Pass y_{kind}, or another target."
         )
     if y is not None:
-        _check_targets(y, X, classifier=is_classifier(wrapper))
+        check_targets(y, X, classifier=is_classifier(wrapper), kind=kind)
     _check_output(output, target, classifier=is_classifier(wrapper))
     features = features_of(wrapper.estimator_, X)
     if np.ndim(features) != 2:
         raise ValueError(
-            f"X_test of {np.ndim(features)} dimension(s) was given; test rows of shape (n_test, "
-            "n_features) are accepted. Pass one row as X_test.reshape(1, -1), or frame.iloc[[i]]."
+            f"X_{kind} of {np.ndim(features)} dimension(s) was given; {kind} rows of shape "
+            f"(n_{kind}, n_features) are accepted. Pass one row as X_{kind}.reshape(1, -1), or "
+            "frame.iloc[[i]]."
         )
     validate_data(final_step(wrapper.estimator_), features, reset=False, skip_check_array=True)
     try:
-        assert_all_finite(features, input_name="X_test")
+        assert_all_finite(features, input_name=f"X_{kind}")
     except ValueError as error:
         raise ValueError(
             f"{error} Finite features are accepted by the final step: drop these rows, or "
@@ -103,25 +111,24 @@ def objective_over(
     return test
 
 
-def _check_rows_given(X: Any) -> None:
+def _check_rows_given(X: Any, kind: str) -> None:
     scalar = isinstance(X, str) or getattr(X, "shape", None) == ()
     if scalar or not (hasattr(X, "shape") or hasattr(X, "__len__")):
         raise ValueError(
-            f"X_test={X!r} was given; test rows of shape (n_test, n_features) are accepted. Pass "
-            "rows like those of fit."
+            f"X_{kind}={X!r} was given; {kind} rows of shape (n_{kind}, n_features) are accepted. "
+            "Pass rows like those of fit."
         )
     if (X.shape[0] if hasattr(X, "shape") else len(X)) == 0:
-        raise ValueError(
-            "X_test has no rows; at least one test row is needed to have an influence on."
-        )
+        raise ValueError(f"X_{kind} has no rows; at least one {kind} row is needed.")
 
 
-def _check_targets(y: Any, X: Any, *, classifier: bool) -> None:
+def check_targets(y: Any, X: Any, *, classifier: bool, kind: str) -> None:
+    """Refuse targets that are not one for every row, of a type that can be compared."""
     values = np.asarray(y)
     if values.ndim == 0:
         raise ValueError(
-            f"y_test={y!r} was given; one target for every test row, shape (n_test,), is accepted. "
-            f"For one test row pass [{y!r}]."
+            f"y_{kind}={y!r} was given; one target for every {kind} row, shape (n_{kind},), is "
+            f"accepted. For one {kind} row pass [{y!r}]."
         )
     check_consistent_length(X, y)
     if not classifier:
@@ -129,7 +136,7 @@ def _check_targets(y: Any, X: Any, *, classifier: bool) -> None:
             values.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"y_test of type {values.dtype} was given and has entries that are no numbers "
+                f"y_{kind} of type {values.dtype} was given and has entries that are no numbers "
                 f"({error}); a regressor accepts numbers. Pass targets like those of fit."
             ) from error
         return
@@ -138,7 +145,7 @@ def _check_targets(y: Any, X: Any, *, classifier: bool) -> None:
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in values.ravel()})
         raise ValueError(
-            f"y_test mixes labels of the types {kinds}; labels of one type, as in fit, are "
+            f"y_{kind} mixes labels of the types {kinds}; labels of one type, as in fit, are "
             "accepted. Drop the rows whose label is missing."
         ) from error
 

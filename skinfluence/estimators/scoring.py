@@ -17,10 +17,11 @@ from skinfluence.estimators.check import (
     check_rows,
     judge_for,
     leave_one_out,
-    only_ones_of_their_class,
 )
 from skinfluence.estimators.questions import labels_of
+from skinfluence.estimators.rows import only_ones_of_their_class
 from skinfluence.inspection import Influence, LeaveOneOutCheck
+from skinfluence.removal import Removal
 
 Array = npt.NDArray[Any]
 
@@ -156,20 +157,21 @@ class ScoringWrapper(FittedWrapper):
             raise ValueError(f"top={top!r} was given; None or a number of rows >= 1 is accepted.")
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         self._warn_of_lonely_rows()
-        rows = None
+        removal, rows = scorer.removal, None
+        assert isinstance(removal, Removal)
         if top is None:
-            scores = scorer.matrix(scorer.removal.objective.dtype)
+            scores = scorer.matrix(removal.objective.dtype)
         else:
             rows, scores = scorer.top(top)
-            scores = scores.astype(scorer.removal.objective.dtype)
+            scores = scores.astype(removal.objective.dtype)
         return Influence(
             scores=scores,
-            method=scorer.removal.method,
+            method=removal.method,
             target=target,
-            row_labels=labels_of(self._raw.X, scorer.n_train),
+            row_labels=labels_of(self._raw.X, scorer.n_edits),
             test_labels=labels_of(X_test, scorer.test.n_samples),
             rows=rows,
-            guarded_rows=scorer.removal.guarded,
+            guarded_rows=removal.guarded,
         )
 
     def leave_one_out_check(

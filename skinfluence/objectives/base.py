@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -22,12 +23,12 @@ BLOCK_ELEMENTS = 2**21
 """Numbers held by one temporary of a blocked product (16 MiB of float64)."""
 
 
-def row_blocks(n_rows: int, row_width: int) -> Iterator[slice]:
-    """Yield slices that cut `n_rows` rows into blocks of about `BLOCK_ELEMENTS` numbers.
+def row_blocks(n_rows: int, row_width: int, elements: int | None = None) -> Iterator[slice]:
+    """Yield slices that cut `n_rows` rows into blocks of about `elements` numbers.
 
-    The boundaries depend on the sizes alone, never on the number of workers.
+    `BLOCK_ELEMENTS` by default. The boundaries never depend on the number of workers.
     """
-    size = max(1, BLOCK_ELEMENTS // max(1, row_width))
+    size = max(1, (elements or BLOCK_ELEMENTS) // max(1, row_width))
     for start in range(0, n_rows, size):
         yield slice(start, min(n_rows, start + size))
 
@@ -107,6 +108,17 @@ class Objective(ABC):
     @abstractmethod
     def rows(self, index: slice | Array) -> Self:
         """Return the objective on some of its rows."""
+
+    def weighing(self, sample_weight: Array, weighting: Weighting | None = None) -> Self:
+        """Return the objective with other weights, and other moves of them.
+
+        Nothing an objective caches may depend on its weights.
+        """
+        out = copy(self)
+        object.__setattr__(out, "sample_weight", sample_weight)
+        if weighting is not None:
+            object.__setattr__(out, "weighting", weighting)
+        return out
 
     @abstractmethod
     def losses(self) -> Array:
@@ -195,6 +207,12 @@ class OutputObjective(Objective):
     @abstractmethod
     def jacobian_t_rows(self, B: Array) -> Array:
         """Return J_i' B_i for every row and B of shape (n_samples, K), shape (n_params, n)."""
+
+    def jacobian_rows_dot(self, V: Array) -> Array:
+        """Return J_i V_i for V with a column of its own for every row, shape (n_samples, K)."""
+        units = np.eye(self.loss.n_outputs)[:, None].repeat(self.n_samples, axis=1)
+        dots = [np.einsum("pi,pi->i", self.jacobian_t_rows(unit), V) for unit in units]
+        return np.column_stack(dots)
 
     @abstractmethod
     def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:

@@ -157,9 +157,9 @@ class LinearObjective(OutputObjective):
 
     def jacobian_dot(self, V: Array) -> Array:
         n_outputs, p, k = self.loss.n_outputs, self.X.shape[1], V.shape[1]
-        V = V.reshape(n_outputs, self.block_size, k).astype(self.X.dtype, copy=False)
+        V = V.reshape(n_outputs, self.block_size, k)
         columns = V[:, :p].transpose(1, 0, 2).reshape(p, n_outputs * k)
-        JV: Array = (self.X @ columns).reshape(-1, n_outputs, k)
+        JV: Array = self._times(columns).reshape(-1, n_outputs, k)
         if self.fit_intercept:
             JV += V[:, -1]
         return JV
@@ -167,12 +167,23 @@ class LinearObjective(OutputObjective):
     def jacobian_t_dot(self, B: Array) -> Array:
         n, n_outputs, k = B.shape
         flat = B.reshape(n, n_outputs * k)
-        out = np.zeros((self.block_size, n_outputs * k))
+        out = np.zeros((self.block_size, n_outputs * k), dtype=flat.dtype)
         for index in row_blocks(n, self.X.shape[1]):
-            out[: self.X.shape[1]] += _float64(self.X[index]).T @ flat[index]
+            out[: self.X.shape[1]] += self.X[index].T.astype(flat.dtype, copy=False) @ flat[index]
         if self.fit_intercept:
             out[-1] = flat.sum(axis=0)
         return _class_major(out.reshape(self.block_size, n_outputs, k))
+
+    def _times(self, columns: Array) -> Array:
+        """Return X times columns in their precision, X never copied whole."""
+        out: Array
+        if self.X.dtype == columns.dtype:
+            out = self.X @ columns
+            return out
+        out = np.empty((self.n_samples, columns.shape[1]), dtype=columns.dtype)
+        for index in row_blocks(self.n_samples, self.X.shape[1]):
+            out[index] = self.X[index].astype(columns.dtype) @ columns
+        return out
 
     def jacobian_t_rows(self, B: Array) -> Array:
         Xt = _with_intercept(self.X, self.fit_intercept).T

@@ -1,12 +1,15 @@
-"""How the weights of the rows that stay move when a row leaves.
+"""How the weights of the rows that stay move when rows leave or come.
 
-A removal pushes the parameters by H^-1 r_i. With fixed weights r_i is the row's own gradient; where
-the weights of other rows depend on it (``class_weight="balanced"``, or a penalty per row), the
-rest of the data pushes too, along a few directions shared by all rows:
+An edit of the data pushes the parameters by H^-1 r. With fixed weights r is the edited rows' own
+gradient; where the weights of other rows depend on the edit (``class_weight="balanced"``), the rest
+of the data pushes too, along a few directions shared by all edits:
 
-    r_i = own_i * w_i grad l_i + E z_i,      z_i = shares of row i,
+    r = sum of own gradients + E z,
 
-where E sums gradients of the other rows, a column of `shared_columns` each.
+where E sums the gradients of each stratum of rows, a column of `shared_columns` each, and z is what
+the edit takes from their weights. Rows of one stratum (a class) have weights that move alike.
+
+Shapes: n_samples rows, q strata whose weights move (0 where none do), m edits.
 """
 
 from __future__ import annotations
@@ -22,48 +25,44 @@ Array = npt.NDArray[Any]
 
 
 class Weighting(ABC):
-    """Contract: what leaves with a row besides its own loss.
-
-    Rows of one stratum share the weights that stay behind closely enough to share one factor.
-    """
+    """Contract: what leaves or comes with rows besides their own losses."""
 
     @abstractmethod
     def rows(self, index: slice | Array) -> Self:
         """Return the weighting of some of the rows."""
 
     @abstractmethod
+    def joined(self, codes: Array, counts: Array) -> Self:
+        """Return the weighting of other rows that may join these, by class and count."""
+
+    @abstractmethod
     def shared_columns(self, sample_weight: Array) -> Array:
         """Return A of shape (n_samples, q) with E = ``objective.weighted_grad_sum(A)``."""
 
     @abstractmethod
-    def derivative_shares(self) -> Array:
-        """Return z for an infinitesimal part of each row, shape (n_samples, q)."""
+    def counted(self) -> Array:
+        """Return what every row counts in each stratum, shape (n_samples, q)."""
 
     @abstractmethod
-    def removal_shares(self) -> tuple[Array, Array]:
-        """Return own, shape (n_samples,), and z, shape (n_samples, q), for each whole row."""
+    def derivative_shares(self, leaving: Array) -> Array:
+        """Return z for an infinitesimal part of such edits, shape (m, q).
 
-    @abstractmethod
-    def strata(self) -> Array:
-        """Return the stratum of every row, int of shape (n_samples,)."""
-
-    @abstractmethod
-    def weights_without(self, stratum: int, sample_weight: Array) -> Array:
-        """Return the weights of all rows once a typical row of `stratum` has left."""
-
-    def off_stratum(self) -> Array:
-        """Return how far the weights each row leaves are from its stratum's, (n_samples,).
-
-        Largest relative difference over the rows that stay.
+        `leaving` is what leaves each stratum, in the units of `counted`, shape (m, q).
         """
-        return np.zeros(len(self.strata()))
 
     @abstractmethod
-    def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
-        """Return the weights of all rows once each of `rows`, alone, has left: a column each.
+    def ratios(self, leaving: Array) -> Array:
+        """Return new over old weights of each stratum after such edits, shape (m, q)."""
 
-        Shape (n_samples, n_rows), or (n_samples, 1) where all columns are alike; the entry of the
-        leaving row itself is for the caller to clear.
+    @abstractmethod
+    def own(self, ratios: Array) -> Array:
+        """Return the entry of `ratios`, shape (n_samples, q), for each row's own stratum."""
+
+    @abstractmethod
+    def weights(self, ratios: Array, sample_weight: Array) -> Array:
+        """Return the weights of all rows after each edit, as if all of them stayed.
+
+        Shape (n_samples, m), or (n_samples, 1) where all columns are alike.
         """
 
 
@@ -76,22 +75,25 @@ class Fixed(Weighting):
     def rows(self, index: slice | Array) -> Fixed:
         return Fixed(len(np.arange(self.n_samples)[index]))
 
+    def joined(self, codes: Array, counts: Array) -> Fixed:
+        return Fixed(len(counts))
+
     def shared_columns(self, sample_weight: Array) -> Array:
+        return self.counted()
+
+    def counted(self) -> Array:
         return np.empty((self.n_samples, 0))
 
-    def derivative_shares(self) -> Array:
-        return np.empty((self.n_samples, 0))
+    def derivative_shares(self, leaving: Array) -> Array:
+        return leaving
 
-    def removal_shares(self) -> tuple[Array, Array]:
-        return np.ones(self.n_samples), self.derivative_shares()
+    def ratios(self, leaving: Array) -> Array:
+        return leaving
 
-    def strata(self) -> Array:
-        return np.zeros(self.n_samples, dtype=int)
+    def own(self, ratios: Array) -> Array:
+        return np.ones(self.n_samples)
 
-    def weights_without(self, stratum: int, sample_weight: Array) -> Array:
-        return sample_weight
-
-    def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
+    def weights(self, ratios: Array, sample_weight: Array) -> Array:
         return sample_weight[:, None]
 
 
@@ -123,54 +125,39 @@ class Balanced(Weighting):
     def rows(self, index: slice | Array) -> Balanced:
         return Balanced(self.codes[index], self.counts[index], self.class_totals)
 
+    def joined(self, codes: Array, counts: Array) -> Balanced:
+        return Balanced(codes, counts, self.class_totals)
+
     def shared_columns(self, sample_weight: Array) -> Array:
         """Return the weights of each class's rows: E is the gradient of each class's losses."""
-        member = self.codes[:, None] == np.arange(len(self.class_totals))
-        columns: Array = sample_weight[:, None] * member
+        columns: Array = sample_weight[:, None] * self._member()
         return columns
 
-    def derivative_shares(self) -> Array:
+    def counted(self) -> Array:
+        counted: Array = self.counts[:, None] * self._member()
+        return counted
+
+    def derivative_shares(self, leaving: Array) -> Array:
         # The ratio falls by 1/S and, for the row's own class, rises by 1/S_c; a push is minus that.
         totals = self.class_totals
-        z = np.repeat((self.counts / totals.sum())[:, None], len(totals), axis=1)
-        z[np.arange(len(z)), self.codes] -= self.counts / totals[self.codes]
+        z: Array = leaving.sum(axis=1, keepdims=True) / totals.sum() - leaving / totals
         return z
 
-    def removal_shares(self) -> tuple[Array, Array]:
-        ratios = self._ratios(self.codes, self.counts)
-        return ratios[np.arange(len(ratios)), self.codes], 1.0 - ratios
-
-    def strata(self) -> Array:
-        return self.codes
-
-    def weights_without(self, stratum: int, sample_weight: Array) -> Array:
-        typical = np.mean(self.counts[self.codes == stratum], keepdims=True)
-        ratios = self._ratios(np.array([stratum]), typical)[0]
-        out: Array = sample_weight * ratios[self.codes]
+    def ratios(self, leaving: Array) -> Array:
+        totals = self.class_totals
+        kept = totals - leaving
+        # The last row of a class leaves nothing behind to be weighed.
+        emptied = kept <= 1e-12 * totals
+        scale = 1.0 - leaving.sum(axis=1, keepdims=True) / totals.sum()
+        out: Array = np.where(emptied, 1.0, scale * totals / np.where(emptied, 1.0, kept))
         return out
 
-    def off_stratum(self) -> Array:
-        out = np.zeros(len(self.codes))
-        for stratum in range(len(self.class_totals)):
-            here = np.flatnonzero(self.codes == stratum)
-            if len(here):
-                ratios = self._ratios(self.codes[here], self.counts[here])
-                typical = np.mean(self.counts[here], keepdims=True)
-                shared = self._ratios(np.array([stratum]), typical)
-                out[here] = np.abs(ratios / shared - 1.0).max(axis=1)
-        return out
+    def own(self, ratios: Array) -> Array:
+        return np.take_along_axis(ratios, self.codes[:, None], axis=1)[:, 0]
 
-    def weights_without_rows(self, rows: Array, sample_weight: Array) -> Array:
-        ratios = self._ratios(self.codes[rows], self.counts[rows])
+    def weights(self, ratios: Array, sample_weight: Array) -> Array:
         return sample_weight[:, None] * ratios.T[self.codes]
 
-    def _ratios(self, codes: Array, counts: Array) -> Array:
-        """Return new over old weight of each class once such rows have left, (n, n_classes)."""
-        totals = self.class_totals
-        ratios = np.repeat((1.0 - counts / totals.sum())[:, None], len(totals), axis=1)
-        kept = totals[codes] - counts
-        own = np.arange(len(codes)), codes
-        # The only row of its class leaves nothing behind to be weighed.
-        last = kept <= 1e-12 * totals[codes]
-        ratios[own] = np.where(last, 1.0, ratios[own] * totals[codes] / np.where(last, 1.0, kept))
-        return ratios
+    def _member(self) -> Array:
+        member: Array = self.codes[:, None] == np.arange(len(self.class_totals))
+        return member

@@ -17,16 +17,24 @@ removal of one row has the form
 - guarded rows, whose Newton step is not trusted, carry their own change instead.
 """
 
-from skinfluence.removal.base import Projection, Removal
-from skinfluence.removal.exact import exact, minimise_without
+from skinfluence.removal.base import Counterfactuals, Projection, Removal
+from skinfluence.removal.edits import Edits
+from skinfluence.removal.exact import exact, minimise_after
+from skinfluence.removal.groups import GroupRemoval
+from skinfluence.removal.measures import Measures, measures
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
 
 __all__ = [
     "TRUSTED_SHIFT",
+    "Counterfactuals",
+    "Edits",
+    "GroupRemoval",
+    "Measures",
     "Projection",
     "Removal",
     "exact",
     "first_order",
-    "minimise_without",
+    "measures",
+    "minimise_after",
     "newton",
 ]

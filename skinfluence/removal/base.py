@@ -1,7 +1,8 @@
-"""What removing each row does to the parameters, in products and never as a matrix."""
+"""What edits of the training data do to the parameters."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,63 +11,134 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.objectives.base import row_blocks
+from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
+from skinfluence.removal.edits import Edits, Rows
 from skinfluence.solvers import Factor
+from skinfluence.solvers.base import available_memory, require_memory
 
 Array = npt.NDArray[Any]
 
-Rows = slice | Array
+
+def block_elements() -> int:
+    """Return how many numbers a temporary of the exact iteration may hold.
+
+    Larger blocks are faster until they leave the caches far behind; about thirty are alive.
+    """
+    return int(np.clip(available_memory() / (8 * 32), BLOCK_ELEMENTS, 4 * BLOCK_ELEMENTS))
 
 
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """The change of the parameters without each row, alone: H^-1 (J_i' c_i + E z_i).
+class Counterfactuals(ABC):
+    """The parameters after each of several edits of the training data, minus those before.
 
     Attributes
     ----------
-    objective : Objective
-        Over the training rows, at the optimum.
-    coefficients : ndarray of shape (n_samples, K) or None
-        c_i; None for an objective without raw predictions, where c_i is the row's own weight.
-    shares : ndarray of shape (n_samples, q)
-        z_i.
-    shared : ndarray of shape (n_params, q)
-        E.
-    strata : ndarray of int, shape (n_samples,)
-        Which of `factors` applies to a row.
-    factors : tuple of Factor
-    leverage : ndarray of shape (n_samples,) or None
-        Largest eigenvalue of G_i Q_i (h_i for K = 1); None for first order.
-    shift : ndarray of shape (n_samples,) or None
-        How far one Newton step moves the row's own raw prediction; None for first order.
-    guarded : ndarray of int, shape (n_guarded,)
-        Sorted rows whose change is not of the form above.
-    guarded_changes : ndarray of shape (n_params, n_guarded)
-        Their changes.
     method : str
         "first_order": effects are linear in the change. Otherwise targets are evaluated at the
         moved predictions.
+    columnwise : bool
+        Changes are found for a block of edits when asked for, and not kept: ask once.
     """
 
-    objective: Objective
+    method: str
+    columnwise: bool = True
+
+    @property
+    @abstractmethod
+    def objective(self) -> Objective:
+        """The objective over the training rows, at its optimum."""
+
+    @property
+    @abstractmethod
+    def n_edits(self) -> int:
+        """How many edits there are."""
+
+    @abstractmethod
+    def changes(self, rows: Array) -> Array:
+        """Return the changes of the parameters by some edits, shape (n_params, n_rows)."""
+
+    def all_changes(self) -> Array:
+        """Return the changes by every edit, shape (n_edits, n_params): as large as asked for.
+
+        Raises
+        ------
+        MemoryError
+            Before allocating, if they do not fit.
+        """
+        n_edits, n_params = self.n_edits, self.objective.n_params
+        require_memory(
+            8.0 * n_edits * n_params,
+            f"The change of {n_params:,} parameters by each of {n_edits:,} edits",
+            "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
+        )
+        out = np.empty((n_edits, n_params))
+        for rows in self.column_blocks(np.arange(n_edits)):
+            out[rows] = self.changes(rows).T
+        return out
+
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        """Cut some edits into blocks whose changes are found together."""
+        objective = self.objective
+        n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
+        width = max(objective.n_params, n_outputs * objective.n_samples)
+        for index in row_blocks(len(rows), width, block_elements()):
+            yield rows[index]
+
+
+@dataclass(frozen=True, eq=False)
+class Removal(Counterfactuals):
+    """The change of the parameters by edits of one row: H^-1 (J_i' c_i + E z_i).
+
+    Attributes
+    ----------
+    edits : Edits
+    coefficients : ndarray of shape (n_edits, K) or None
+        c_i; None for an objective without raw predictions, where the push is the row's gradient.
+    shares : ndarray of shape (n_edits, q)
+        z_i.
+    shared : ndarray of shape (n_params, q)
+        E.
+    strata : ndarray of int, shape (n_edits,)
+        Which of `factors` applies to an edit.
+    factors : tuple of Factor
+    leverage : ndarray of shape (n_edits,) or None
+        Largest eigenvalue of G_i Q_i (h_i for K = 1); None for first order.
+    moved : ndarray of shape (n_edits, K) or None
+        What one Newton step does to the edit's own raw prediction; None for first order.
+    guarded : ndarray of int, shape (n_guarded,)
+        Sorted edits whose change is not of the form above.
+    guarded_changes : ndarray of shape (n_params, n_guarded)
+        Their changes.
+    method : str
+    """
+
+    edits: Edits
     coefficients: Array | None
     shares: Array
     shared: Array
     strata: Array
     factors: tuple[Factor, ...]
     leverage: Array | None
-    shift: Array | None
+    moved: Array | None
     guarded: Array
     guarded_changes: Array
     method: str
+    columnwise = False
+
+    @property
+    def objective(self) -> Objective:
+        return self.edits.base
+
+    @property
+    def n_edits(self) -> int:
+        return self.edits.n_edits
 
     def blocks(self, width: int, among: Array | None = None) -> Iterator[tuple[int, Rows]]:
         """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row.
 
-        `among` restricts them to some rows.
+        `among` restricts them to some edits.
         """
         if among is None and len(self.factors) == 1:
-            for index in row_blocks(len(self.strata), width):
+            for index in row_blocks(self.n_edits, width):
                 yield 0, index
             return
         for stratum in range(len(self.factors)):
@@ -79,7 +151,8 @@ class Removal:
     def project(self, U: Array) -> list[Projection]:
         """Return H^-1 U for every stratum, ready to meet the rows; U of shape (n_params, k)."""
         solved = [factor.solve(U) for factor in self.factors]
-        return [Projection(T, self.shared.T @ T) for T in solved]
+        dtype = self.objective.dtype
+        return [Projection(T.astype(dtype, copy=False), self.shared.T @ T) for T in solved]
 
     def project_predictions(self, test: OutputObjective) -> list[Projection]:
         """Return the projections `prediction_changes` needs for these test rows.
@@ -94,11 +167,11 @@ class Removal:
         return self.project(np.stack(each, axis=2).reshape(test.n_params, -1))
 
     def along(self, projection: Projection, rows: Rows) -> Array:
-        """Return U' (theta_without_i - theta) for some rows, shape (n_rows, k)."""
-        part = self.objective.rows(rows)
+        """Return U' times the changes by some edits, shape (n_rows, k)."""
         if self.coefficients is None:
-            dots = part.sample_weight[:, None] * part.grads_dot(projection.T)
+            dots = self.edits.grads_dot(rows, projection.T)
         else:
+            part = self.edits.features.rows(rows)
             assert isinstance(part, OutputObjective)
             JT = part.jacobian_dot(projection.T)
             if JT.shape[1] == 1:  # in place: one pass over the largest array there is
@@ -113,14 +186,14 @@ class Removal:
     def prediction_changes(
         self, projection: Projection, test: OutputObjective, rows: Rows
     ) -> Array:
-        """Return J_t (theta_without_i - theta), shape (n_test, n_rows, K), in float64."""
+        """Return J_t times the changes, shape (n_test, n_rows, K), in float64."""
         n_outputs = test.loss.n_outputs
         if test.loss.separable:
             delta = self._along_each_output(projection, rows, n_outputs)
         else:
             flat = self.along(projection, rows)
             delta = flat.reshape(len(flat), test.n_samples, n_outputs).transpose(1, 0, 2)
-        indices = np.arange(len(self.strata))[rows]
+        indices = np.arange(self.n_edits)[rows]
         here = np.isin(indices, self.guarded)
         if np.any(here):
             changes = self.guarded_changes[:, np.searchsorted(self.guarded, indices[here])]
@@ -129,7 +202,7 @@ class Removal:
 
     def _along_each_output(self, projection: Projection, rows: Rows, n_outputs: int) -> Array:
         """H is block-diagonal: output k of a test row meets only output k of a training row."""
-        part = self.objective.rows(rows)
+        part = self.edits.features.rows(rows)
         assert isinstance(part, OutputObjective) and self.coefficients is not None
         JT = part.jacobian_dot(projection.T)
         delta = JT.astype(np.float64, copy=False)
@@ -141,15 +214,20 @@ class Removal:
         return delta.transpose(2, 0, 1)
 
     def pushes(self, rows: Array) -> Array:
-        """Return J_i' c_i + E z_i of a few rows as columns, shape (n_params, n_rows)."""
-        part = self.objective.rows(rows)
-        assert isinstance(part, OutputObjective) and self.coefficients is not None
+        """Return J_i' c_i + E z_i of a few edits as columns, shape (n_params, n_rows)."""
+        if self.coefficients is None:
+            sums = [
+                sign * part.weighted_grad_sum(np.diag(part.sample_weight))
+                for sign, part in self.edits.parts(rows)
+            ]
+            return np.add.reduce(sums)
+        part = self.edits.features.rows(rows)
+        assert isinstance(part, OutputObjective)
         out: Array = part.jacobian_t_rows(self.coefficients[rows])
         out += self.shared @ self.shares[rows].T
         return out
 
     def changes(self, rows: Array) -> Array:
-        """Return theta_without_i - theta of a few rows as columns, shape (n_params, n_rows)."""
         out = self.pushes(rows)
         for stratum in np.unique(self.strata[rows]):
             here = self.strata[rows] == stratum
@@ -158,10 +236,29 @@ class Removal:
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
         return out
 
+    def own_predictions(self) -> Array:
+        """Return J_i times the change by edit i, shape (n_edits, K)."""
+        features = self.edits.features
+        assert isinstance(features, OutputObjective) and self.coefficients is not None
+        if self.moved is not None:
+            out = self.moved.copy()
+        else:
+            out = np.zeros_like(self.coefficients)
+            for rows, Q in features.quadratic_forms(self.factors[0]):
+                c = self.coefficients[rows]
+                out[rows] = Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c)
+                if self.shares.shape[1]:
+                    JE = features.rows(rows).jacobian_dot(self.factors[0].solve(self.shared))
+                    out[rows] += np.einsum("ikq,iq->ik", JE, self.shares[rows])
+        if len(self.guarded):
+            part = features.rows(self.guarded)
+            out[self.guarded] = part.jacobian_rows_dot(self.guarded_changes)
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """T = H^-1 U, shape (n_params, k), and E' T, shape (q, k)."""
+    """T = H^-1 U, shape (n_params, k), in the precision of the features; E' T, shape (q, k)."""
 
     T: Array
     shared: Array

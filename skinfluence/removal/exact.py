@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.objectives import LinearObjective, OutputObjective
+from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Projection, Removal, Rows
-from skinfluence.removal.remaining import Remaining
+from skinfluence.removal.base import Removal, block_elements
+from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.solvers.base import require_memory
 
 Array = npt.NDArray[Any]
@@ -43,32 +43,28 @@ EXACT_RTOL = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class ExactRemoval(Removal):
-    """The removal of each row at its exact minimum, found when it is asked for and not kept."""
+    """The change by each edit at the exact minimum, found when it is asked for and not kept."""
 
-    def project_predictions(self, test: OutputObjective) -> list[Projection]:
-        """Return nothing to meet the rows with: their changes are found one block at a time."""
-        nothing = Projection(np.empty((self.objective.n_params, 0)), np.empty((0, 0)))
-        return [nothing] * len(self.factors)
+    columnwise = True
 
-    def prediction_changes(
-        self, projection: Projection, test: OutputObjective, rows: Rows
-    ) -> Array:
-        """Return J_t (theta_without_i - theta), shape (n_test, n_rows, K), in float64."""
-        changes = self.changes(np.arange(len(self.strata))[rows])
-        delta: Array = test.jacobian_dot(changes).transpose(0, 2, 1)
-        return delta.astype(np.float64, copy=False)
+    def own_predictions(self) -> Array:
+        features = self.edits.features
+        assert isinstance(features, LinearObjective)
+        out = np.empty((self.n_edits, features.loss.n_outputs))
+        for rows in self.column_blocks(np.arange(self.n_edits)):
+            out[rows] = features.rows(rows).jacobian_rows_dot(self.changes(rows))
+        return out
 
     def changes(self, rows: Array) -> Array:
-        """Return theta_without_i - theta of some rows as columns, shape (n_params, n_rows)."""
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
         out = np.empty((self.objective.n_params, len(rows)))
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
-        out[:, ~at] = minimise_without(self, rows[~at], rtol=EXACT_RTOL)
+        out[:, ~at] = minimise_after(self, rows[~at], rtol=EXACT_RTOL)
         return out
 
 
 def exact(step: Removal) -> ExactRemoval:
-    """Return the exact removal of every row, from its Newton step.
+    """Return the exact change by every edit, from its Newton step.
 
     Parameters
     ----------
@@ -78,10 +74,10 @@ def exact(step: Removal) -> ExactRemoval:
     return ExactRemoval(**{**vars(step), "method": "exact"})
 
 
-def minimise_without(
+def minimise_after(
     removal: Removal, rows: Array, *, rtol: float = 1e-8, max_iter: int = 100
 ) -> Array:
-    """Return theta_without_i - theta at the exact minimum without each of some rows.
+    """Return the changes of the parameters at the exact minimum after each of some edits.
 
     Parameters
     ----------
@@ -90,7 +86,7 @@ def minimise_without(
     rows : ndarray of int, shape (m,)
     rtol : float
         Stop when the gradient, in the norm of the inverse curvature, is below this fraction of
-        the gradient that the removal itself caused, or below what rounding leaves of it.
+        the gradient that the edit itself caused, or below what rounding leaves of it.
     max_iter : int
         Newton steps.
 
@@ -120,13 +116,11 @@ def minimise_without(
     width = objective.loss.n_outputs * objective.n_samples
     for stratum, factor in enumerate(removal.factors):
         members = np.flatnonzero(removal.strata[rows] == stratum)
-        for block in row_blocks(len(members), width):
+        for block in row_blocks(len(members), width, block_elements()):
             here = members[block]
-            problem = Remaining(objective, rows[here], factor)
-            pushes = removal.pushes(rows[here])
-            out[:, here], converged = _minimise(
-                problem, factor.solve(pushes), pushes, rtol=rtol, max_iter=max_iter
-            )
+            problem = EditedRows(removal.edits, rows[here], factor, removal.shared)
+            step = factor.solve(removal.pushes(rows[here]))
+            out[:, here], converged = minimise(problem, step, rtol=rtol, max_iter=max_iter)
             failed.extend(rows[here[~converged]].tolist())
     if failed:
         warnings.warn(
@@ -139,11 +133,9 @@ def minimise_without(
     return out
 
 
-def _minimise(
-    problem: Remaining, D: Array, pushes: Array, *, rtol: float, max_iter: int
-) -> tuple[Array, Array]:
-    """Minimise every column from the step D = H^-1 pushes; return whether each converged, too."""
-    caused = np.sqrt(np.maximum(np.sum(pushes * D, axis=0), 0.0))
+def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> tuple[Array, Array]:
+    """Minimise every column from D; return the changes and whether each converged."""
+    caused = problem.norm(problem.pushes)
     goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
     out, converged = _chord(problem, D, goal)
     left = np.flatnonzero(~converged)
@@ -154,17 +146,14 @@ def _minimise(
     return out, converged
 
 
-def _chord(problem: Remaining, D: Array, goal: Array) -> tuple[Array, Array]:
+def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
     """Take chord steps while they shrink the gradient; return the best and whether it is done."""
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
-    own = problem.own_directions()
-    correct = problem.own_correction(own)
     JD, best = problem.predict(D), np.full(D.shape[1], np.inf)
     while True:
         gradient = problem.gradient(D, JD)
-        Z = problem.factor.solve(gradient)
-        size = np.sqrt(np.maximum(np.sum(gradient * Z, axis=0), 0.0))
+        Z, size = problem.precondition(gradient)
         better, done = size < best, size <= goal[active]
         out[:, active[better]] = D[:, better]
         converged[active[done]] = True
@@ -173,17 +162,14 @@ def _chord(problem: Remaining, D: Array, goal: Array) -> tuple[Array, Array]:
             return out, converged
         if len(keep) < len(active):
             active, D, JD, size = active[keep], D[:, keep], JD[:, keep], size[keep]
-            gradient, Z, own = gradient[:, keep], Z[:, keep], own[:, :, keep]
-            problem = problem.take(keep)
-            correct = problem.own_correction(own)
+            Z, problem = Z[:, keep], problem.take(keep)
         best = size
-        S = -(Z + correct(gradient))
-        D = D + S
-        JD = JD + problem.predict(S)
+        D = D - Z
+        JD = JD - problem.predict(Z)
 
 
 def _newton_cg(
-    problem: Remaining, D: Array, goal: Array, caused: Array, max_iter: int
+    problem: Edited, D: Array, goal: Array, caused: Array, max_iter: int
 ) -> tuple[Array, Array]:
     """Take damped Newton steps; return the changes and whether each column converged."""
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
@@ -204,7 +190,7 @@ def _newton_cg(
         if not len(active):
             break
         forcing = np.minimum(0.1, np.sqrt(size / caused))
-        S, JS = _cg(problem, problem.curvature(JD), -gradient, forcing)
+        S, JS = _cg(problem, problem.curvature(D, JD), -gradient, forcing)
         t = _step_lengths(problem, D, JD, S, JS)
         D, JD = D + t * S, JD + t[None, :, None] * JS
     out[:, active] = D
@@ -212,7 +198,7 @@ def _newton_cg(
 
 
 def _cg(
-    problem: Remaining,
+    problem: Edited,
     times: Callable[[Array, Array], Array],
     B: Array,
     rtol: Array,
@@ -221,7 +207,7 @@ def _cg(
     """Solve H_i s_i = b_i for every column by preconditioned conjugate gradients."""
     S, R = np.zeros_like(B), B.copy()
     JS = np.zeros((problem.objective.n_samples, B.shape[1], problem.objective.loss.n_outputs))
-    Z = problem.factor.solve(R)
+    Z = problem.apply(R)
     P, rz = Z.copy(), np.sum(R * Z, axis=0)
     stop = rtol**2 * rz
     for _ in range(max_iter):
@@ -236,14 +222,14 @@ def _cg(
         S += alpha * P
         JS += alpha[None, :, None] * JP
         R -= alpha * HP
-        Z = problem.factor.solve(R)
+        Z = problem.apply(R)
         new = np.sum(R * Z, axis=0)
         P = Z + np.where(open_, new / np.where(rz > 0, rz, 1.0), 0.0) * P
         rz = np.where(open_, new, 0.0)
     return S, JS
 
 
-def _step_lengths(problem: Remaining, D: Array, JD: Array, S: Array, JS: Array) -> Array:
+def _step_lengths(problem: Edited, D: Array, JD: Array, S: Array, JS: Array) -> Array:
     """Return, per column, a step that at least halves the (negative) slope along S.
 
     For a convex function this needs no values, which near the minimum are all rounding.

@@ -1,4 +1,4 @@
-"""Removals of one solve: first order and the guarded Newton step."""
+"""Edits in one solve: first order and the guarded Newton step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
-from skinfluence.removal.exact import minimise_without
+from skinfluence.removal.edits import Edits
+from skinfluence.removal.exact import minimise_after
 from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
@@ -45,8 +46,8 @@ OFF_STRATUM = 0.02
 from which on the row is minimised on its own."""
 
 
-def first_order(objective: Objective, factor: Factor) -> Removal:
-    """Return the first-order removal of every row (infinitesimal jackknife).
+def first_order(edits: Edits, factor: Factor) -> Removal:
+    """Return the first-order change by every edit (infinitesimal jackknife).
 
     References
     ----------
@@ -54,39 +55,39 @@ def first_order(objective: Objective, factor: Factor) -> Removal:
     ICML. arXiv:1703.04730.
     """
     coefficients = None
-    if isinstance(objective, OutputObjective):
-        coefficients = objective.sample_weight[:, None] * objective.output_gradients()
+    if isinstance(edits.base, OutputObjective):
+        coefficients = edits.gradients(slice(None))
     return Removal(
-        objective,
+        edits,
         coefficients,
-        objective.weighting.derivative_shares(),
-        _shared_directions(objective),
-        np.zeros(objective.n_samples, dtype=int),
+        edits.base.weighting.derivative_shares(edits.counts),
+        shared_directions(edits.base),
+        np.zeros(edits.n_edits, dtype=int),
         (factor,),
         leverage=None,
-        shift=None,
+        moved=None,
         guarded=np.empty(0, dtype=int),
-        guarded_changes=np.empty((objective.n_params, 0)),
+        guarded_changes=np.empty((edits.base.n_params, 0)),
         method="first_order",
     )
 
 
 def newton(
-    objective: LinearObjective,
+    edits: Edits,
     factor: Factor,
     factorize: Callable[[Objective], Factor],
     *,
     guard: bool = True,
 ) -> Removal:
-    """Return the leverage-corrected Newton removal of every row, guarded.
+    """Return the leverage-corrected Newton step of every edit, guarded.
 
-    Rows that move their own prediction by more than `TRUSTED_SHIFT` go on to their exact minimum,
+    Edits that move their own prediction by more than `TRUSTED_SHIFT` go on to their exact minimum,
     from this step.
 
     Parameters
     ----------
-    objective : LinearObjective
-        At its optimum.
+    edits : Edits
+        Of a linear model at its optimum.
     factor : Factor
         Of its curvature.
     factorize : callable
@@ -101,47 +102,44 @@ def newton(
     Rad, K. R. & Maleki, A. (2020). A scalable estimate of the out-of-sample prediction error via
     approximate leave-one-out cross-validation. JRSS B 82(4). doi:10.1111/rssb.12374.
     """
-    weighting, w = objective.weighting, objective.sample_weight
-    own, shares = weighting.removal_shares()
-    shared = _shared_directions(objective)
-    strata = weighting.strata()
+    objective, features = edits.base, edits.features
+    assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+    shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
     factors = [factor]
     if shares.shape[1]:
-        remaining = [weighting.weights_without(s, w) for s in range(int(strata.max()) + 1)]
-        factors = [factorize(replace(objective, sample_weight=weights)) for weights in remaining]
-    a = (own * w)[:, None] * objective.output_gradients()
-    coefficients = np.empty_like(a)
-    leverage, shift = np.empty(objective.n_samples), np.empty(objective.n_samples)
+        weights = objective.weighting.weights(edits.typical_ratios(), objective.sample_weight)
+        factors = [factorize(objective.weighing(w)) for w in weights.T]
+    a = edits.gradients(slice(None), edits.ratios)
+    coefficients, moved, leverage = np.empty_like(a), np.empty_like(a), np.empty(edits.n_edits)
     for stratum, one in enumerate(factors):
         members = np.flatnonzero(strata == stratum)
-        part = objective.rows(members) if len(factors) > 1 else objective
+        part = features.rows(members) if len(factors) > 1 else features
         H_E = one.solve(shared) if shares.shape[1] else shared
         for index, Q in part.quadratic_forms(one):
-            rows, block = members[index], part.rows(index)
-            G = block.output_hessians()
-            G = G * (own * w)[rows].reshape(-1, *[1] * (G.ndim - 1))
+            rows = members[index] if len(factors) > 1 else index
             u = np.zeros_like(a[rows])
             if shares.shape[1]:
-                u = np.einsum("ikq,iq->ik", block.jacobian_dot(H_E), shares[rows])
+                u = np.einsum("ikq,iq->ik", part.rows(index).jacobian_dot(H_E), shares[rows])
+            G = edits.curvatures(rows, edits.ratios[rows])
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
-            moved = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
-            coefficients[rows], shift[rows] = c, np.abs(moved).max(axis=1)
+            moved[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
+            coefficients[rows] = c
     removal = Removal(
-        objective,
+        edits,
         coefficients,
         shares,
         shared,
         strata,
         tuple(factors),
         leverage=leverage,
-        shift=shift,
+        moved=moved,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="newton",
     )
     alone = leverage > 1.0 - ALONE
-    unsafe = shift > TRUSTED_SHIFT * objective.loss.curvature_scale
-    unsafe |= weighting.off_stratum() > OFF_STRATUM
+    unsafe = np.abs(moved).max(axis=1) > TRUSTED_SHIFT * objective.loss.curvature_scale
+    unsafe |= edits.off_stratum() > OFF_STRATUM
     if objective.constant_hessian:
         unsafe &= ~alone  # one step is exact, given the curvature without the row
     else:
@@ -154,7 +152,7 @@ def newton(
     changes = np.empty((objective.n_params, len(guarded)))
     iterated = unsafe[guarded]
     if np.any(iterated):
-        changes[:, iterated] = minimise_without(removal, guarded[iterated], rtol=GUARD_RTOL)
+        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=GUARD_RTOL)
     changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
 
@@ -163,14 +161,14 @@ def _steps_of_their_own(
     removal: Removal, a: Array, rows: Array, factorize: Callable[[Objective], Factor]
 ) -> Array:
     """Return the Newton steps of rows of leverage 1, with the curvature formed without each."""
-    objective = removal.objective
+    objective, edits = removal.objective, removal.edits
     assert isinstance(objective, LinearObjective)
     changes = np.zeros((objective.n_params, len(rows)))
     gradient = objective.gradient()[:, None]
     undetermined = []
     for column, i in enumerate(rows):
         row = np.array([i])
-        weights = objective.weighting.weights_without_rows(row, objective.sample_weight)[:, 0]
+        weights = objective.weighting.weights(edits.ratios[row], objective.sample_weight)[:, 0]
         weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
         push = objective.rows(row).jacobian_t_rows(a[row])
         push += removal.shared @ removal.shares[row].T
@@ -193,7 +191,7 @@ def _steps_of_their_own(
     return changes
 
 
-def _shared_directions(objective: Objective) -> Array:
+def shared_directions(objective: Objective) -> Array:
     """Return E, shape (n_params, q)."""
     columns = objective.weighting.shared_columns(objective.sample_weight)
     if not columns.shape[1]:

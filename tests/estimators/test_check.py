@@ -20,7 +20,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
-from skinfluence.estimators.check import choose_rows, only_ones_of_their_class, read_target
+from skinfluence.estimators.check import choose_rows, read_target
+from skinfluence.estimators.rows import only_ones_of_their_class
 from tests.cases import classification, regression
 
 DATA = classification(labels=["no", "yes"])

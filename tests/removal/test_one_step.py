@@ -8,7 +8,7 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.refinement import measure, refine
-from skinfluence.removal import first_order, newton, one_step
+from skinfluence.removal import Edits, first_order, newton, one_step
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, LOGISTIC_COUNTS, Data, classification, wide_logistic
@@ -33,7 +33,7 @@ def test_newton_equals_a_dense_newton_step_on_the_remaining_rows(case, monkeypat
     monkeypatch.setattr(one_step, "TRUSTED_SHIFT", np.inf)
     data = case.data
     fitted, objective, factor = at_optimum(case)
-    removal = newton(objective, factor, factorize)
+    removal = newton(Edits(objective), factor, factorize)
     rows = np.array([2, 30, 55])
     changes = removal.changes(rows)
     for column, i in enumerate(rows):
@@ -54,7 +54,7 @@ def test_leverages_are_eigenvalues_of_dense_algebra(case):
     if case.counts is not None:
         pytest.skip("leverages refer to the weights that stay behind")
     _, objective, factor = at_optimum(case)
-    removal = newton(objective, factor, factorize)
+    removal = newton(Edits(objective), factor, factorize)
     H = np.linalg.pinv(Curvature(objective).matmat(np.eye(objective.n_params)), rcond=1e-11)
     K = objective.loss.n_outputs
     for i in (2, 30, 55):
@@ -223,7 +223,7 @@ def test_first_order_of_an_objective_without_raw_predictions():
     """The contract for a user's own model: losses and gradients alone give the same scores."""
     case = CASES[0]
     _, objective, factor = at_optimum(case)
-    whole = first_order(objective, factor)
+    whole = first_order(Edits(objective), factor)
     bare = type(whole)(**{**vars(whole), "coefficients": None})
     U = np.random.default_rng(0).standard_normal((objective.n_params, 4))
     (projection,) = whole.project(U)

@@ -1,0 +1,15 @@
+"""What edits of the training data do to targets of test rows, and to the edited rows."""
+
+from skinfluence.effects.own import left_out, self_effects
+from skinfluence.effects.scores import Scorer
+from skinfluence.effects.targets import Target, check_target, predicted_classes, target_of
+
+__all__ = [
+    "Scorer",
+    "Target",
+    "check_target",
+    "left_out",
+    "predicted_classes",
+    "self_effects",
+    "target_of",
+]

@@ -1,0 +1,53 @@
+"""Effects of the removal of a row on itself: its own loss and prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import OutputObjective
+from skinfluence.objectives.base import row_blocks
+from skinfluence.removal import Removal
+
+Array = npt.NDArray[Any]
+
+
+def self_effects(removal: Removal) -> Array:
+    """Return the effect of the removal of every row on its own loss, shape (n_train,)."""
+    objective = removal.objective
+    if isinstance(objective, OutputObjective):
+        moved = removal.own_predictions()
+        if removal.method == "first_order":
+            out: Array = np.einsum("ik,ik->i", objective.output_gradients(), moved)
+            return out
+        return objective.loss.change(objective.targets, objective.raw_predictions(), moved)
+    effects = np.empty(objective.n_samples)
+    for rows in row_blocks(objective.n_samples, objective.n_params):
+        part = objective.rows(rows)
+        gradients = part.weighted_grad_sum(np.eye(part.n_samples))
+        changes = removal.changes(np.arange(objective.n_samples)[rows])
+        effects[rows] = np.einsum("pi,pi->i", gradients, changes)
+    return effects
+
+
+def left_out(removal: Removal, *, with_parameters: bool) -> tuple[Array, Array | None]:
+    """Return every training row under the model without it.
+
+    Returns
+    -------
+    eta : ndarray of shape (n_train, K)
+        The raw prediction of each by the model that never saw it.
+    parameters : ndarray of shape (n_train, n_params) or None
+        Of these models, where asked for.
+    """
+    objective, features = removal.objective, removal.edits.features
+    assert isinstance(objective, OutputObjective) and isinstance(features, OutputObjective)
+    if not with_parameters:
+        return objective.raw_predictions() + removal.own_predictions(), None
+    changes = removal.all_changes()
+    moved = np.empty_like(objective.raw_predictions())
+    for rows in row_blocks(objective.n_samples, objective.n_params):
+        moved[rows] = features.rows(rows).jacobian_rows_dot(changes[rows].T)
+    return objective.raw_predictions() + moved, objective.theta + changes

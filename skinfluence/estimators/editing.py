@@ -1,0 +1,354 @@
+"""What a wrapper is asked of other training data: groups, deletion, new rows, other labels."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_consistent_length
+
+from skinfluence.adapters import Training, final_step, write_parameters
+from skinfluence.estimators.engine import Engine
+from skinfluence.estimators.left_out import LeftOutWrapper
+from skinfluence.estimators.questions import check_targets, objective_over
+from skinfluence.estimators.rows import masks_given, refuse_too_much, rows_given
+from skinfluence.inspection import Certificate
+from skinfluence.losses import encode_labels
+from skinfluence.objectives import Objective
+from skinfluence.removal import Counterfactuals, Edits
+from skinfluence.retraining import take_params, take_rows
+
+Array = npt.NDArray[Any]
+
+
+class EditingWrapper(LeftOutWrapper):
+    """A fitted wrapper that answers about other training data."""
+
+    certificate_: Certificate
+
+    def group_influence(
+        self,
+        groups: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+    ) -> Array:
+        """Predict what removing each group of training rows, as a whole, would do to a target.
+
+        "newton" is the joint step with the curvature of the group taken out,
+
+            theta_without_S - theta = (H - J_S' G_S J_S)^-1 (J_S' a_S + E z_S),
+
+        by a down-date of the factor or by forming it anew, whichever is smaller; groups whose step
+        a look at the gradient there does not confirm go on to their exact minimum. "first_order"
+        is additive: the sum of the first-order scores of the rows, which under-estimates large
+        groups. ``class_weight="balanced"`` is re-weighed.
+
+        Parameters
+        ----------
+        groups : array-like of shape (n_train,), or masks of shape (n_groups, n_train)
+            A label for every row (a column per label, sorted as by `numpy.unique`), or boolean
+            masks, dense or sparse, which may overlap.
+        X_test, y_test, target, method, output
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_groups)
+            Change of the target, in its own unit, when all rows of the group are removed. For the
+            loss: positive = the group helps.
+
+        Raises
+        ------
+        ValueError
+            For groups of another shape, groups that take away every row or every row of a class,
+            and as in `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Naming groups without which no minimum was reached.
+
+        References
+        ----------
+        Koh, P. W., Ang, K.-S., Teo, H. & Liang, P. (2019). On the accuracy of influence functions
+        for measuring group effects. NeurIPS. arXiv:1905.13289.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.group_influence(["a", "b", "a", "b"], [[1.0]], [1.0]).round(2)
+        array([[ 0.54, -0.35]])
+        """
+        self._method(method)
+        masks = masks_given(groups, self._n_train)
+        self._refuse_too_much(masks, "groups")
+
+        def edits(engine: Engine, used: str) -> Counterfactuals:
+            return engine.groups(masks, used)
+
+        scorer = self._scorer(
+            X_test, y_test, target=target, method=method, output=output, edits=edits
+        )
+        return scorer.matrix(scorer.removal.objective.dtype)
+
+    def addition_influence(
+        self,
+        X_new: Any,
+        y_new: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+    ) -> Array:
+        """Predict what adding each new row to the training data would do to a target.
+
+        The removal of a row of negative weight: "newton" moves the parameters by
+        -H^-1 J' (I + G Q)^-1 a. A new row has sample weight 1, times its class weight.
+
+        Parameters
+        ----------
+        X_new : array-like of shape (n_new, n_features)
+            As the inner estimator takes them; transformers of a Pipeline stay as fitted.
+        y_new : array-like of shape (n_new,) or (n_new, n_outputs)
+            Of known classes.
+        X_test, y_test, target, method, output
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_new)
+            Target with the row minus target without it, in its own unit. For the loss: positive =
+            adding the row harms.
+
+        Raises
+        ------
+        ValueError
+            For new rows and targets the model does not know, and as in `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.addition_influence([[1.0], [3.0]], [1.0, 9.0], [[1.0]], [1.0]).round(2)
+        array([[-0.14,  0.18]])
+        """
+        self._method(method)
+        coming = objective_over(self, self._objective(), X_new, y_new, kind="new")
+        ones = np.ones(coming.n_samples)
+        coming = self._weighed(coming, y_new, ones, ones)
+
+        def edits(engine: Engine, used: str) -> Counterfactuals:
+            moved = coming.at(engine.objective.theta)
+            return engine.change(Edits(engine.objective, leaving=False, coming=moved), used)
+
+        scorer = self._scorer(
+            X_test, y_test, target=target, method=method, output=output, edits=edits
+        )
+        return scorer.matrix(scorer.removal.objective.dtype)
+
+    def relabel_influence(
+        self,
+        y_new: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+    ) -> Array:
+        """Predict what giving each training row another target, one at a time, would do.
+
+        The row leaves and comes back with its new target and the same sample weight; its class
+        weight is that of the new class. Where the curvature of the loss does not depend on the
+        target (squared error, log loss) "newton" moves the parameters by H^-1 J' (a - a_new).
+
+        Parameters
+        ----------
+        y_new : array-like of shape (n_train,) or (n_train, n_outputs)
+            One target per training row, of known classes; where it is the old one, nothing moves.
+        X_test, y_test, target, method, output
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_train)
+            Target after the change minus before, in its own unit. For the loss: positive =
+            relabelling the row harms.
+
+        Raises
+        ------
+        ValueError
+            For targets that are unknown or not one per training row, and as in
+            `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Warns
+        -----
+        UserWarning
+            For training rows that are the only ones of their class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.relabel_influence([0.0, 1.0, 2.0, 3.0], [[1.0]], [1.0]).round(2)
+        array([[ 0.  ,  0.  ,  0.  , -0.34]])
+        """
+        self._method(method)
+        check_targets(y_new, self._training.y, classifier=is_classifier(self), kind="new")
+        base = self._objective()
+        counted = base.weighting.counted()
+        counts = counted.sum(axis=1) if counted.shape[1] else np.ones(base.n_samples)
+        s = self._training.sample_weight
+        s = np.ones(base.n_samples) if s is None else np.asarray(s, dtype=np.float64)
+        coming = self._weighed(base.on(self._training.X, y_new), y_new, s, counts)
+
+        def edits(engine: Engine, used: str) -> Counterfactuals:
+            moved = coming.at(engine.objective.theta)
+            return engine.change(Edits(engine.objective, leaving=True, coming=moved), used)
+
+        scorer = self._scorer(
+            X_test, y_test, target=target, method=method, output=output, edits=edits
+        )
+        self._warn_of_lonely_rows()
+        return scorer.matrix(scorer.removal.objective.dtype)
+
+    def without(self, rows: Any, *, method: str = "exact") -> Self:
+        """Return a fitted wrapper as if its final step had never seen these rows.
+
+        Deletion without retraining: the parameters are moved to the optimum of the rows that stay
+        ("exact", to rounding) or one step towards it, and written into a copy of the fitted
+        estimator. Transformers of a Pipeline stay as they are, and have seen the rows.
+
+        Parameters
+        ----------
+        rows : int, array-like of int, or boolean mask of shape (n_train,)
+            Positions in the training data. The rows that stay are numbered anew in their order.
+        method : {"exact", "newton", "first_order", "auto"}, default="exact"
+
+        Returns
+        -------
+        InfluenceClassifier or InfluenceRegressor
+            Its ``estimator_`` is the plain scikit-learn copy, ready to predict and to pickle; its
+            ``certificate_`` the gradient norm that remains, over that before. More rows can be
+            removed from it.
+
+        Raises
+        ------
+        ValueError
+            For rows that are unknown, repeated or none, all of them, or all of a class; a mask of
+            another length; and where the rows that stay have no finite optimum.
+        TypeError
+            For a registered estimator whose parameters cannot be written back.
+
+        References
+        ----------
+        Guo, C., Goldstein, T., Hannun, A. & van der Maaten, L. (2020). Certified data removal from
+        machine learning models. ICML. arXiv:1911.03030.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.linear_model import Ridge
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y).without([3])
+        >>> bool(np.isclose(model.estimator_.coef_, Ridge().fit(X[:3], y[:3]).coef_))
+        True
+        >>> model.certificate_.gradient_norm < 1e-12
+        True
+        """
+        used = self._method(method)
+        gone = rows_given(rows, self._n_train)
+        mask = np.zeros((1, self._n_train), dtype=bool)
+        mask[0, gone] = True
+        masks = masks_given(mask, self._n_train)
+        self._refuse_too_much(masks, "rows")
+        engine = self._engine()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                change = engine.groups(masks, used).changes(np.array([0]))
+            except ConvergenceWarning as error:
+                raise ValueError(
+                    f"Without these {len(gone)} row(s) no finite optimum was found: the rows that "
+                    "stay may be separable, or nearly so, without a penalty. Fit with a stronger "
+                    "penalty (a smaller C), or keep some of the rows."
+                ) from error
+        out = self._copy_of(np.delete(np.arange(self._n_train), gone))
+        before = out._objective().at(engine.objective.theta)
+        write_parameters(final_step(out.estimator_), engine.objective.theta + change[:, 0])
+        del out._objective_
+        after = out._objective()
+        if after.has_no_optimum():
+            raise ValueError(
+                f"Without these {len(gone)} row(s) the rows that stay are separated, and larger "
+                "coefficients always fit better: there is no finite optimum. Fit with a penalty "
+                "(a finite C), or keep some of the rows."
+            )
+        norms = [float(np.linalg.norm(one.gradient())) for one in (after, before)]
+        out.certificate_ = Certificate(used, len(gone), *norms)
+        return out
+
+    @property
+    def _n_train(self) -> int:
+        return self._objective().n_samples
+
+    def _refuse_too_much(self, masks: Any, what: str) -> None:
+        y = self._training.y if is_classifier(self) else None
+        refuse_too_much(masks, y, self._training.sample_weight, what)
+
+    def _copy_of(self, kept: Array) -> Self:
+        """Return a wrapper over some of the training rows, its estimator still as it was."""
+        out = clone(self)
+        data = self._training
+        weights = None if data.sample_weight is None else take_rows(data.sample_weight, kept)
+        out._training = Training(take_rows(data.X, kept), take_rows(data.y, kept), weights)
+        out._raw = Training(take_rows(self._raw.X, kept), take_rows(self._raw.y, kept), None)
+        out._fit_params = take_params(self._fit_params, kept, self._n_train)
+        out._routing = self._routing
+        out.estimator_ = deepcopy(self.estimator_)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(out, name, getattr(self, name))
+        copied: Self = out
+        return copied
+
+    def _weighed(self, coming: Objective, y: Any, s: Array, counts: Array) -> Objective:
+        """Return rows that may come, with sample weights s, as the training rows are weighed."""
+        base, known = self._objective(), self._training
+        codes = np.zeros(coming.n_samples, dtype=int)
+        own = np.zeros(base.n_samples, dtype=int)
+        if is_classifier(self):
+            codes, own = (encode_labels(one, self.classes_) for one in (y, known.y))
+        given = known.sample_weight
+        given = np.ones(base.n_samples) if given is None else np.asarray(given, dtype=np.float64)
+        # What a row of sample weight 1 weighs in its class: read off the rows there are.
+        unit = np.ones(max(int(codes.max(initial=0)), int(own.max(initial=0))) + 1)
+        counted = np.flatnonzero(given > 0)
+        unit[own[counted]] = base.sample_weight[counted] / given[counted]
+        check_consistent_length(s, codes)
+        return coming.weighing(s * unit[codes], base.weighting.joined(codes, counts))

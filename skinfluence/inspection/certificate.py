@@ -1,0 +1,31 @@
+"""What a deletion without retraining leaves undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How close a model with rows deleted is to the optimum of the rows that stay.
+
+    What `without` leaves on its result as ``certificate_``. Both norms are Euclidean, of the
+    gradient of the summed objective of the remaining rows, computed anew from the parameters that
+    were written.
+
+    Attributes
+    ----------
+    method : str
+        "first_order", "newton" or "exact".
+    n_removed : int
+        Rows this deletion took away.
+    gradient_norm : float
+        At the parameters of the result: zero at the optimum.
+    gradient_norm_before : float
+        At those of the model the rows were deleted from: what the deletion had to undo.
+    """
+
+    method: str
+    n_removed: int
+    gradient_norm: float
+    gradient_norm_before: float

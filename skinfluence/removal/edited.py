@@ -1,0 +1,229 @@
+"""The objectives after edits of the training data, for many edits at once.
+
+Column j of Theta = theta + D (n_params, m) is the model after edit j; its objective is that of the
+training rows with the weights the edit leaves, without the rows it takes away and with the row it
+brings. Gradients are written as differences from those at theta,
+
+    gradient_j(D) = gradient - push_j + J' w_j (l'(eta + J D) - l'(eta)) + l2 D,
+
+so that what remains of them at the minimum is the rounding of small numbers.
+Shapes: D, S, gradients (n_params, m); J D, raw predictions (n_samples, m, K).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import LinearObjective
+from skinfluence.removal.edits import Edits
+from skinfluence.solvers import Factor
+
+Array = npt.NDArray[Any]
+
+
+class Edited(ABC):
+    """The objectives after each of m edits.
+
+    Attributes
+    ----------
+    objective : LinearObjective
+        Over the training rows, at its optimum.
+    factor : Factor
+        Of a curvature near that of the edited objectives.
+    w : ndarray of shape (n_samples, m) or (n_samples, 1)
+        The weights the edits leave, as if no row left.
+    gone : tuple of two ndarrays of int
+        (rows, columns): which rows have left which column.
+    coming : LinearObjective or None
+        Row j comes with edit j, with the weight it then has.
+    pushes : ndarray of shape (n_params, m)
+        Minus what the edit adds to the gradient at theta.
+    """
+
+    def __init__(
+        self,
+        objective: LinearObjective,
+        factor: Factor,
+        w: Array,
+        gone: tuple[Array, Array],
+        coming: LinearObjective | None,
+        pushes: Array,
+    ) -> None:
+        self.objective = objective
+        self.factor = factor
+        self.w = w
+        self.gone = gone
+        self.coming = coming
+        self.pushes = pushes
+        self.base_gradient = objective.gradient()[:, None]
+        self.l2 = objective.l2[:, None]
+        self.y = objective.targets[:, None]
+        self.eta = objective.raw_predictions()[:, None]
+        self._gradient_change = objective.loss.gradient_change(self.y, self.eta)
+
+    @abstractmethod
+    def take(self, columns: Array) -> Self:
+        """Return the objectives after some of the edits."""
+
+    @abstractmethod
+    def precondition(self, gradient: Array) -> tuple[Array, Array]:
+        """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""
+
+    def apply(self, V: Array) -> Array:
+        """Return H^-1 V, the preconditioner of conjugate gradients."""
+        return self.factor.solve(V)
+
+    @property
+    def m(self) -> int:
+        return int(self.pushes.shape[1])
+
+    def predict(self, D: Array) -> Array:
+        """Return J D."""
+        JD: Array = self.objective.jacobian_dot(D).transpose(0, 2, 1)
+        return JD
+
+    def gradient(self, D: Array, JD: Array) -> Array:
+        """Return the gradient of every column."""
+        out = self._pull(self._weighted(self._gradient_change(JD)))
+        out += self.base_gradient - self.pushes + self.l2 * D
+        if self.coming is not None:
+            change = self.coming.loss.gradient_change(
+                self.coming.targets, self.coming.raw_predictions()
+            )
+            out += self._bring(change(self.coming.jacobian_rows_dot(D)))
+        return out
+
+    def slope(self, D: Array, JD: Array, S: Array, JS: Array) -> Array:
+        """Return the derivative along S, shape (m,)."""
+        changes = self._weighted(self._gradient_change(JD))
+        along: Array = np.einsum("imk,imk->m", changes, JS)
+        along += np.sum((self.base_gradient - self.pushes + self.l2 * D) * S, axis=0)
+        if self.coming is not None:
+            change = self.coming.loss.gradient_change(
+                self.coming.targets, self.coming.raw_predictions()
+            )
+            moved = change(self.coming.jacobian_rows_dot(D))
+            weighed = self.coming.sample_weight[:, None] * moved
+            along += np.sum(weighed * self.coming.jacobian_rows_dot(S), axis=1)
+        return along
+
+    def curvature(self, D: Array, JD: Array) -> Callable[[Array, Array], Array]:
+        """Return the Hessian of every column, as the map from S and J S to its product with S."""
+        product = self.objective.loss.hessian_product(self.y, self.eta + JD)
+        coming = self.coming
+        if coming is None:
+            return lambda S, JS: self._pull(self._weighted(product(JS))) + self.l2 * S
+        moved = coming.raw_predictions() + coming.jacobian_rows_dot(D)
+        own = coming.loss.hessian_product(coming.targets, moved)
+
+        def times(S: Array, JS: Array) -> Array:
+            out = self._pull(self._weighted(product(JS))) + self.l2 * S
+            return out + self._bring(own(coming.jacobian_rows_dot(S)))
+
+        return times
+
+    def norm(self, gradient: Array) -> Array:
+        """Return sqrt(g' H^-1 g) of every column, shape (m,)."""
+        return norm_in(gradient, self.apply(gradient))
+
+    def recedes(self, JD: Array) -> Array:
+        """Return which columns provably have no finite minimum: nothing penalised, separated."""
+        objective = self.objective
+        if np.any(objective.l2 > 0) or objective.loss.constant_hessian:
+            return np.zeros(self.m, dtype=bool)
+        counted = np.broadcast_to(self.w > 0, JD.shape[:2]).copy()
+        counted[self.gone] = False
+        falls = objective.loss.recedes(self.y, self.eta + JD)
+        out: Array = np.all(falls | ~counted, axis=0)
+        return out
+
+    def _weighted(self, B: Array) -> Array:
+        """Weigh every row of B, in place, the ones that left with zero."""
+        B *= self.w[:, :, None]
+        B[self.gone] = 0.0
+        return B
+
+    def _pull(self, B: Array) -> Array:
+        return self.objective.jacobian_t_dot(B.transpose(0, 2, 1))
+
+    def _bring(self, B: Array) -> Array:
+        assert self.coming is not None
+        return self.coming.jacobian_t_rows(self.coming.sample_weight[:, None] * B)
+
+
+class EditedRows(Edited):
+    """The objectives after edits of one row each, which share a factor.
+
+    Parameters
+    ----------
+    edits : Edits
+    rows : ndarray of int, shape (m,)
+        Which of the edits.
+    factor : Factor
+        Of the curvature with the weights that stay behind an edit of this stratum.
+    shared : ndarray of shape (n_params, q)
+        E.
+    own : ndarray of shape (K, n_params, m), optional
+        H^-1 J_i' of every row; computed where it is not given.
+    """
+
+    def __init__(
+        self, edits: Edits, rows: Array, factor: Factor, shared: Array, own: Array | None = None
+    ) -> None:
+        objective, features = edits.base, edits.features.rows(rows)
+        assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+        ratios = edits.ratios[rows]
+        coming = None
+        if edits.coming is not None:
+            part = edits.coming.rows(rows)
+            assert isinstance(part, LinearObjective)
+            coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
+        nothing = np.empty(0, dtype=int)
+        pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
+        super().__init__(
+            objective,
+            factor,
+            objective.weighting.weights(ratios, objective.sample_weight),
+            (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
+            coming,
+            pushes + shared @ (1.0 - ratios).T,
+        )
+        self._edits, self._rows, self._shared = edits, rows, shared
+        K = objective.loss.n_outputs
+        units = np.eye(K)[:, None].repeat(len(rows), axis=1)
+        J = np.stack([features.jacobian_t_rows(unit) for unit in units])
+        self._own = np.stack([factor.solve(one) for one in J]) if own is None else own
+        self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
+
+    def _woodbury(self, G: Array, J: Array) -> Array:
+        """Return (I - G Q)^-1 G of every edit, shape (m, K, K)."""
+        K = len(J)
+        G = G[:, :, None] * np.eye(K) if G.ndim == 2 else G
+        Q = np.einsum("kpm,lpm->mkl", J, self._own, optimize=True)
+        # A row that is alone in a direction (leverage 1) has no inverse there; any will do here.
+        A = np.eye(K) - (1.0 - 1e-12) * (G @ Q)
+        return np.linalg.solve(A, G)
+
+    def take(self, columns: Array) -> EditedRows:
+        return EditedRows(
+            self._edits, self._rows[columns], self.factor, self._shared, self._own[:, :, columns]
+        )
+
+    def precondition(self, gradient: Array) -> tuple[Array, Array]:
+        Z = self.factor.solve(gradient)
+        size = norm_in(gradient, Z)
+        # The row's own block taken out: H^-1 J_i' (I - G_i Q_i)^-1 G_i J_i H^-1 g.
+        u = np.einsum("kpm,pm->mk", self._own, gradient)
+        Z += np.einsum("kpm,mk->pm", self._own, np.einsum("mkl,ml->mk", self._inner, u))
+        return Z, size
+
+
+def norm_in(gradient: Array, Z: Array) -> Array:
+    """Return sqrt(g' z) of every column, where z = H^-1 g."""
+    squares: Array = np.einsum("pm,pm->m", gradient, Z)
+    return np.sqrt(np.maximum(squares, 0.0))

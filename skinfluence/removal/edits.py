@@ -1,0 +1,135 @@
+"""Edits of the training data, one row each: it leaves, comes, or changes its target.
+
+An edit pushes the parameters by what leaves minus what comes. With l the loss of a row, w its
+weight and r the ratio by which its class is re-weighed (1 for fixed weights),
+
+    a = r w dl/deta of the leaving row - r' w' dl'/deta of the coming one,       G alike,
+
+so that removal, addition and relabelling are one formula with other a and G.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import Objective, OutputObjective
+
+Array = npt.NDArray[Any]
+
+Rows = slice | Array
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Edits of the training data, each alone.
+
+    Parameters
+    ----------
+    base : Objective
+        Over the training rows, at the optimum.
+    leaving : bool
+        Edit i takes training row i away.
+    coming : Objective or None
+        Edit i brings its row i, with the weight and the target it comes with. Where rows also
+        leave, it has the same features.
+    """
+
+    base: Objective
+    leaving: bool = True
+    coming: Objective | None = None
+
+    @property
+    def features(self) -> Objective:
+        """The objective whose row i has the features of edit i."""
+        if self.leaving:
+            return self.base
+        assert self.coming is not None
+        return self.coming
+
+    @property
+    def n_edits(self) -> int:
+        return self.features.n_samples
+
+    def parts(self, rows: Rows) -> Iterator[tuple[float, Objective]]:
+        """Yield (1, the rows that leave) and (-1, the rows that come) of some edits."""
+        if self.leaving:
+            yield 1.0, self.base.rows(rows)
+        if self.coming is not None:
+            yield -1.0, self.coming.rows(rows)
+
+    @cached_property
+    def counts(self) -> Array:
+        """What leaves each stratum of the weighting, shape (n_edits, q)."""
+        q = self.base.weighting.counted().shape[1]
+        total = np.zeros((self.n_edits, q))
+        for sign, part in self.parts(slice(None)):
+            total += sign * part.weighting.counted()
+        return total
+
+    @cached_property
+    def ratios(self) -> Array:
+        """New over old weight of each stratum, shape (n_edits, q)."""
+        return self.base.weighting.ratios(self.counts)
+
+    @cached_property
+    def strata(self) -> Array:
+        """Which edits leave (nearly) the same weights behind: int of shape (n_edits,)."""
+        if not self.counts.shape[1]:
+            return np.zeros(self.n_edits, dtype=int)
+        _, strata = np.unique(np.sign(self.counts), axis=0, return_inverse=True)
+        out: Array = strata.reshape(-1)
+        return out
+
+    def typical_ratios(self) -> Array:
+        """Return the ratios of a typical edit of each stratum, shape (n_strata, q)."""
+        n_strata = int(self.strata.max(initial=0)) + 1
+        means = [self.counts[self.strata == s].mean(axis=0) for s in range(n_strata)]
+        return self.base.weighting.ratios(np.array(means))
+
+    def off_stratum(self) -> Array:
+        """Return how far the weights each edit leaves are from its stratum's, (n_edits,).
+
+        Largest relative difference over the rows that stay.
+        """
+        shared = self.typical_ratios()[self.strata]
+        off: Array = np.abs(self.ratios / shared - 1.0).max(axis=1, initial=0.0)
+        return off
+
+    def gradients(self, rows: Rows, ratios: Array | None = None) -> Array:
+        """Return a of some edits, shape (n_rows, K); their first-order part without `ratios`."""
+        total: Any = 0.0
+        for sign, part in self.parts(rows):
+            assert isinstance(part, OutputObjective)
+            w = sign * part.sample_weight * _own(part, ratios)
+            total = total + w[:, None] * part.output_gradients()
+        out: Array = total
+        return out
+
+    def curvatures(self, rows: Rows, ratios: Array | None = None) -> Array:
+        """Return G of some edits, (n_rows, K) if the loss is separable, else (n_rows, K, K)."""
+        total: Any = 0.0
+        for sign, part in self.parts(rows):
+            assert isinstance(part, OutputObjective)
+            G = part.output_hessians()
+            w = sign * part.sample_weight * _own(part, ratios)
+            total = total + w.reshape(-1, *[1] * (G.ndim - 1)) * G
+        out: Array = total
+        return out
+
+    def grads_dot(self, rows: Rows, V: Array) -> Array:
+        """Return the first-order push of some edits times V, shape (n_rows, k), for any model."""
+        total: Any = 0.0
+        for sign, part in self.parts(rows):
+            total = total + sign * part.sample_weight[:, None] * part.grads_dot(V)
+        out: Array = total
+        return out
+
+
+def _own(part: Objective, ratios: Array | None) -> Array:
+    return np.ones(part.n_samples) if ratios is None else part.weighting.own(ratios)

@@ -1,0 +1,311 @@
+"""The parameters without groups of rows: first order, joint Newton steps, exact minima.
+
+The rows of a group S leave together, and their curvature with them. With H_S = H - J_S' G_S J_S,
+
+    newton:  theta_without_S - theta = H_S^-1 (J_S' a_S + E z_S)
+
+where H_S^-1 is a down-date of the factor of all rows (Woodbury) if the group is smaller than the
+number of parameters, and formed anew from the rows that stay if it is larger or if the weights of
+those move. (Koh, Ang, Teo & Liang 2019, arXiv:1905.13289, compare first order with the truth for
+groups; Broderick, Giordano & Meager 2020, arXiv:2011.14999, look for the most influential ones.)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack
+from sklearn.exceptions import ConvergenceWarning
+
+from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.removal.base import Counterfactuals, block_elements
+from skinfluence.removal.edited import Edited, norm_in
+from skinfluence.removal.exact import EXACT_RTOL, minimise
+from skinfluence.removal.one_step import shared_directions
+from skinfluence.solvers import Factor, SingularCurvatureError
+
+Array = npt.NDArray[Any]
+
+DOUBT = 0.05
+"""Groups whose next Newton step would be longer than this part of the first are not trusted.
+
+Both in the norm of the curvature without the group. The next step is what the first was off by, as
+far as the curvature at its end can tell. benchmarks/groups.py prints how many of the steps that
+are off by more than a fifth it finds.
+"""
+
+SINGULAR = 1e-8
+"""Reciprocal condition number of I - G Q below which a down-date has lost too many digits."""
+
+
+class Inverse(Protocol):
+    """Anything that solves with the curvature without a group."""
+
+    def solve(self, V: Array) -> Array:
+        """Return H_S^-1 V, shape (n_params, k)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GroupRemoval(Counterfactuals):
+    """The change of the parameters without each of several groups of rows, each alone.
+
+    Attributes
+    ----------
+    base : Objective
+        Over the training rows, at its optimum.
+    masks : CSR matrix of bool, shape (n_groups, n_samples)
+        Which rows leave with a group; only rows that leave are stored.
+    factor : Factor
+        Of the curvature.
+    factorize : callable
+        Factorises the curvature of other rows or weights.
+    method : {"first_order", "newton", "exact"}
+    guard : bool
+        Groups whose Newton step is not trusted go on to their exact minimum.
+    """
+
+    base: Objective
+    masks: Any
+    factor: Factor
+    factorize: Callable[[Objective], Factor]
+    method: str
+    guard: bool = True
+
+    @property
+    def objective(self) -> Objective:
+        return self.base
+
+    @property
+    def n_edits(self) -> int:
+        return int(self.masks.shape[0])
+
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        """Cut some groups into blocks, by the size of what is kept to solve without each."""
+        base = self.base
+        n_outputs = base.loss.n_outputs if isinstance(base, LinearObjective) else 1
+        sizes = np.diff(self.masks.indptr)[rows]
+        kept = np.minimum(sizes * n_outputs, base.n_params) * base.n_params
+        taken = np.cumsum(kept + n_outputs * base.n_samples) // block_elements()
+        yield from np.split(rows, np.flatnonzero(np.diff(taken)) + 1)
+
+    def changes(self, rows: Array) -> Array:
+        D, doubt = self.steps(rows)
+        if self.method == "first_order" or self.base.constant_hessian:
+            return D
+        again = rows[doubt > DOUBT] if self.method == "newton" else rows
+        if not len(again) or (self.method == "newton" and not self.guard):
+            return D
+        columns = np.isin(rows, again)
+        D[:, columns] = self._minimised(again, D[:, columns])
+        return D
+
+    def steps(self, rows: Array) -> tuple[Array, Array]:
+        """Return one step of each group, (n_params, m), and how far it is from trusted, (m,).
+
+        The doubt is the length of the next Newton step as a part of this one; zero where one step
+        is exact, and for first order, which does not ask.
+        """
+        masks = self.masks[rows]
+        if self.method == "first_order":
+            weighting = self.base.weighting
+            z = weighting.derivative_shares(masks @ weighting.counted())
+            A = self.base.sample_weight[:, None] * masks.T.toarray()
+            pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ z.T
+            return self.factor.solve(pushes), np.zeros(len(rows))
+        problem = self._without(rows)
+        D = problem.apply(problem.pushes)
+        if self.base.constant_hessian or self.method == "exact":
+            return D, np.zeros(len(rows))
+        _, left = problem.precondition(problem.gradient(D, problem.predict(D)))
+        return D, left / np.maximum(norm_in(problem.pushes, D), np.finfo(np.float64).tiny)
+
+    def _without(self, rows: Array) -> EditedGroups:
+        assert isinstance(self.base, LinearObjective)
+        return EditedGroups.leaving(self.base, self.masks[rows], self.factor, self.factorize)
+
+    def _minimised(self, rows: Array, D: Array) -> Array:
+        out, converged = minimise(self._without(rows), D, rtol=EXACT_RTOL)
+        if not np.all(converged):
+            failed = rows[~converged]
+            warnings.warn(
+                f"Without each of the groups {failed[:20].tolist()} ({len(failed)} in all) no "
+                "minimum was reached: the remaining rows may be separable. Their values are those "
+                "of the last step. Fit with a stronger penalty, or leave these groups out.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return out
+
+
+class EditedGroups(Edited):
+    """The objectives without each of m groups, with a solver for the curvature without each."""
+
+    inverses: list[Inverse]
+
+    @classmethod
+    def leaving(
+        cls,
+        objective: LinearObjective,
+        masks: Any,
+        factor: Factor,
+        factorize: Callable[[Objective], Factor],
+    ) -> EditedGroups:
+        """Return the objectives without each row of `masks`, CSR of shape (m, n_samples)."""
+        weighting, counts = objective.weighting, masks @ objective.weighting.counted()
+        ratios = weighting.ratios(counts)
+        w = weighting.weights(ratios, objective.sample_weight)
+        columns = np.repeat(np.arange(masks.shape[0]), np.diff(masks.indptr))
+        gone = masks.indices, columns
+        A = np.zeros((objective.n_samples, masks.shape[0]))
+        A[gone] = np.broadcast_to(w, A.shape)[gone]
+        pushes = objective.weighted_grad_sum(A) + shared_directions(objective) @ (1.0 - ratios).T
+        out = cls(objective, factor, w, gone, None, pushes)
+        out.inverses = []
+        for j in range(masks.shape[0]):
+            rows = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
+            moved = w[:, j] if w.shape[1] > 1 else None
+            out.inverses.append(inverse_without(objective, rows, moved, factor, factorize))
+        return out
+
+    def take(self, columns: Array) -> EditedGroups:
+        rows, at = self.gone
+        place = np.full(self.m, -1)
+        place[columns] = np.arange(len(columns))
+        here = place[at] >= 0
+        out = EditedGroups(
+            self.objective,
+            self.factor,
+            self.w[:, columns] if self.w.shape[1] > 1 else self.w,
+            (rows[here], place[at[here]]),
+            None,
+            self.pushes[:, columns],
+        )
+        out.inverses = [self.inverses[j] for j in columns]
+        return out
+
+    def apply(self, V: Array) -> Array:
+        """Return H_j^-1 v_j for every column, the curvature taken at theta."""
+        solved = [one.solve(V[:, j : j + 1]) for j, one in enumerate(self.inverses)]
+        return np.concatenate(solved, axis=1)
+
+    def precondition(self, gradient: Array) -> tuple[Array, Array]:
+        Z = self.apply(gradient)
+        return Z, norm_in(gradient, Z)
+
+
+def inverse_without(
+    objective: LinearObjective,
+    rows: Array,
+    weights: Array | None,
+    factor: Factor,
+    factorize: Callable[[Objective], Factor],
+) -> Inverse:
+    """Return what solves with the curvature without some rows.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        Over all rows.
+    rows : ndarray of int
+        The rows that leave.
+    weights : ndarray of shape (n_samples,) or None
+        The weights the others then have; None where they stay as they are.
+    factor : Factor
+        Of the curvature of all rows.
+    factorize : callable
+    """
+    n_coupled = 1 if objective.loss.separable else objective.loss.n_outputs
+    if weights is None and len(rows) * n_coupled <= objective.block_shape()[1]:
+        down_dated = _down_date(objective.rows(rows), factor)
+        if down_dated is not None:
+            return down_dated
+    kept = np.delete(np.arange(objective.n_samples), rows)
+    w = objective.sample_weight if weights is None else weights
+    part = objective.rows(kept)
+    part = part.weighing(w[kept])
+    try:
+        return factorize(part)
+    except SingularCurvatureError:
+        return Nearest.of(part)
+
+
+@dataclass(frozen=True, eq=False)
+class DownDated:
+    """H_S^-1 = H^-1 + V (I - G Q)^-1 G V', V = H^-1 J_S', for each block of the curvature.
+
+    Attributes
+    ----------
+    factor : Factor
+    V : ndarray of shape (n_blocks, block_size, r)
+    inner : ndarray of shape (n_blocks, r, r)
+        (I - G Q)^-1 G.
+    """
+
+    factor: Factor
+    V: Array
+    inner: Array
+
+    def solve(self, V: Array) -> Array:
+        blocks = V.reshape(self.V.shape[0], self.V.shape[1], -1)
+        correction = self.V @ (self.inner @ (self.V.transpose(0, 2, 1) @ blocks))
+        out: Array = self.factor.solve(V) + correction.reshape(V.shape)
+        return out
+
+
+def _down_date(part: LinearObjective, factor: Factor) -> DownDated | None:
+    """Return the factor without the rows of `part`; None where too little of it would be left."""
+    n, K = part.n_samples, part.loss.n_outputs
+    G = part.sample_weight.reshape(-1, *[1] * (1 if part.loss.separable else 2))
+    G = G * part.output_hessians()
+    if part.loss.separable:  # one block per output, of the same features
+        J = part.jacobian_t_rows(np.ones((n, K))).reshape(K, -1, n)
+        V = factor.solve(J.reshape(-1, n)).reshape(J.shape)
+        weight = G.T[:, :, None] * np.eye(n)
+    else:
+        units = np.eye(K)[:, None].repeat(n, axis=1)
+        J = np.stack([part.jacobian_t_rows(unit) for unit in units], axis=2)
+        J = J.reshape(1, part.n_params, n * K)
+        V = factor.solve(J[0])[None]
+        weight = np.zeros((1, n, K, n, K))
+        weight[0, np.arange(n), :, np.arange(n)] = G
+        weight = weight.reshape(1, n * K, n * K)
+    inner = np.empty_like(weight)
+    Q = J.transpose(0, 2, 1) @ V
+    for b in range(len(Q)):
+        A = np.eye(Q.shape[1]) - weight[b] @ Q[b]
+        lu, pivots, info = lapack.dgetrf(A)
+        rcond = lapack.dgecon(lu, np.linalg.norm(A, 1))[0] if info == 0 else 0.0
+        if rcond < SINGULAR:
+            return None
+        inner[b], _ = lapack.dgetrs(lu, pivots, weight[b])
+    return DownDated(factor, V, inner)
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The shortest solution (in units of the columns) where the curvature has no inverse."""
+
+    inverses: Array
+    n_params: int
+
+    @classmethod
+    def of(cls, objective: LinearObjective) -> Nearest:
+        """Return the pseudo-inverse of the curvature of an objective."""
+        H = objective.hessian_blocks()
+        diagonal = np.diagonal(H, axis1=1, axis2=2)
+        scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        scaled = H * scale[:, :, None] * scale[:, None, :]
+        inverses = np.linalg.pinv(scaled, rcond=1e-11, hermitian=True)
+        return cls(inverses * scale[:, :, None] * scale[:, None, :], objective.n_params)
+
+    def solve(self, V: Array) -> Array:
+        size = self.inverses.shape[1]
+        blocks = V.reshape(-1, size, V.shape[1])
+        out: Array = (self.inverses @ blocks).reshape(self.n_params, -1)
+        return out
