@@ -207,7 +207,7 @@ class HalfSquaredError(Loss):
         return np.ones_like(eta)
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
-        return lambda delta: np.array(delta, dtype=np.float64)
+        return lambda delta: np.array(delta)
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of two squares, before it cancels.
@@ -253,8 +253,11 @@ class Logistic(Loss):
         def change(delta: Array) -> Array:
             # For d > 0, expit(eta + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)); nothing cancels,
             # and beyond 500 it is q to the last digit. For d < 0 the same with -d and q.
-            rise = np.expm1(np.minimum(np.abs(delta), 500.0))
-            below = np.where(delta > 0, p, q)
+            # Temporaries are reused: this runs over rows times edits.
+            rise = np.abs(delta)
+            np.minimum(rise, 500.0 if delta.dtype == np.float64 else 80.0, out=rise)
+            np.expm1(rise, out=rise)
+            below = np.where(delta > 0, p.astype(delta.dtype), q.astype(delta.dtype))
             below *= rise
             below += 1.0
             rise *= slope
@@ -335,6 +338,24 @@ class Multinomial(Loss):
     def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
         p = softmax(eta, axis=-1)
         return lambda k, m: p[..., k] * (float(k == m) - p[..., m])
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        p = softmax(eta, axis=-1)
+
+        def change(delta: Array) -> Array:
+            q = p.astype(delta.dtype)
+            if np.max(np.abs(delta), initial=0.0) > 2.0:
+                out: Array = softmax(eta + delta, axis=-1) - q
+                return out
+            # p_k e^(d_k) / sum_l p_l e^(d_l) - p_k, before it cancels.
+            rise = np.expm1(delta)
+            mean = np.sum(q * rise, axis=-1, keepdims=True)
+            rise -= mean
+            rise *= q
+            rise /= 1.0 + mean
+            return rise
+
+        return change
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the

@@ -19,12 +19,23 @@ from skinfluence.solvers.base import available_memory, require_memory
 Array = npt.NDArray[Any]
 
 
+COLUMNS = 1024
+"""Edits whose raw predictions are computed at once, over the outputs: products are fast by then."""
+
+
 def block_elements() -> int:
     """Return how many numbers a temporary of the exact iteration may hold.
 
-    Larger blocks are faster until they leave the caches far behind; about thirty are alive.
+    Chosen from the available memory; about thirty temporaries are alive.
     """
     return int(np.clip(available_memory() / (8 * 32), BLOCK_ELEMENTS, 4 * BLOCK_ELEMENTS))
+
+
+def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
+    """Cut edits into blocks whose changes are found together."""
+    n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
+    width = max(n_outputs * objective.n_params, -(-block_elements() * n_outputs // COLUMNS))
+    return row_blocks(n_edits, width, block_elements())
 
 
 class Counterfactuals(ABC):
@@ -77,10 +88,7 @@ class Counterfactuals(ABC):
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
         """Cut some edits into blocks whose changes are found together."""
-        objective = self.objective
-        n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
-        width = max(objective.n_params, n_outputs * objective.n_samples)
-        for index in row_blocks(len(rows), width, block_elements()):
+        for index in edit_blocks(len(rows), self.objective):
             yield rows[index]
 
 

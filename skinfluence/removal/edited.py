@@ -14,16 +14,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective
+from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.edits import Edits
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
+
+
+CHUNK = 2**19
+"""Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
+
+
+LEAST_ROWS = 512
+"""Rows of a chunk at least, so that what is done once per chunk does not count."""
 
 
 class Edited(ABC):
@@ -57,18 +67,27 @@ class Edited(ABC):
         self.objective = objective
         self.factor = factor
         self.w = w
-        self.gone = gone
+        order = np.argsort(gone[0], kind="stable")
+        self.gone = gone[0][order], gone[1][order]
         self.coming = coming
         self.pushes = pushes
         self.base_gradient = objective.gradient()[:, None]
         self.l2 = objective.l2[:, None]
         self.y = objective.targets[:, None]
         self.eta = objective.raw_predictions()[:, None]
-        self._gradient_change = objective.loss.gradient_change(self.y, self.eta)
 
-    @abstractmethod
     def take(self, columns: Array) -> Self:
         """Return the objectives after some of the edits."""
+        out = copy(self)
+        place = np.full(self.m, -1)
+        place[columns] = np.arange(len(columns))
+        rows, at = self.gone
+        here = place[at] >= 0
+        out.gone = rows[here], place[at[here]]
+        out.w = self.w[:, columns] if self.w.shape[1] > 1 else self.w
+        out.coming = None if self.coming is None else self.coming.rows(columns)
+        out.pushes = self.pushes[:, columns]
+        return out
 
     @abstractmethod
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
@@ -79,6 +98,10 @@ class Edited(ABC):
         return self.factor.solve(V)
 
     @property
+    def n_outputs(self) -> int:
+        return self.objective.loss.n_outputs
+
+    @property
     def m(self) -> int:
         return int(self.pushes.shape[1])
 
@@ -87,10 +110,20 @@ class Edited(ABC):
         JD: Array = self.objective.jacobian_dot(D).transpose(0, 2, 1)
         return JD
 
-    def gradient(self, D: Array, JD: Array) -> Array:
-        """Return the gradient of every column."""
-        out = self._pull(self._weighted(self._gradient_change(JD)))
-        out += self.base_gradient - self.pushes + self.l2 * D
+    def gradient(self, D: Array) -> Array:
+        """Return the gradient of every column, in the precision of D.
+
+        Rows come in chunks that stay in the caches; no array (n_samples, m) is ever formed.
+        """
+        out = (self.base_gradient - self.pushes + self.l2 * D).astype(D.dtype)
+        width = self.m * self.n_outputs
+        for rows in row_blocks(self.objective.n_samples, width, max(CHUNK, LEAST_ROWS * width)):
+            part = self.objective.rows(rows)
+            change = part.loss.gradient_change(
+                part.targets[:, None], part.raw_predictions()[:, None]
+            )
+            B = change(part.jacobian_dot(D).transpose(0, 2, 1))
+            out += part.jacobian_t_dot(self._weighted(B, rows).transpose(0, 2, 1))
         if self.coming is not None:
             change = self.coming.loss.gradient_change(
                 self.coming.targets, self.coming.raw_predictions()
@@ -100,7 +133,8 @@ class Edited(ABC):
 
     def slope(self, D: Array, JD: Array, S: Array, JS: Array) -> Array:
         """Return the derivative along S, shape (m,)."""
-        changes = self._weighted(self._gradient_change(JD))
+        change = self.objective.loss.gradient_change(self.y, self.eta)
+        changes = self._weighted(change(JD))
         along: Array = np.einsum("imk,imk->m", changes, JS)
         along += np.sum((self.base_gradient - self.pushes + self.l2 * D) * S, axis=0)
         if self.coming is not None:
@@ -142,10 +176,12 @@ class Edited(ABC):
         out: Array = np.all(falls | ~counted, axis=0)
         return out
 
-    def _weighted(self, B: Array) -> Array:
-        """Weigh every row of B, in place, the ones that left with zero."""
-        B *= self.w[:, :, None]
-        B[self.gone] = 0.0
+    def _weighted(self, B: Array, rows: slice = slice(None)) -> Array:
+        """Weigh some rows, B of shape (n_rows, m, K), in place, the ones that left with zero."""
+        B *= self.w[rows, :, None]
+        first, stop, _ = rows.indices(self.objective.n_samples)
+        here = slice(*np.searchsorted(self.gone[0], (first, stop)))
+        B[self.gone[0][here] - first, self.gone[1][here]] = 0.0
         return B
 
     def _pull(self, B: Array) -> Array:
@@ -168,13 +204,9 @@ class EditedRows(Edited):
         Of the curvature with the weights that stay behind an edit of this stratum.
     shared : ndarray of shape (n_params, q)
         E.
-    own : ndarray of shape (K, n_params, m), optional
-        H^-1 J_i' of every row; computed where it is not given.
     """
 
-    def __init__(
-        self, edits: Edits, rows: Array, factor: Factor, shared: Array, own: Array | None = None
-    ) -> None:
+    def __init__(self, edits: Edits, rows: Array, factor: Factor, shared: Array) -> None:
         objective, features = edits.base, edits.features.rows(rows)
         assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
         ratios = edits.ratios[rows]
@@ -193,11 +225,10 @@ class EditedRows(Edited):
             coming,
             pushes + shared @ (1.0 - ratios).T,
         )
-        self._edits, self._rows, self._shared = edits, rows, shared
         K = objective.loss.n_outputs
         units = np.eye(K)[:, None].repeat(len(rows), axis=1)
         J = np.stack([features.jacobian_t_rows(unit) for unit in units])
-        self._own = np.stack([factor.solve(one) for one in J]) if own is None else own
+        self._own = np.stack([factor.solve(one) for one in J])  # H^-1 J_i', (K, n_params, m)
         self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
 
     def _woodbury(self, G: Array, J: Array) -> Array:
@@ -210,9 +241,9 @@ class EditedRows(Edited):
         return np.linalg.solve(A, G)
 
     def take(self, columns: Array) -> EditedRows:
-        return EditedRows(
-            self._edits, self._rows[columns], self.factor, self._shared, self._own[:, :, columns]
-        )
+        out = super().take(columns)
+        out._own, out._inner = self._own[:, :, columns], self._inner[columns]
+        return out
 
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         Z = self.factor.solve(gradient)

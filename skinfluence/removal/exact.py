@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Removal, block_elements
+from skinfluence.removal.base import Removal, block_elements, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.solvers.base import require_memory
 
@@ -113,10 +113,9 @@ def minimise_after(
     )
     out = np.empty((objective.n_params, len(rows)))
     failed: list[int] = []
-    width = objective.loss.n_outputs * objective.n_samples
     for stratum, factor in enumerate(removal.factors):
         members = np.flatnonzero(removal.strata[rows] == stratum)
-        for block in row_blocks(len(members), width, block_elements()):
+        for block in edit_blocks(len(members), objective):
             here = members[block]
             problem = EditedRows(removal.edits, rows[here], factor, removal.shared)
             step = factor.solve(removal.pushes(rows[here]))
@@ -138,8 +137,10 @@ def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> 
     caused = problem.norm(problem.pushes)
     goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
     out, converged = _chord(problem, D, goal)
-    left = np.flatnonzero(~converged)
-    if len(left):
+    failed = np.flatnonzero(~converged)
+    width = problem.n_outputs * problem.objective.n_samples
+    for block in row_blocks(len(failed), width, block_elements()):
+        left = failed[block]
         out[:, left], converged[left] = _newton_cg(
             problem.take(left), out[:, left], goal[left], caused[left], max_iter
         )
@@ -150,22 +151,24 @@ def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
     """Take chord steps while they shrink the gradient; return the best and whether it is done."""
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
-    JD, best = problem.predict(D), np.full(D.shape[1], np.inf)
+    best = np.full(D.shape[1], np.inf)
+    coarse = not problem.objective.constant_hessian
     while True:
-        gradient = problem.gradient(D, JD)
-        Z, size = problem.precondition(gradient)
-        better, done = size < best, size <= goal[active]
+        # The first step is off by far more than single precision is; nothing converges by it.
+        single = coarse and np.all(np.isinf(best))
+        gradient = problem.gradient(D.astype(np.float32) if single else D)
+        Z, size = problem.precondition(gradient.astype(np.float64, copy=False))
+        better, done = size < best, (size <= goal[active]) & (not single)
         out[:, active[better]] = D[:, better]
         converged[active[done]] = True
         keep = np.flatnonzero(~done & (size <= SHRINKS * best))
         if not len(keep):
             return out, converged
         if len(keep) < len(active):
-            active, D, JD, size = active[keep], D[:, keep], JD[:, keep], size[keep]
+            active, D, size = active[keep], D[:, keep], size[keep]
             Z, problem = Z[:, keep], problem.take(keep)
         best = size
         D = D - Z
-        JD = JD - problem.predict(Z)
 
 
 def _newton_cg(
@@ -176,7 +179,7 @@ def _newton_cg(
     active = np.arange(D.shape[1])
     JD = problem.predict(D)
     for _ in range(max_iter):
-        gradient = problem.gradient(D, JD)
+        gradient = problem.gradient(D)
         size = problem.norm(gradient)
         done = size <= goal
         if np.any(done):

@@ -122,7 +122,7 @@ class GroupRemoval(Counterfactuals):
         D = problem.apply(problem.pushes)
         if self.base.constant_hessian or self.method == "exact":
             return D, np.zeros(len(rows))
-        _, left = problem.precondition(problem.gradient(D, problem.predict(D)))
+        _, left = problem.precondition(problem.gradient(D))
         return D, left / np.maximum(norm_in(problem.pushes, D), np.finfo(np.float64).tiny)
 
     def _without(self, rows: Array) -> EditedGroups:
@@ -174,18 +174,7 @@ class EditedGroups(Edited):
         return out
 
     def take(self, columns: Array) -> EditedGroups:
-        rows, at = self.gone
-        place = np.full(self.m, -1)
-        place[columns] = np.arange(len(columns))
-        here = place[at] >= 0
-        out = EditedGroups(
-            self.objective,
-            self.factor,
-            self.w[:, columns] if self.w.shape[1] > 1 else self.w,
-            (rows[here], place[at[here]]),
-            None,
-            self.pushes[:, columns],
-        )
+        out = super().take(columns)
         out.inverses = [self.inverses[j] for j in columns]
         return out
 
