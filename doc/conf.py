@@ -31,7 +31,7 @@ numpydoc_validation_exclude = {
     # A contract states the shapes of all its methods once.
     r"^skinfluence\.(losses|objectives|solvers)\.",
     # What is in a result is documented as its attributes.
-    r"\.(Agreement|Influence|LeaveOneOutCheck|Refinement)$",
+    r"\.(Agreement|Certificate|Diagnostics|Influence|LeaveOneOut|LeaveOneOutCheck|Refinement)$",
 }
 
 sphinx_gallery_conf = {

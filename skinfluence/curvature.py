@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives.base import Root as Root  # which solvers see through here
 
 Array = npt.NDArray[Any]
 
@@ -76,6 +77,15 @@ class Curvature:
         """Return parameters, a row each, whose common shift the operator maps to zero."""
         shifts = self.objective.flat_shifts()
         return shifts if self.damping == 0 else shifts[:0]
+
+    def roots(self) -> list[Root] | None:
+        """Return Z_b with H_b = diag(diagonal_b) + Z_b' Z_b, where that has fewer rows than H_b."""
+        return self.objective.hessian_roots()
+
+    def diagonal(self) -> Array:
+        """Return what `roots` leaves of every block, shape (n_blocks, block_size)."""
+        n_blocks, size = self.block_shape()
+        return self.objective.l2[: n_blocks * size].reshape(n_blocks, size) + self.damping
 
     def matmat(self, V: Array) -> Array:
         """Return H V for V of shape (n_params, k)."""

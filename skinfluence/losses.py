@@ -251,19 +251,22 @@ class Logistic(Loss):
         slope = p * q
 
         def change(delta: Array) -> Array:
-            # For d > 0, expit(eta + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)); nothing cancels,
-            # and beyond 500 it is q to the last digit. For d < 0 the same with -d and q.
-            # Temporaries are reused: this runs over rows times edits.
+            # For d > 0, expit(eta + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)), where nothing
+            # cancels. For d < 0 the same with -d and q. Temporaries are reused: this runs over rows
+            # times edits.
             rise = np.abs(delta)
-            np.minimum(rise, 500.0 if delta.dtype == np.float64 else 80.0, out=rise)
+            if np.max(rise, initial=0.0) > 30.0:  # where e^d may overflow, and little is left of p
+                above = eta + 0.5 * delta > 0
+                far = np.where(above, q - expit(-eta - delta), expit(eta + delta) - p)
+                out: Array = far.astype(delta.dtype)
+                return out
             np.expm1(rise, out=rise)
             below = np.where(delta > 0, p.astype(delta.dtype), q.astype(delta.dtype))
             below *= rise
             below += 1.0
-            rise *= slope
+            rise *= slope.astype(delta.dtype)
             rise /= below
-            out: Array = np.copysign(rise, delta, out=rise)
-            return out
+            return np.copysign(rise, delta, out=rise)
 
         return change
 

@@ -244,3 +244,21 @@ def slope_and_error(predicted, actual):
     """Return actual on predicted through the origin, and the relative error."""
     slope = np.sum(actual * predicted) / np.sum(predicted**2)
     return slope, np.linalg.norm(predicted - actual) / np.linalg.norm(actual)
+
+
+def judges(estimator, data, s=None, counts=None, rows=()):
+    """Return the judge of all rows, and those without each of some rows, one at a time."""
+    estimator = plain(estimator, data.X, data.y, s)
+    full = tight(estimator, data.X, data.y, s, counts)
+    without = []
+    for i in rows:
+        kept = np.delete(np.arange(len(data.X)), i)
+        weights = None if s is None else s[kept]
+        without.append(tight(estimator, data.X[kept], data.y[kept], weights, counts))
+    return full, without
+
+
+def raw_of(fitted, X):
+    """Return scikit-learn's own raw predictions, shape (n, K)."""
+    raw = fitted.decision_function if hasattr(fitted, "decision_function") else fitted.predict
+    return raw(X).reshape(len(X), -1)

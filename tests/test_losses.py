@@ -1,5 +1,7 @@
 """Losses against autograd, finite differences and arithmetic in higher precision."""
 
+from decimal import Decimal, localcontext
+
 import autograd
 import autograd.numpy as anp
 import numpy as np
@@ -109,6 +111,101 @@ def test_changes_that_overflow_stay_finite(name):
     delta = np.full((len(eta), 1, loss.n_outputs), 900.0)
     delta[..., 0] = -900.0
     assert np.all(np.isfinite(loss.change(y[:, None], eta[:, None], delta)))
+
+
+def gradient_change(name, eta, delta):
+    """Return the change, which must not overflow, for every label; and the labels."""
+    loss, _ = LOSSES[name]
+    if loss.classes is None:
+        y = loss.encode(np.linspace(-1.0, 1.0, eta.size).reshape(eta.shape))
+    else:
+        y = loss.encode(loss.classes[np.arange(len(eta)) % len(loss.classes)])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        return loss.gradient_change(y[:, None], eta[:, None])(delta), y
+
+
+SIZES = [-1e3, -60.0, -3.0, -0.4, 0.0, 0.4, 3.0, 60.0, 1e3]
+
+
+@losses
+@pytest.mark.parametrize("start", [-50.0, -3.0, 0.0, 3.0, 50.0, 300.0])
+def test_gradient_change_is_the_difference_of_gradients(name, start):
+    loss, _ = LOSSES[name]
+    rng = np.random.default_rng(0)
+    eta = start * rng.choice([-1.0, 1.0], (6, loss.n_outputs))
+    eta[0] = start
+    delta = rng.choice(SIZES, (6, 40, loss.n_outputs))
+    delta[:, : len(SIZES), 0] = SIZES
+    given = delta.copy()
+    change, y = gradient_change(name, eta, delta)
+    after = loss.gradient(y[:, None], eta[:, None] + delta)
+    expected = after - loss.gradient(y[:, None], eta[:, None])
+    np.testing.assert_allclose(change, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(delta, given)  # not overwritten
+
+
+@losses
+@pytest.mark.parametrize("size", [1e-7, 1e-10, 1e-14])
+def test_gradient_change_of_nearly_nothing_is_the_hessian_times_it(name, size):
+    loss, _ = LOSSES[name]
+    _, eta = rows(name)
+    delta = size * np.random.default_rng(1).standard_normal((len(eta), 5, loss.n_outputs))
+    change, y = gradient_change(name, eta, delta)
+    expected = loss.hessian_product(y[:, None], eta[:, None])(delta)
+    np.testing.assert_allclose(change, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("eta", [-40.0, -5.0, 5.0, 40.0])
+@pytest.mark.parametrize("delta", [-3.0, -1e-9, 1e-9, 3.0])
+def test_gradient_change_of_a_confident_row_does_not_cancel(eta, delta):
+    """expit(eta + delta) - expit(eta), in numbers of 60 digits."""
+    with localcontext(prec=60):
+        before, after = (
+            1 / (1 + (-Decimal(e)).exp()) for e in (eta, Decimal(eta) + Decimal(delta))
+        )
+        expected = float(after - before)
+    for label in (0, 1):
+        loss = Logistic(TWO)
+        y = loss.encode([TWO[label]])
+        change = loss.gradient_change(y, np.array([[eta]]))(np.array([[delta]]))
+        assert change.item() == pytest.approx(expected, rel=1e-12, abs=0.0)
+
+
+@losses
+@pytest.mark.parametrize("start", [-50.0, -3.0, 0.0, 3.0, 50.0])
+def test_gradient_change_of_single_precision(name, start):
+    loss, _ = LOSSES[name]
+    eta = np.full((6, loss.n_outputs), start)
+    eta[1::2, 0] = 0.0
+    delta = np.random.default_rng(0).choice(SIZES, (6, 40, loss.n_outputs)).astype(np.float32)
+    change, y = gradient_change(name, eta, delta)
+    after = loss.gradient(y[:, None], eta[:, None] + delta.astype(float))
+    expected = after - loss.gradient(y[:, None], eta[:, None])
+    np.testing.assert_allclose(change, expected, rtol=1e-5, atol=1e-6)
+    tiny = (1e-7 * delta).astype(np.float32)
+    change, y = gradient_change(name, eta, tiny)
+    expected = loss.hessian_product(y[:, None], eta[:, None])(tiny.astype(float))
+    near = np.broadcast_to(np.abs(tiny).max(axis=-1, keepdims=True) < 1e-5, change.shape)
+    atol = 1e-5 * np.abs(expected[near]).max()
+    np.testing.assert_allclose(change[near], expected[near], rtol=2e-5, atol=atol)
+
+
+@pytest.mark.parametrize(
+    "eta, delta, dtype",
+    [
+        (-600.0, 1000.0, float),
+        (600.0, -1000.0, float),
+        (-800.0, 850.0, float),
+        (700.0, -710.0, float),
+        (-90.0, 100.0, np.float32),
+        (100.0, -110.0, np.float32),
+    ],
+)
+def test_gradient_change_from_beyond_the_smallest_probability(eta, delta, dtype):
+    loss = Logistic(TWO)
+    y, before, moved = np.zeros((1, 1)), np.array([[eta]]), np.array([[delta]], dtype=dtype)
+    expected = loss.gradient(y, before + delta) - loss.gradient(y, before)
+    np.testing.assert_allclose(loss.gradient_change(y, before)(moved), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["logistic", "one-vs-rest", "multinomial"])

@@ -17,6 +17,7 @@ from skinfluence.estimators.engine import Engine
 from skinfluence.estimators.left_out import LeftOutWrapper
 from skinfluence.estimators.questions import check_targets, objective_over
 from skinfluence.estimators.rows import masks_given, refuse_too_much, rows_given
+from skinfluence.estimators.scoring import aggregated, check_aggregate
 from skinfluence.inspection import Certificate
 from skinfluence.losses import encode_labels
 from skinfluence.objectives import Objective
@@ -40,6 +41,7 @@ class EditingWrapper(LeftOutWrapper):
         target: str = "loss",
         method: str | None = None,
         output: int | None = None,
+        aggregate: str | None = None,
     ) -> Array:
         """Predict what removing each group of training rows, as a whole, would do to a target.
 
@@ -47,30 +49,31 @@ class EditingWrapper(LeftOutWrapper):
 
             theta_without_S - theta = (H - J_S' G_S J_S)^-1 (J_S' a_S + E z_S),
 
-        by a down-date of the factor or by forming it anew, whichever is smaller; groups whose step
-        a look at the gradient there does not confirm go on to their exact minimum. "first_order"
+        by a down-date of the factor for groups smaller than the number of parameters, with the
+        curvature formed anew for larger ones and for class weights that move. Groups whose step a
+        look at the gradient there does not confirm go on to their exact minimum. "first_order"
         is additive: the sum of the first-order scores of the rows, which under-estimates large
         groups. ``class_weight="balanced"`` is re-weighed.
 
         Parameters
         ----------
         groups : array-like of shape (n_train,), or masks of shape (n_groups, n_train)
-            A label for every row (a column per label, sorted as by `numpy.unique`), or boolean
-            masks, dense or sparse, which may overlap.
-        X_test, y_test, target, method, output
+            A label for every row (a column per label, in the order of ``numpy.unique(groups)``),
+            or boolean masks, dense or sparse, which may overlap.
+        X_test, y_test, target, method, output, aggregate
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_groups)
+        ndarray of shape (n_test, n_groups), or (n_groups,) with `aggregate`
             Change of the target, in its own unit, when all rows of the group are removed. For the
             loss: positive = the group helps.
 
         Raises
         ------
         ValueError
-            For groups of another shape, groups that take away every row or every row of a class,
-            and as in `influence_scores`.
+            For groups of another shape, one mask that could be labels, groups that take away every
+            row or every row of a class, and as in `influence_scores`.
         MemoryError
             As in `influence_scores`.
 
@@ -78,6 +81,8 @@ class EditingWrapper(LeftOutWrapper):
         -----
         ConvergenceWarning
             Naming groups without which no minimum was reached.
+        UserWarning
+            Naming groups without which there is more than one.
 
         References
         ----------
@@ -93,17 +98,18 @@ class EditingWrapper(LeftOutWrapper):
         >>> model.group_influence(["a", "b", "a", "b"], [[1.0]], [1.0]).round(2)
         array([[ 0.54, -0.35]])
         """
+        check_aggregate(aggregate)
         self._method(method)
-        masks = masks_given(groups, self._n_train)
-        self._refuse_too_much(masks, "groups")
+        masks, names = masks_given(groups, self._n_train)
+        self._refuse_too_much(masks, names)
 
         def edits(engine: Engine, used: str) -> Counterfactuals:
-            return engine.groups(masks, used)
+            return engine.groups(masks, names, used)
 
         scorer = self._scorer(
             X_test, y_test, target=target, method=method, output=output, edits=edits
         )
-        return scorer.matrix(scorer.removal.objective.dtype)
+        return aggregated(scorer, aggregate)
 
     def addition_influence(
         self,
@@ -115,11 +121,13 @@ class EditingWrapper(LeftOutWrapper):
         target: str = "loss",
         method: str | None = None,
         output: int | None = None,
+        aggregate: str | None = None,
     ) -> Array:
         """Predict what adding each new row to the training data would do to a target.
 
-        The removal of a row of negative weight: "newton" moves the parameters by
-        -H^-1 J' (I + G Q)^-1 a. A new row has sample weight 1, times its class weight.
+        The removal of a row of negative weight: with a and G those of the row that comes, "newton"
+        moves the parameters by -H^-1 J' (I + G Q)^-1 a. A new row has sample weight 1, times its
+        class weight.
 
         Parameters
         ----------
@@ -127,12 +135,12 @@ class EditingWrapper(LeftOutWrapper):
             As the inner estimator takes them; transformers of a Pipeline stay as fitted.
         y_new : array-like of shape (n_new,) or (n_new, n_outputs)
             Of known classes.
-        X_test, y_test, target, method, output
+        X_test, y_test, target, method, output, aggregate
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_new)
+        ndarray of shape (n_test, n_new), or (n_new,) with `aggregate`
             Target with the row minus target without it, in its own unit. For the loss: positive =
             adding the row harms.
 
@@ -152,6 +160,7 @@ class EditingWrapper(LeftOutWrapper):
         >>> model.addition_influence([[1.0], [3.0]], [1.0, 9.0], [[1.0]], [1.0]).round(2)
         array([[-0.14,  0.18]])
         """
+        check_aggregate(aggregate)
         self._method(method)
         coming = objective_over(self, self._objective(), X_new, y_new, kind="new")
         ones = np.ones(coming.n_samples)
@@ -164,7 +173,7 @@ class EditingWrapper(LeftOutWrapper):
         scorer = self._scorer(
             X_test, y_test, target=target, method=method, output=output, edits=edits
         )
-        return scorer.matrix(scorer.removal.objective.dtype)
+        return aggregated(scorer, aggregate)
 
     def relabel_influence(
         self,
@@ -175,6 +184,7 @@ class EditingWrapper(LeftOutWrapper):
         target: str = "loss",
         method: str | None = None,
         output: int | None = None,
+        aggregate: str | None = None,
     ) -> Array:
         """Predict what giving each training row another target, one at a time, would do.
 
@@ -186,12 +196,12 @@ class EditingWrapper(LeftOutWrapper):
         ----------
         y_new : array-like of shape (n_train,) or (n_train, n_outputs)
             One target per training row, of known classes; where it is the old one, nothing moves.
-        X_test, y_test, target, method, output
+        X_test, y_test, target, method, output, aggregate
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_train)
+        ndarray of shape (n_test, n_train), or (n_train,) with `aggregate`
             Target after the change minus before, in its own unit. For the loss: positive =
             relabelling the row harms.
 
@@ -217,7 +227,13 @@ class EditingWrapper(LeftOutWrapper):
         >>> model.relabel_influence([0.0, 1.0, 2.0, 3.0], [[1.0]], [1.0]).round(2)
         array([[ 0.  ,  0.  ,  0.  , -0.34]])
         """
+        check_aggregate(aggregate)
         self._method(method)
+        if np.ndim(y_new) > 0 and len(y_new) != self._n_train:
+            raise ValueError(
+                f"y_new with {len(y_new)} target(s) was given; one for every training row, "
+                f"{self._n_train}, is accepted. Repeat the old target where none is to change."
+            )
         check_targets(y_new, self._training.y, classifier=is_classifier(self), kind="new")
         base = self._objective()
         counted = base.weighting.counted()
@@ -234,7 +250,7 @@ class EditingWrapper(LeftOutWrapper):
             X_test, y_test, target=target, method=method, output=output, edits=edits
         )
         self._warn_of_lonely_rows()
-        return scorer.matrix(scorer.removal.objective.dtype)
+        return aggregated(scorer, aggregate)
 
     def without(self, rows: Any, *, method: str = "exact") -> Self:
         """Return a fitted wrapper as if its final step had never seen these rows.
@@ -252,9 +268,9 @@ class EditingWrapper(LeftOutWrapper):
         Returns
         -------
         InfluenceClassifier or InfluenceRegressor
-            Its ``estimator_`` is the plain scikit-learn copy, ready to predict and to pickle; its
-            ``certificate_`` the gradient norm that remains, over that before. More rows can be
-            removed from it.
+            Its ``estimator_`` is a plain scikit-learn copy of the fitted one, ready to predict and
+            to pickle; its ``certificate_`` holds the gradient norm that remains, and the one
+            before. More rows can be removed from it.
 
         Raises
         ------
@@ -263,6 +279,11 @@ class EditingWrapper(LeftOutWrapper):
             another length; and where the rows that stay have no finite optimum.
         TypeError
             For a registered estimator whose parameters cannot be written back.
+
+        Warns
+        -----
+        UserWarning
+            Where the rows that stay have more than one optimum; the nearest is taken.
 
         References
         ----------
@@ -285,13 +306,13 @@ class EditingWrapper(LeftOutWrapper):
         gone = rows_given(rows, self._n_train)
         mask = np.zeros((1, self._n_train), dtype=bool)
         mask[0, gone] = True
-        masks = masks_given(mask, self._n_train)
-        self._refuse_too_much(masks, "rows")
+        masks, _ = masks_given(mask, self._n_train)
+        self._refuse_too_much(masks, None)
         engine = self._engine()
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:
-                change = engine.groups(masks, used).changes(np.array([0]))
+                change = engine.groups(masks, None, used).changes(np.array([0]))
             except ConvergenceWarning as error:
                 raise ValueError(
                     f"Without these {len(gone)} row(s) no finite optimum was found: the rows that "
@@ -317,9 +338,9 @@ class EditingWrapper(LeftOutWrapper):
     def _n_train(self) -> int:
         return self._objective().n_samples
 
-    def _refuse_too_much(self, masks: Any, what: str) -> None:
+    def _refuse_too_much(self, masks: Any, names: Array | None) -> None:
         y = self._training.y if is_classifier(self) else None
-        refuse_too_much(masks, y, self._training.sample_weight, what)
+        refuse_too_much(masks, y, self._training.sample_weight, names)
 
     def _copy_of(self, kept: Array) -> Self:
         """Return a wrapper over some of the training rows, its estimator still as it was."""

@@ -10,6 +10,7 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
+from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.refinement import Refinement, measure, refine
 from skinfluence.removal import Edits, GroupRemoval, Removal, exact, first_order, newton
@@ -46,7 +47,9 @@ class Engine:
     factorize: Callable[[Objective], Factor]
     undamped: Callable[[Objective], Factor]
     reason: str
-    _removals: dict[str, Removal] = field(default_factory=dict)
+    _removals: dict[str, tuple[Removal, list[warnings.WarningMessage]]] = field(
+        default_factory=dict
+    )
 
     @property
     def objective(self) -> Objective:
@@ -56,10 +59,15 @@ class Engine:
     def removal(self, method: str) -> Removal:
         """Return the removal of every row by a method, kept for the next call."""
         if method not in self._removals:
-            self._removals[method] = self.change(Edits(self.objective), method)
-        return self._removals[method]
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                self._removals[method] = self.change(Edits(self.objective), method), caught
+        removal, caught = self._removals[method]
+        for one in caught:  # what holds of these removals is said whenever they are used
+            warn(str(one.message), one.category)
+        return removal
 
-    def groups(self, masks: Any, method: str) -> GroupRemoval:
+    def groups(self, masks: Any, names: Any, method: str) -> GroupRemoval:
         """Return the removal of groups of rows, CSR masks of shape (n_groups, n_train)."""
         damped = method != "exact"
         return GroupRemoval(
@@ -68,6 +76,7 @@ class Engine:
             self.factor if damped else self.refinement.factor,
             self.factorize if damped else self.undamped,
             method,
+            names=names,
         )
 
     def change(self, edits: Edits, method: str) -> Removal:
@@ -156,12 +165,11 @@ def build_engine(
             else "Scores are first derivatives at a point where the gradient is not zero"
         )
         doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
-        warnings.warn(
+        warn(
             f"{name} stopped {far:,.1f} removals of a typical row away from "
             f"its stationary point. {consequence}; fit with a smaller tol or a larger max_iter."
             + doubt,
             ConvergenceWarning,
-            stacklevel=5,
         )
     if move:
         found = refine(found, undamped)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
 
 from skinfluence.effects import left_out, predicted_classes, self_effects
 from skinfluence.estimators.questions import labels_of
@@ -13,6 +14,7 @@ from skinfluence.estimators.scoring import ScoringWrapper
 from skinfluence.inspection import Diagnostics, LeaveOneOut
 from skinfluence.objectives import LinearObjective, OutputObjective
 from skinfluence.removal import measures
+from skinfluence.retraining import take_rows
 
 Array = npt.NDArray[Any]
 
@@ -80,15 +82,17 @@ class LeftOutWrapper(ScoringWrapper):
         >>> [round(model.fit(X, y).leave_one_out().score(), 3) for model in models]
         [0.34, 0.142, 0.076]
         """
-        used = self._method(method)
+        check_is_fitted(self)
         objective = self._raw_predictions("leave_one_out")
+        used = self._method(method)
         self._warn_of_lonely_rows()
         removal = self._engine().removal(used)
         eta, parameters = left_out(removal, with_parameters=return_parameters)
         loss = objective.loss
         if loss.classes is None:
             predictions = loss.response(eta)
-            predictions = predictions[:, 0] if np.ndim(self._training.y) == 1 else predictions
+            like = self.estimator_.predict(take_rows(self._raw.X, np.array([0])))
+            predictions = predictions.reshape(-1, *np.shape(like)[1:])
         else:
             predictions = loss.classes[predicted_classes(eta)]
         return LeaveOneOut(
@@ -97,6 +101,7 @@ class LeftOutWrapper(ScoringWrapper):
             probabilities=loss.response(eta) if loss.has_probabilities else None,
             decisions=eta[:, 0] if eta.shape[1] == 1 else eta,
             parameters=parameters,
+            row_labels=labels_of(self._raw.X, len(eta)),
             method=used,
         )
 
@@ -148,7 +153,10 @@ class LeftOutWrapper(ScoringWrapper):
     def parameter_influence(self, *, method: str | None = None) -> Array:
         """Return what removing each training row does to the parameters.
 
-            theta_without_i - theta = H^-1 (J_i' c_i + E z_i)
+            theta_without_i - theta = H^-1 (J_i' c_i + E z_i),
+
+        c_i = a_i for "first_order" and (I - G_i Q_i)^-1 (a_i + G_i J_i H^-1 E z_i) for "newton",
+        E z_i what class weights that move push along; "exact" goes on to the minimum.
 
         Parameters
         ----------
@@ -159,8 +167,8 @@ class LeftOutWrapper(ScoringWrapper):
         -------
         ndarray of shape (n_train, n_params)
             In the units of the parameters, class-major: [coef_0, intercept_0, coef_1, ...], on
-            the features the final step sees. R's ``dfbeta`` and statsmodels have the opposite
-            sign.
+            the features the final step sees. statsmodels and R's ``dfbeta`` of an ``lm`` have the
+            opposite sign.
 
         Raises
         ------
@@ -230,7 +238,9 @@ class LeftOutWrapper(ScoringWrapper):
             )
         self._warn_of_lonely_rows()
         engine = self._engine()
-        found = measures(engine.removal(used), engine.factor)
+        damped = used != "exact"
+        factor = engine.factor if damped else engine.refinement.factor
+        found = measures(engine.removal(used), factor, self.damping if damped else 0.0)
         single = found.hat_diagonal.shape[1] == 1
         return Diagnostics(
             hat_diagonal=found.hat_diagonal[:, 0] if single else found.hat_diagonal,

@@ -45,8 +45,8 @@ def rows_given(rows: Any, n_train: int) -> Array:
     return given
 
 
-def masks_given(groups: Any, n_train: int) -> Any:
-    """Return groups as a CSR matrix of bool, shape (n_groups, n_train).
+def masks_given(groups: Any, n_train: int) -> tuple[Any, Array]:
+    """Return groups as a CSR matrix of bool, shape (n_groups, n_train), and their names.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def masks_given(groups: Any, n_train: int) -> Any:
     Raises
     ------
     ValueError
-        For other shapes, masks that are not 0 or 1, and labels that are missing or mixed.
+        For other shapes, masks that are not 0 or 1, labels that are missing or mixed, and one
+        mask that could be labels.
     """
     accepted = (
         f"One label per training row, shape ({n_train},), or boolean masks of shape (n_groups, "
@@ -68,6 +69,11 @@ def masks_given(groups: Any, n_train: int) -> Any:
         masks.sum_duplicates()
     else:
         given = np.asarray(groups)
+        if given.ndim == 1 and given.dtype == bool:
+            raise ValueError(
+                "groups of shape (n_train,) and type bool was given, which may be one mask or the "
+                "labels False and True. Pass mask[None] for the one group, or labels.astype(str)."
+            )
         if given.ndim == 1 and len(given) == n_train:
             return _masks_of_labels(given, accepted)
         if given.ndim != 2 or given.shape[1] != n_train or given.dtype.kind not in "biuf":
@@ -85,10 +91,10 @@ def masks_given(groups: Any, n_train: int) -> Any:
         )
     out = sparse.csr_matrix(masks, dtype=bool)
     out.sort_indices()
-    return out
+    return out, np.arange(out.shape[0])
 
 
-def _masks_of_labels(labels: Array, accepted: str) -> Any:
+def _masks_of_labels(labels: Array, accepted: str) -> tuple[Any, Array]:
     missing = np.array([label is None or label != label for label in labels.tolist()])
     if np.any(missing):
         raise ValueError(
@@ -101,8 +107,8 @@ def _masks_of_labels(labels: Array, accepted: str) -> Any:
         kinds = sorted({type(label).__name__ for label in labels.tolist()})
         raise ValueError(f"groups mixes labels of the types {kinds}. {accepted}") from error
     n_train = len(labels)
-    ones = np.ones(n_train, dtype=bool)
-    return sparse.csr_matrix((ones, (codes, np.arange(n_train))), shape=(len(names), n_train))
+    ones, rows = np.ones(n_train, dtype=bool), np.arange(n_train)
+    return sparse.csr_matrix((ones, (codes, rows)), shape=(len(names), n_train)), names
 
 
 def only_ones_of_their_class(y: Any, sample_weight: Any) -> Array:
@@ -112,7 +118,7 @@ def only_ones_of_their_class(y: Any, sample_weight: Any) -> Array:
     return lonely
 
 
-def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, what: str) -> None:
+def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, names: Array | None) -> None:
     """Refuse groups that leave no row of positive weight, or none of a class.
 
     Parameters
@@ -121,8 +127,8 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, what: str) ->
     y : array-like of shape (n_train,) or None
         Labels of a classifier.
     sample_weight : array-like or None
-    what : str
-        What a message calls one of them, such as "group".
+    names : ndarray of shape (n_groups,) or None
+        What a message calls the groups; None where they are just rows.
     """
     n_train = masks.shape[1]
     labels = np.zeros(n_train) if y is None else y
@@ -133,23 +139,23 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, what: str) ->
     all_of_it = np.flatnonzero(emptied.all(axis=1))
     if len(all_of_it):
         raise ValueError(
-            f"{_named(what, all_of_it)} every training row (that has a weight): nothing is left to "
-            "fit. Leave some rows in."
+            f"{_named(names, all_of_it)} every training row (that has a weight): nothing is left "
+            "to fit. Leave some rows in."
         )
     some = np.flatnonzero(emptied.any(axis=1))
     if len(some):
         classes = np.unique(np.asarray(labels).ravel())[emptied[some[0]]].tolist()
         raise ValueError(
-            f"{_named(what, some)} every row of a class (the first: {classes}): the model without "
+            f"{_named(names, some)} every row of a class (the first: {classes}): the model without "
             "them has other classes, and no change can be compared. Leave at least one row of "
             "every class in."
         )
 
 
-def _named(what: str, found: Array) -> str:
-    if what == "rows":
+def _named(names: Array | None, found: Array) -> str:
+    if names is None:
         return "rows takes away"
-    return f"{what} {found[:20].tolist()} ({len(found)} in all) take away"
+    return f"groups {names[found][:20].tolist()} ({len(found)} in all) take away"
 
 
 def _classes_that_count(y: Any, sample_weight: Any) -> tuple[Array, Array]:

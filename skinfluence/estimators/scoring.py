@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from skinfluence.effects import Scorer
 from skinfluence.estimators.base import FittedWrapper
 from skinfluence.estimators.check import (
     check_refit,
@@ -21,9 +21,25 @@ from skinfluence.estimators.check import (
 from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.rows import only_ones_of_their_class
 from skinfluence.inspection import Influence, LeaveOneOutCheck
+from skinfluence.messages import warn
 from skinfluence.removal import Removal
 
 Array = npt.NDArray[Any]
+
+
+def check_aggregate(aggregate: str | None) -> None:
+    """Refuse an unknown aggregate."""
+    if aggregate not in (None, "mean", "sum"):
+        raise ValueError(f"aggregate={aggregate!r} was given; accepted are None, 'mean' and 'sum'.")
+
+
+def aggregated(scorer: Scorer, aggregate: str | None) -> Array:
+    """Return all scores, (n_test, n_edits), or their mean or sum over the tests, (n_edits,)."""
+    dtype = scorer.removal.objective.dtype
+    if aggregate is None:
+        return scorer.matrix(dtype)
+    total = scorer.total()
+    return (total / scorer.test.n_samples if aggregate == "mean" else total).astype(dtype)
 
 
 class ScoringWrapper(FittedWrapper):
@@ -101,17 +117,10 @@ class ScoringWrapper(FittedWrapper):
         >>> model.influence_scores([[1.0]], [1.0]).round(2)
         array([[-0.29,  0.34,  0.73, -0.35]])
         """
-        if aggregate not in (None, "mean", "sum"):
-            raise ValueError(
-                f"aggregate={aggregate!r} was given; accepted are None, 'mean' and 'sum'."
-            )
+        check_aggregate(aggregate)
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         self._warn_of_lonely_rows()
-        dtype = scorer.removal.objective.dtype
-        if aggregate is None:
-            return scorer.matrix(dtype)
-        total = scorer.total()
-        return (total / scorer.test.n_samples if aggregate == "mean" else total).astype(dtype)
+        return aggregated(scorer, aggregate)
 
     def influence(
         self,
@@ -270,10 +279,9 @@ class ScoringWrapper(FittedWrapper):
         rows = np.flatnonzero(self._lonely())
         if len(rows):
             named = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-            warnings.warn(
+            warn(
                 f"The training rows {named} are the only ones of their class: without them the "
                 "model has other classes, or no finite optimum, and their scores mean nothing. "
                 "Leave these scores out, or add rows of the same classes.",
                 UserWarning,
-                stacklevel=3,
             )

@@ -11,7 +11,7 @@ class Certificate:
 
     What `without` leaves on its result as ``certificate_``. Both norms are Euclidean, of the
     gradient of the summed objective of the remaining rows, computed anew from the parameters that
-    were written.
+    were written. Parameters kept in single precision leave a gradient of that size.
 
     Attributes
     ----------
@@ -22,7 +22,8 @@ class Certificate:
     gradient_norm : float
         At the parameters of the result: zero at the optimum.
     gradient_norm_before : float
-        At those of the model the rows were deleted from: what the deletion had to undo.
+        At the (refined) parameters of the model the rows were deleted from: what the deletion had
+        to undo.
     """
 
     method: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,9 @@ class Diagnostics:
     - DFBETAS = (theta_without_i - theta) / sqrt(scale_(i) diag(H^-1)). The sign is that of
       `parameter_influence`; R and statsmodels have the opposite one;
     - Cook's distance = d' H d / (scale * sum h), d = theta_without_i - theta.
+
+    Where no degrees of freedom are left, or a residual and its spread are both zero, there is no
+    such number: nan.
 
     Attributes
     ----------
@@ -67,13 +70,13 @@ class Diagnostics:
     (11, (442, 11))
     """
 
-    hat_diagonal: Array
-    studentized_residuals: Array
-    cooks_distance: Array
-    dfbetas: Array
-    standard_errors: Array
-    scale: Array
-    row_labels: Array
+    hat_diagonal: Array = field(repr=False)
+    studentized_residuals: Array = field(repr=False)
+    cooks_distance: Array = field(repr=False)
+    dfbetas: Array = field(repr=False)
+    standard_errors: Array = field(repr=False)
+    scale: Array = field(repr=False)
+    row_labels: Array = field(repr=False)
     method: str
 
     def to_frame(self) -> pd.DataFrame:

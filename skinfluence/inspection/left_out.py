@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +32,8 @@ class LeaveOneOut:
         Raw predictions: what ``decision_function`` says, or the linear predictor.
     parameters : ndarray of shape (n_train, n_params) or None
         Of every model, class-major with the intercept last in each block; None unless asked for.
+    row_labels : ndarray of shape (n_train,)
+        Index of the training frame, or positions.
     method : str
         "first_order", "newton" or "exact".
 
@@ -38,22 +43,25 @@ class LeaveOneOut:
     >>> from skinfluence import InfluenceRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> left_out = InfluenceRegressor().fit(X, y).leave_one_out()
+    >>> left_out
+    LeaveOneOut(method='exact')
     >>> left_out.predictions.shape, round(left_out.score())
     ((442,), 1664)
     """
 
-    losses: Array
-    predictions: Array
-    probabilities: Array | None
-    decisions: Array
-    parameters: Array | None
+    losses: Array = field(repr=False)
+    predictions: Array = field(repr=False)
+    probabilities: Array | None = field(repr=False)
+    decisions: Array = field(repr=False)
+    parameters: Array | None = field(repr=False)
+    row_labels: Array = field(repr=False)
     method: str
 
     def score(self, sample_weight: Any = None) -> float:
         """Return the leave-one-out risk: the mean loss of rows the model never saw.
 
         An almost unbiased estimate of the loss on new rows, for choosing C or alpha: smaller is
-        better.
+        better. Every row counts alike, rows of weight 0 too, unless weights are passed.
 
         Parameters
         ----------
@@ -79,3 +87,27 @@ class LeaveOneOut:
                 f"shape {self.losses.shape}, is accepted."
             )
         return float(np.average(self.losses, weights=weights))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per training row, largest loss first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns loss and prediction (prediction_0, ... for several outputs).
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        import pandas as pd
+
+        columns: dict[str, Array] = {"loss": self.losses}
+        if self.predictions.ndim == 1:
+            columns["prediction"] = self.predictions
+        else:
+            for k, one in enumerate(self.predictions.T):
+                columns[f"prediction_{k}"] = one
+        frame = pd.DataFrame(columns, index=pd.Index(self.row_labels, name="row"))
+        return frame.sort_values("loss", ascending=False, kind="stable")

@@ -36,12 +36,37 @@ def row_blocks(n_rows: int, row_width: int, elements: int | None = None) -> Iter
 class BlockFactor(Protocol):
     """What an objective needs of a factorised curvature to compute its quadratic forms."""
 
-    def whiten(self, B: Array, block: int) -> Array:
-        """Return Z with Z'Z = B' H_block^-1 B, for B of shape (block_size, n_columns)."""
+    def solve(self, V: Array) -> Array:
+        """Return H^-1 V, shape (n_params, k)."""
+        ...
+
+    def quadratic(self, B: Array, block: int) -> Array:
+        """Return b' H_block^-1 b for every column of B, shape (block_size, n_columns)."""
         ...
 
     def inverse(self) -> Array:
         """Return the inverse, shape (n_blocks, block_size, block_size)."""
+        ...
+
+
+class Root(Protocol):
+    """A block of F'' without its penalty as Z'Z, Z of shape (rank, block_size), in products."""
+
+    @property
+    def rank(self) -> int:
+        """Rows of Z."""
+        ...
+
+    def dot(self, V: Array) -> Array:
+        """Return Z V, shape (rank, k)."""
+        ...
+
+    def t_dot(self, U: Array) -> Array:
+        """Return Z' U, shape (block_size, k)."""
+        ...
+
+    def gram(self, scale: Array) -> Array:
+        """Return Z diag(scale) Z', shape (rank, rank), for a scale of shape (block_size,)."""
         ...
 
 
@@ -161,6 +186,13 @@ class Objective(ABC):
     def hessian_blocks(self) -> Array:
         """Return F''(theta) as its diagonal blocks, shape (n_blocks, block_size, block_size)."""
         return self.hvp(np.eye(self.n_params))[None]
+
+    def hessian_roots(self) -> list[Root] | None:
+        """Return Z of every block of `hessian_blocks`, where there are fewer rows than columns.
+
+        None where there are not, or where a block has no such form.
+        """
+        return None
 
     def flat_shifts(self) -> Array:
         """Return the gauge: each row lists parameters whose common shift leaves F unchanged.

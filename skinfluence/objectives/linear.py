@@ -17,8 +17,8 @@ from scipy import sparse
 from scipy.linalg.blas import dsyrk
 from sklearn.utils import check_array
 
-from skinfluence.losses import Loss
-from skinfluence.objectives.base import BlockFactor, OutputObjective, row_blocks
+from skinfluence.losses import HalfSquaredError, Loss
+from skinfluence.objectives.base import BlockFactor, OutputObjective, Root, row_blocks
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
@@ -159,7 +159,7 @@ class LinearObjective(OutputObjective):
         n_outputs, p, k = self.loss.n_outputs, self.X.shape[1], V.shape[1]
         V = V.reshape(n_outputs, self.block_size, k)
         columns = V[:, :p].transpose(1, 0, 2).reshape(p, n_outputs * k)
-        JV: Array = self._times(columns).reshape(-1, n_outputs, k)
+        JV: Array = self._times(columns).reshape(self.n_samples, n_outputs, k)
         if self.fit_intercept:
             JV += V[:, -1]
         return JV
@@ -266,6 +266,25 @@ class LinearObjective(OutputObjective):
         gram[upper] = gram.T[upper]
         return gram
 
+    def hessian_roots(self) -> list[Root] | None:
+        n_blocks, size = self.block_shape()
+        K = 1 if self.loss.separable else self.loss.n_outputs
+        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
+        coupled_alike = K == 1 or bool(np.all(penalties == penalties[0]))
+        if self.n_samples * K >= size or not coupled_alike:
+            return None
+        G = self.output_hessians() * self.sample_weight.reshape(-1, *[1] * (1 if K == 1 else 2))
+        if K == 1:
+            one = HalfSquaredError()  # the products with J of any single output
+            roots = np.sqrt(np.maximum(G, 0.0))
+            return [
+                RowRoot(replace(self, loss=one, theta=self.theta[:size]), roots[:, k, None, None])
+                for k in range(n_blocks)
+            ]
+        values, vectors = np.linalg.eigh(G)
+        root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
+        return [RowRoot(self, root)]
+
     def flat_shifts(self) -> Array:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""
         if not self.loss.shift_invariant:
@@ -280,8 +299,15 @@ class LinearObjective(OutputObjective):
             n_blocks = self.block_shape()[0]
             for index in row_blocks(self.n_samples, max(d, n_outputs)):
                 Xt = _with_intercept(self.X[index], self.fit_intercept).T
-                q = [np.sum(factor.whiten(Xt, k) ** 2, axis=0) for k in range(n_blocks)]
+                q = [factor.quadratic(Xt, k) for k in range(n_blocks)]
                 yield index, np.broadcast_to(np.column_stack(q), (Xt.shape[1], n_outputs))
+            return
+        if self.n_samples * n_outputs < self.n_params:  # fewer solves than the inverse has columns
+            for index in row_blocks(self.n_samples, n_outputs * self.n_params):
+                part = self.rows(index)
+                units = np.eye(n_outputs)[:, None].repeat(part.n_samples, axis=1)
+                solved = [factor.solve(part.jacobian_t_rows(unit)) for unit in units]
+                yield index, np.stack([part.jacobian_rows_dot(V) for V in solved], axis=2)
             return
         M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
         for index in row_blocks(self.n_samples, max(d, n_outputs**2)):
@@ -291,6 +317,57 @@ class LinearObjective(OutputObjective):
                 for m in range(k, n_outputs):
                     Q[:, k, m] = Q[:, m, k] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
             yield index, Q
+
+
+@dataclass(frozen=True, eq=False)
+class RowRoot:
+    """Z, whose rows are those of S_i J_i, S_i' S_i = G_i.
+
+    Attributes
+    ----------
+    objective : LinearObjective
+        Of K outputs: those that are coupled, or one.
+    roots : ndarray of shape (n_samples, K, K)
+        S_i.
+    """
+
+    objective: LinearObjective
+    roots: Array
+
+    @property
+    def rank(self) -> int:
+        return int(self.roots.shape[0] * self.roots.shape[1])
+
+    def dot(self, V: Array) -> Array:
+        out: Array = self.roots @ self.objective.jacobian_dot(V)
+        return out.reshape(self.rank, V.shape[1])
+
+    def t_dot(self, U: Array) -> Array:
+        n, K, _ = self.roots.shape
+        B = self.roots.transpose(0, 2, 1) @ U.reshape(n, K, -1)
+        return self.objective.jacobian_t_dot(B)
+
+    def gram(self, scale: Array) -> Array:
+        one = scale[: self.objective.block_size]  # alike for coupled outputs
+        X, p = self.objective.X, self.objective.X.shape[1]
+        if sparse.issparse(X):
+            X = _float64(X)
+            products = (X.multiply(one[:p]).tocsr() @ X.T).toarray()
+        else:
+            products = np.zeros((X.shape[0], X.shape[0]))
+            for columns in row_blocks(p, X.shape[0]):
+                part = _float64(X[:, columns])
+                products += (part * one[columns]) @ part.T
+        if self.objective.fit_intercept:
+            products += one[p]
+        if self.roots.shape[1] == 1:
+            root = self.roots[:, 0, 0]
+            out: Array = products * root * root[:, None]
+            return out
+        tiles = np.einsum("iac,jbc->iajb", self.roots, self.roots, optimize=True)
+        tiles *= products[:, None, :, None]
+        matrix: Array = tiles.reshape(self.rank, self.rank)
+        return matrix
 
 
 def as_rows(X: Any) -> Any:

@@ -112,6 +112,8 @@ class Removal(Counterfactuals):
         Largest eigenvalue of G_i Q_i (h_i for K = 1); None for first order.
     moved : ndarray of shape (n_edits, K) or None
         What one Newton step does to the edit's own raw prediction; None for first order.
+    widest : float
+        Largest J_j H^-1 J_j' of all training rows, in any direction; infinite where not known.
     guarded : ndarray of int, shape (n_guarded,)
         Sorted edits whose change is not of the form above.
     guarded_changes : ndarray of shape (n_params, n_guarded)
@@ -127,6 +129,7 @@ class Removal(Counterfactuals):
     factors: tuple[Factor, ...]
     leverage: Array | None
     moved: Array | None
+    widest: float
     guarded: Array
     guarded_changes: Array
     method: str
@@ -228,7 +231,8 @@ class Removal(Counterfactuals):
                 sign * part.weighted_grad_sum(np.diag(part.sample_weight))
                 for sign, part in self.edits.parts(rows)
             ]
-            return np.add.reduce(sums)
+            total: Array = np.add.reduce(sums)
+            return total
         part = self.edits.features.rows(rows)
         assert isinstance(part, OutputObjective)
         out: Array = part.jacobian_t_rows(self.coefficients[rows])

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.edits import Edits
+from skinfluence.removal.base import Removal
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
@@ -34,6 +34,10 @@ CHUNK = 2**19
 
 LEAST_ROWS = 512
 """Rows of a chunk at least, so that what is done once per chunk does not count."""
+
+
+LOST_DIGITS = 1e-14
+"""Relative rounding of a solve, to be divided by what a leverage leaves of 1."""
 
 
 class Edited(ABC):
@@ -53,7 +57,11 @@ class Edited(ABC):
         Row j comes with edit j, with the weight it then has.
     pushes : ndarray of shape (n_params, m)
         Minus what the edit adds to the gradient at theta.
+    caused : ndarray of shape (m,)
+        Their norms in the inverse curvature.
     """
+
+    caused: Array
 
     def __init__(
         self,
@@ -86,12 +94,19 @@ class Edited(ABC):
         out.gone = rows[here], place[at[here]]
         out.w = self.w[:, columns] if self.w.shape[1] > 1 else self.w
         out.coming = None if self.coming is None else self.coming.rows(columns)
-        out.pushes = self.pushes[:, columns]
+        out.pushes, out.caused = self.pushes[:, columns], self.caused[columns]
         return out
 
     @abstractmethod
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""
+
+    def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
+        """Return a bound on the gradient after the step -Z, in the norm of `precondition`, (m,).
+
+        Infinite where none is known.
+        """
+        return np.full(self.m, np.inf)
 
     def apply(self, V: Array) -> Array:
         """Return H^-1 V, the preconditioner of conjugate gradients."""
@@ -110,26 +125,33 @@ class Edited(ABC):
         JD: Array = self.objective.jacobian_dot(D).transpose(0, 2, 1)
         return JD
 
-    def gradient(self, D: Array) -> Array:
-        """Return the gradient of every column, in the precision of D.
+    def gradient(self, D: Array) -> tuple[Array, Array]:
+        """Return the gradient of every column, in the precision of D, and its reach.
 
-        Rows come in chunks that stay in the caches; no array (n_samples, m) is ever formed.
+        The reach, shape (m,), is how far any raw prediction of the column has moved. Rows come in
+        chunks that stay in the caches; no array (n_samples, m) is ever formed.
         """
-        out = (self.base_gradient - self.pushes + self.l2 * D).astype(D.dtype)
+        reach = np.zeros(self.m)
+        out: Array = (self.base_gradient - self.pushes + self.l2 * D).astype(D.dtype)
         width = self.m * self.n_outputs
         for rows in row_blocks(self.objective.n_samples, width, max(CHUNK, LEAST_ROWS * width)):
             part = self.objective.rows(rows)
             change = part.loss.gradient_change(
                 part.targets[:, None], part.raw_predictions()[:, None]
             )
-            B = change(part.jacobian_dot(D).transpose(0, 2, 1))
+            JD = part.jacobian_dot(D)
+            np.maximum(reach, JD.max(axis=(0, 1)), out=reach)
+            np.maximum(reach, -JD.min(axis=(0, 1)), out=reach)
+            B = change(JD.transpose(0, 2, 1))
             out += part.jacobian_t_dot(self._weighted(B, rows).transpose(0, 2, 1))
         if self.coming is not None:
             change = self.coming.loss.gradient_change(
                 self.coming.targets, self.coming.raw_predictions()
             )
             out += self._bring(change(self.coming.jacobian_rows_dot(D)))
-        return out
+        for shift in self.objective.flat_shifts():  # along the gauge there is only rounding
+            out[shift] -= out[shift].mean(axis=0)
+        return out, reach
 
     def slope(self, D: Array, JD: Array, S: Array, JS: Array) -> Array:
         """Return the derivative along S, shape (m,)."""
@@ -156,8 +178,9 @@ class Edited(ABC):
         own = coming.loss.hessian_product(coming.targets, moved)
 
         def times(S: Array, JS: Array) -> Array:
-            out = self._pull(self._weighted(product(JS))) + self.l2 * S
-            return out + self._bring(own(coming.jacobian_rows_dot(S)))
+            out: Array = self._pull(self._weighted(product(JS))) + self.l2 * S
+            out += self._bring(own(coming.jacobian_rows_dot(S)))
+            return out
 
         return times
 
@@ -165,20 +188,26 @@ class Edited(ABC):
         """Return sqrt(g' H^-1 g) of every column, shape (m,)."""
         return norm_in(gradient, self.apply(gradient))
 
-    def recedes(self, JD: Array) -> Array:
-        """Return which columns provably have no finite minimum: nothing penalised, separated."""
+    @property
+    def may_recede(self) -> bool:
+        """Whether there may be no finite minimum: nothing is penalised."""
+        return not (np.any(self.objective.l2 > 0) or self.objective.loss.constant_hessian)
+
+    def recedes(self, D: Array, JD: Array) -> Array:
+        """Return which columns have no finite minimum: all their rows are on the right side."""
         objective = self.objective
-        if np.any(objective.l2 > 0) or objective.loss.constant_hessian:
-            return np.zeros(self.m, dtype=bool)
         counted = np.broadcast_to(self.w > 0, JD.shape[:2]).copy()
         counted[self.gone] = False
         falls = objective.loss.recedes(self.y, self.eta + JD)
         out: Array = np.all(falls | ~counted, axis=0)
+        if self.coming is not None:
+            moved = self.coming.raw_predictions() + self.coming.jacobian_rows_dot(D)
+            out &= self.coming.loss.recedes(self.coming.targets, moved)
         return out
 
     def _weighted(self, B: Array, rows: slice = slice(None)) -> Array:
         """Weigh some rows, B of shape (n_rows, m, K), in place, the ones that left with zero."""
-        B *= self.w[rows, :, None]
+        B *= self.w[rows, :, None].astype(B.dtype, copy=False)
         first, stop, _ = rows.indices(self.objective.n_samples)
         here = slice(*np.searchsorted(self.gone[0], (first, stop)))
         B[self.gone[0][here] - first, self.gone[1][here]] = 0.0
@@ -197,39 +226,48 @@ class EditedRows(Edited):
 
     Parameters
     ----------
-    edits : Edits
+    removal : Removal
+        Their Newton steps.
     rows : ndarray of int, shape (m,)
-        Which of the edits.
-    factor : Factor
-        Of the curvature with the weights that stay behind an edit of this stratum.
-    shared : ndarray of shape (n_params, q)
-        E.
+        Which of the edits, all of one stratum.
+    stratum : int
     """
 
-    def __init__(self, edits: Edits, rows: Array, factor: Factor, shared: Array) -> None:
+    def __init__(self, removal: Removal, rows: Array, stratum: int) -> None:
+        edits, factor = removal.edits, removal.factors[stratum]
         objective, features = edits.base, edits.features.rows(rows)
         assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
-        ratios = edits.ratios[rows]
+        ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])
         coming = None
         if edits.coming is not None:
             part = edits.coming.rows(rows)
             assert isinstance(part, LinearObjective)
             coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
         nothing = np.empty(0, dtype=int)
-        pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
         super().__init__(
             objective,
             factor,
             objective.weighting.weights(ratios, objective.sample_weight),
             (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
             coming,
-            pushes + shared @ (1.0 - ratios).T,
+            features.jacobian_t_rows(a) + removal.shared @ (1.0 - ratios).T,
         )
         K = objective.loss.n_outputs
         units = np.eye(K)[:, None].repeat(len(rows), axis=1)
         J = np.stack([features.jacobian_t_rows(unit) for unit in units])
         self._own = np.stack([factor.solve(one) for one in J])  # H^-1 J_i', (K, n_params, m)
         self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
+        self._rest = factor.solve(removal.shared) @ (1.0 - ratios).T  # H^-1 E z_i
+        self.caused = norm_in(self.pushes, self.step(a))
+        assert removal.leverage is not None
+        self._left = np.maximum(1.0 - np.maximum(removal.leverage[rows], 0.0), LOST_DIGITS)
+        self._widest = removal.widest
+
+    def step(self, c: Array) -> Array:
+        """Return H^-1 (J_i' c_i + E z_i) of every edit, for c of shape (m, K)."""
+        out: Array = np.einsum("kpm,mk->pm", self._own, c)
+        out += self._rest
+        return out
 
     def _woodbury(self, G: Array, J: Array) -> Array:
         """Return (I - G Q)^-1 G of every edit, shape (m, K, K)."""
@@ -243,6 +281,7 @@ class EditedRows(Edited):
     def take(self, columns: Array) -> EditedRows:
         out = super().take(columns)
         out._own, out._inner = self._own[:, :, columns], self._inner[columns]
+        out._rest, out._left = self._rest[:, columns], self._left[columns]
         return out
 
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
@@ -252,6 +291,21 @@ class EditedRows(Edited):
         u = np.einsum("kpm,pm->mk", self._own, gradient)
         Z += np.einsum("kpm,mk->pm", self._own, np.einsum("mkl,ml->mk", self._inner, u))
         return Z, size
+
+    def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
+        # Z solves exactly with the curvature H_i at theta, but for the digits lost in 1 - h. On the
+        # way no raw prediction is further than t curvature scales from theta, so that the curvature
+        # is within e^t of H_i, and the gradient left is at most (e^t - 1) |Z|, in the norms of H_i,
+        # below those of H. Z moves no raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
+        if np.isinf(self._widest):
+            return super().after(gradient, Z, reach)
+        length = norm_in(gradient, Z)
+        moved = reach + length * np.sqrt(self._widest / self._left)
+        # Where outputs are coupled it is the distance between two of them that counts.
+        t = moved * (1.0 if self.objective.loss.separable else 2.0)
+        growth = np.expm1(np.minimum(t / self.objective.loss.curvature_scale, 700.0))
+        bound: Array = (growth + LOST_DIGITS / self._left) * length
+        return bound
 
 
 def norm_in(gradient: Array, Z: Array) -> Array:

@@ -13,7 +13,6 @@ Columns that have converged leave.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
+from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Removal, block_elements, edit_blocks
@@ -105,7 +105,7 @@ def minimise_after(
         Naming the rows whose minimum was not reached (without them the data may be separable).
     """
     objective = removal.objective
-    assert isinstance(objective, LinearObjective)
+    assert isinstance(objective, LinearObjective) and removal.coefficients is not None
     require_memory(
         8.0 * objective.n_params * len(rows),
         f"The parameters without each of {len(rows):,} rows that one Newton step cannot carry",
@@ -113,73 +113,93 @@ def minimise_after(
     )
     out = np.empty((objective.n_params, len(rows)))
     failed: list[int] = []
-    for stratum, factor in enumerate(removal.factors):
+    for stratum in range(len(removal.factors)):
         members = np.flatnonzero(removal.strata[rows] == stratum)
         for block in edit_blocks(len(members), objective):
             here = members[block]
-            problem = EditedRows(removal.edits, rows[here], factor, removal.shared)
-            step = factor.solve(removal.pushes(rows[here]))
+            problem = EditedRows(removal, rows[here], stratum)
+            step = problem.step(removal.coefficients[rows[here]])
             out[:, here], converged = minimise(problem, step, rtol=rtol, max_iter=max_iter)
             failed.extend(rows[here[~converged]].tolist())
     if failed:
-        warnings.warn(
+        warn(
             f"Without each of the rows {sorted(failed)[:20]} ({len(failed)} in all) no minimum was "
             f"reached in {max_iter} steps: the remaining rows may be separable. Their scores are "
             "those of the last step. Fit with a stronger penalty.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return out
 
 
 def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> tuple[Array, Array]:
-    """Minimise every column from D; return the changes and whether each converged."""
-    caused = problem.norm(problem.pushes)
+    """Minimise every column from D; return the changes and whether each converged.
+
+    A column whose remaining rows are separated, without a penalty, has no minimum, however small
+    its gradient: it has not converged.
+    """
+    caused = problem.caused
     goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
-    out, converged = _chord(problem, D, goal)
-    failed = np.flatnonzero(~converged)
+    out, converged = np.zeros_like(D), caused == 0.0
+    moving = np.flatnonzero(~converged)
+    out[:, moving], converged[moving] = _chord(problem.take(moving), D[:, moving], goal[moving])
     width = problem.n_outputs * problem.objective.n_samples
+    failed = np.flatnonzero(~converged)
     for block in row_blocks(len(failed), width, block_elements()):
         left = failed[block]
         out[:, left], converged[left] = _newton_cg(
             problem.take(left), out[:, left], goal[left], caused[left], max_iter
         )
+    if problem.may_recede:
+        for block in row_blocks(len(caused), width, block_elements()):
+            part = problem.take(np.arange(len(caused))[block])
+            converged[block] &= ~part.recedes(out[:, block], part.predict(out[:, block]))
     return out, converged
 
 
 def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
-    """Take chord steps while they shrink the gradient; return the best and whether it is done."""
+    """Take chord steps while they shrink the gradient; return the best and whether it is done.
+
+    The first step is off by far more than single precision is, so it is computed in that. A column
+    is done when its gradient is small, or when a bound on the gradient after the next step is.
+    """
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
     best = np.full(D.shape[1], np.inf)
-    coarse = not problem.objective.constant_hessian
-    while True:
-        # The first step is off by far more than single precision is; nothing converges by it.
-        single = coarse and np.all(np.isinf(best))
-        gradient = problem.gradient(D.astype(np.float32) if single else D)
-        Z, size = problem.precondition(gradient.astype(np.float64, copy=False))
-        better, done = size < best, (size <= goal[active]) & (not single)
+    single = not problem.objective.constant_hessian
+    while len(active):
+        gradient, reach = problem.gradient(D.astype(np.float32) if single else D)
+        gradient = gradient.astype(np.float64, copy=False)
+        Z, size = problem.precondition(gradient)
+        better = size < best
         out[:, active[better]] = D[:, better]
-        converged[active[done]] = True
+        done = np.zeros(len(active), dtype=bool)
+        if not single:
+            done = size <= goal[active]
+            certain = ~done & (problem.after(gradient, Z, reach) <= goal[active])
+            out[:, active[certain]] = D[:, certain] - Z[:, certain]
+            done |= certain
+            converged[active[done]] = True
         keep = np.flatnonzero(~done & (size <= SHRINKS * best))
-        if not len(keep):
-            return out, converged
         if len(keep) < len(active):
             active, D, size = active[keep], D[:, keep], size[keep]
             Z, problem = Z[:, keep], problem.take(keep)
-        best = size
+        best, single = size, False
         D = D - Z
+    return out, converged
 
 
 def _newton_cg(
     problem: Edited, D: Array, goal: Array, caused: Array, max_iter: int
 ) -> tuple[Array, Array]:
     """Take damped Newton steps; return the changes and whether each column converged."""
+    # A step that overshoots into a flat part of the loss is a place from which nothing descends.
+    JD = problem.predict(D)
+    t = _step_lengths(problem, np.zeros_like(D), np.zeros_like(JD), D, JD)
+    D, JD = t * D, t[None, :, None] * JD
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
-    JD = problem.predict(D)
     for _ in range(max_iter):
-        gradient = problem.gradient(D)
+        gradient, _ = problem.gradient(D)
         size = problem.norm(gradient)
         done = size <= goal
         if np.any(done):

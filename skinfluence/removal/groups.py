@@ -12,7 +12,6 @@ groups; Broderick, Giordano & Meager 2020, arXiv:2011.14999, look for the most i
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 from sklearn.exceptions import ConvergenceWarning
 
+from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.removal.base import Counterfactuals, block_elements
 from skinfluence.removal.edited import Edited, norm_in
@@ -68,6 +68,8 @@ class GroupRemoval(Counterfactuals):
     method : {"first_order", "newton", "exact"}
     guard : bool
         Groups whose Newton step is not trusted go on to their exact minimum.
+    names : ndarray of shape (n_groups,) or None
+        What a warning calls the groups; None where they are just rows.
     """
 
     base: Objective
@@ -76,6 +78,7 @@ class GroupRemoval(Counterfactuals):
     factorize: Callable[[Objective], Factor]
     method: str
     guard: bool = True
+    names: Array | None = None
 
     @property
     def objective(self) -> Objective:
@@ -95,52 +98,61 @@ class GroupRemoval(Counterfactuals):
         yield from np.split(rows, np.flatnonzero(np.diff(taken)) + 1)
 
     def changes(self, rows: Array) -> Array:
-        D, doubt = self.steps(rows)
-        if self.method == "first_order" or self.base.constant_hessian:
+        if self.method == "first_order":
+            return self._first_order(rows)
+        problem, D = self._step(rows)
+        if self.base.constant_hessian:
             return D
-        again = rows[doubt > DOUBT] if self.method == "newton" else rows
-        if not len(again) or (self.method == "newton" and not self.guard):
-            return D
-        columns = np.isin(rows, again)
-        D[:, columns] = self._minimised(again, D[:, columns])
+        again = np.arange(len(rows))
+        if self.method == "newton":
+            again = np.flatnonzero(problem.doubt(D) > DOUBT) if self.guard else again[:0]
+        if len(again):
+            D[:, again], converged = minimise(problem.take(again), D[:, again], rtol=EXACT_RTOL)
+            failed = rows[again[~converged]]
+            if len(failed):
+                warn(
+                    f"Without {self._named(failed)} no minimum was reached: the remaining rows may "
+                    "be separable. Values are those of the last step. Fit with a stronger penalty, "
+                    "or leave these out.",
+                    ConvergenceWarning,
+                )
         return D
 
     def steps(self, rows: Array) -> tuple[Array, Array]:
-        """Return one step of each group, (n_params, m), and how far it is from trusted, (m,).
+        """Return the unguarded Newton steps of some groups, and how far each is from trusted.
 
-        The doubt is the length of the next Newton step as a part of this one; zero where one step
-        is exact, and for first order, which does not ask.
+        The doubt, shape (n_rows,), is the length of the next Newton step as a part of this one.
         """
-        masks = self.masks[rows]
-        if self.method == "first_order":
-            weighting = self.base.weighting
-            z = weighting.derivative_shares(masks @ weighting.counted())
-            A = self.base.sample_weight[:, None] * masks.T.toarray()
-            pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ z.T
-            return self.factor.solve(pushes), np.zeros(len(rows))
-        problem = self._without(rows)
-        D = problem.apply(problem.pushes)
-        if self.base.constant_hessian or self.method == "exact":
-            return D, np.zeros(len(rows))
-        _, left = problem.precondition(problem.gradient(D))
-        return D, left / np.maximum(norm_in(problem.pushes, D), np.finfo(np.float64).tiny)
+        problem, D = self._step(rows)
+        return D, problem.doubt(D)
 
-    def _without(self, rows: Array) -> EditedGroups:
+    def _step(self, rows: Array) -> tuple[EditedGroups, Array]:
         assert isinstance(self.base, LinearObjective)
-        return EditedGroups.leaving(self.base, self.masks[rows], self.factor, self.factorize)
-
-    def _minimised(self, rows: Array, D: Array) -> Array:
-        out, converged = minimise(self._without(rows), D, rtol=EXACT_RTOL)
-        if not np.all(converged):
-            failed = rows[~converged]
-            warnings.warn(
-                f"Without each of the groups {failed[:20].tolist()} ({len(failed)} in all) no "
-                "minimum was reached: the remaining rows may be separable. Their values are those "
-                "of the last step. Fit with a stronger penalty, or leave these groups out.",
-                ConvergenceWarning,
-                stacklevel=2,
+        problem = EditedGroups.leaving(self.base, self.masks[rows], self.factor, self.factorize)
+        D = problem.apply(problem.pushes)
+        problem.caused = norm_in(problem.pushes, D)
+        flat = [isinstance(one, Nearest) for one in problem.inverses]
+        if any(flat):
+            warn(
+                f"Without {self._named(rows[flat])} some direction of the parameters is not "
+                "determined: there is more than one optimum. Values are those of the nearest; "
+                "scikit-learn's own refit may choose another. Drop the columns that only these "
+                "rows have, or fit with a penalty.",
+                UserWarning,
             )
-        return out
+        return problem, D
+
+    def _named(self, groups: Array) -> str:
+        if self.names is None:
+            return "these rows"
+        return f"each of the groups {self.names[groups][:20].tolist()} ({len(groups)} in all)"
+
+    def _first_order(self, rows: Array) -> Array:
+        masks, weighting = self.masks[rows], self.base.weighting
+        z = weighting.derivative_shares(masks @ weighting.counted())
+        A = self.base.sample_weight[:, None] * masks.T.toarray()
+        pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ z.T
+        return self.factor.solve(pushes)
 
 
 class EditedGroups(Edited):
@@ -169,7 +181,7 @@ class EditedGroups(Edited):
         out.inverses = []
         for j in range(masks.shape[0]):
             rows = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
-            moved = w[:, j] if w.shape[1] > 1 else None
+            moved = w[:, j] if ratios.shape[1] else None
             out.inverses.append(inverse_without(objective, rows, moved, factor, factorize))
         return out
 
@@ -186,6 +198,13 @@ class EditedGroups(Edited):
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         Z = self.apply(gradient)
         return Z, norm_in(gradient, Z)
+
+    def doubt(self, D: Array) -> Array:
+        """Return the length of the Newton step from D as a part of that to the first one, (m,)."""
+        if self.objective.constant_hessian:
+            return np.zeros(self.m)
+        _, left = self.precondition(self.gradient(D)[0])
+        return left / np.maximum(self.caused, np.finfo(np.float64).tiny)
 
 
 def inverse_without(

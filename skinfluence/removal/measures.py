@@ -27,7 +27,7 @@ class Measures:
     scale: Array
 
 
-def measures(removal: Removal, factor: Factor) -> Measures:
+def measures(removal: Removal, factor: Factor, damping: float) -> Measures:
     """Return the diagnostics of every training row.
 
     The covariance is scale_k * H^-1, H the curvature of the penalised objective: the classical one
@@ -46,21 +46,28 @@ def measures(removal: Removal, factor: Factor) -> Measures:
         Of every row of a linear model.
     factor : Factor
         Of the curvature of all rows.
+    damping : float
+        What that curvature has on its diagonal besides the penalty.
     """
     objective = removal.objective
     assert isinstance(objective, LinearObjective)
     hat, residuals = _hat_and_residuals(objective, factor)
     n = np.sum(objective.sample_weight > 0)
     degrees = n - hat.sum(axis=0)
+    degrees[np.abs(degrees) < 1e-8 * n] = 0.0
+    fewer = np.where(np.abs(degrees - 1.0) < 1e-8 * n, 0.0, degrees - 1.0)
     scale, left = np.ones(hat.shape[1]), np.ones_like(hat)
     with np.errstate(divide="ignore", invalid="ignore"):
         if objective.loss.constant_hessian:
             squares = np.sum(residuals**2, axis=0)
-            scale = squares / degrees
-            left = np.maximum(squares - residuals**2 / (1.0 - hat), 0.0) / (degrees - 1.0)
+            scale = squares / np.where(degrees > 0, degrees, np.nan)
+            left = np.maximum(squares - residuals**2 / (1.0 - hat), 0.0) / np.where(
+                fewer > 0, fewer, np.nan
+            )
         studentized = residuals / np.sqrt(left * (1.0 - hat))
     changes = removal.all_changes()
-    variances = _inverse_diagonal(objective, factor)
+    variances = factor.inverse_diagonal().ravel()
+    variances = np.tile(variances, objective.n_params // len(variances))  # blocks that are alike
     K = objective.loss.n_outputs
     errors = np.sqrt(variances.reshape(K, -1) * scale[:, None]).ravel()
     spread = np.sqrt(left)[:, :, None] * np.sqrt(variances).reshape(1, K, -1)
@@ -69,8 +76,9 @@ def measures(removal: Removal, factor: Factor) -> Measures:
     cook = np.empty(len(changes))
     for rows in removal.column_blocks(np.arange(len(changes))):
         D = changes[rows].T
-        products = (D * objective.hvp(D)).reshape(K, -1, len(rows)).sum(axis=1)
-        cook[rows] = np.sum(products / scale[:, None], axis=0) / hat.sum()
+        products = (D * (objective.hvp(D) + damping * D)).reshape(K, -1, len(rows)).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cook[rows] = np.sum(products / scale[:, None], axis=0) / hat.sum()
     return Measures(hat, studentized, cook, dfbetas, errors, scale)
 
 
@@ -87,14 +95,3 @@ def _hat_and_residuals(objective: LinearObjective, factor: Factor) -> tuple[Arra
     with np.errstate(divide="ignore", invalid="ignore"):
         residuals = np.where(G > 0, -np.sqrt(w) * slopes / np.sqrt(G), 0.0)
     return w * hat, residuals
-
-
-def _inverse_diagonal(objective: LinearObjective, factor: Factor) -> Array:
-    """Return the diagonal of H^-1 on the complement of the gauge, shape (n_params,)."""
-    inverse = factor.inverse()
-    diagonal: Array = np.diagonal(inverse, axis1=1, axis2=2).ravel().copy()
-    for shift in objective.flat_shifts():
-        # A common shift is an eigenvector, at whatever value the factor was given there.
-        along = inverse[0][np.ix_(shift, shift)].sum() / len(shift)
-        diagonal[shift] -= along / len(shift)
-    return np.tile(diagonal, objective.n_params // len(diagonal))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
 from skinfluence.removal.edits import Edits
@@ -66,6 +66,7 @@ def first_order(edits: Edits, factor: Factor) -> Removal:
         (factor,),
         leverage=None,
         moved=None,
+        widest=np.inf,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((edits.base.n_params, 0)),
         method="first_order",
@@ -111,6 +112,7 @@ def newton(
         factors = [factorize(objective.weighing(w)) for w in weights.T]
     a = edits.gradients(slice(None), edits.ratios)
     coefficients, moved, leverage = np.empty_like(a), np.empty_like(a), np.empty(edits.n_edits)
+    widest = 0.0
     for stratum, one in enumerate(factors):
         members = np.flatnonzero(strata == stratum)
         part = features.rows(members) if len(factors) > 1 else features
@@ -120,6 +122,8 @@ def newton(
             u = np.zeros_like(a[rows])
             if shares.shape[1]:
                 u = np.einsum("ikq,iq->ik", part.rows(index).jacobian_dot(H_E), shares[rows])
+            largest = Q if Q.ndim == 2 else np.trace(Q, axis1=1, axis2=2)
+            widest = max(widest, float(largest.max(initial=0.0)))
             G = edits.curvatures(rows, edits.ratios[rows])
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
             moved[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
@@ -133,6 +137,7 @@ def newton(
         tuple(factors),
         leverage=leverage,
         moved=moved,
+        widest=widest if edits.leaving and len(factors) == 1 else np.inf,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="newton",
@@ -180,13 +185,12 @@ def _steps_of_their_own(
         else:
             changes[:, column] = factor.solve(push)[:, 0]
     if undetermined:
-        warnings.warn(
+        warn(
             f"Rows {undetermined[:20]} ({len(undetermined)} in all) alone determine a direction of "
             "the parameters: without one of them there is no unique optimum. Their scores are 0, "
             "those of the nearest optimum; scikit-learn's own refit may choose another. Drop the "
             "columns that only these rows have, or fit with a penalty.",
             UserWarning,
-            stacklevel=2,
         )
     return changes
 

@@ -27,12 +27,16 @@ class Factor(Protocol):
         """Return H^-1 V, shape (n_params, k)."""
         ...
 
-    def whiten(self, B: Array, block: int) -> Array:
-        """Return Z with Z'Z = B' H_block^-1 B, shape (block_size, k)."""
+    def quadratic(self, B: Array, block: int) -> Array:
+        """Return b' H_block^-1 b of every column, shape (k,)."""
         ...
 
     def inverse(self) -> Array:
         """Return H^-1 as its diagonal blocks, shape (n_blocks, block_size, block_size)."""
+        ...
+
+    def inverse_diagonal(self) -> Array:
+        """Return the diagonal of H^-1 on the complement of the gauge, (n_blocks, block_size)."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from skinfluence.curvature import Curvature
 from skinfluence.solvers.base import Solver
 from skinfluence.solvers.cholesky import Cholesky
+from skinfluence.solvers.rows import roots_of
 
 
 def resolve(solver: Any, curvature: Curvature) -> tuple[Solver, str]:
@@ -24,10 +25,12 @@ def resolve(solver: Any, curvature: Curvature) -> tuple[Solver, str]:
     """
     if isinstance(solver, str) and solver in ("auto", "cholesky"):
         n_blocks, size = curvature.block_shape()
+        roots = roots_of(curvature)
+        matrix = f"of {size} parameters" if roots is None else f"by its {roots[0].rank} rows"
         reason = (
             "asked for"
             if solver == "cholesky"
-            else f"positive semidefinite curvature of {n_blocks} block(s) of {size} parameters"
+            else f"positive semidefinite curvature of {n_blocks} block(s) {matrix}"
         )
         return Cholesky(), f"cholesky: {reason}"
     if isinstance(solver, Solver) and not isinstance(solver, type):

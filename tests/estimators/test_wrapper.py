@@ -173,7 +173,9 @@ def test_blocks_change_rounding_only(case, method, monkeypatch):
     whole = scores(model, data, method=method)
     monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 100)
     cut = scores(clone(model).fit(data.X, data.y), data, method=method)
-    np.testing.assert_allclose(cut, whole, rtol=1e-9, atol=1e-13)
+    # Guarded rows are followed to 1e-4 of their gradient, the first sweep in single precision.
+    rtol = 1e-6 if method == "newton" else 1e-9
+    np.testing.assert_allclose(cut, whole, rtol=rtol, atol=1e-13)
 
 
 # ------------------------------------------------------------------------------ ways of asking

@@ -2,17 +2,40 @@
 
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, sparse
 
 from skinfluence.curvature import Curvature
 from skinfluence.losses import HalfSquaredError, Logistic, Multinomial
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.solvers import Cholesky, SingularCurvatureError, resolve
+from skinfluence.solvers.rows import RowFactor, roots_of
 from tests.objectives.test_linear import KINDS
 
+
+def wide(loss, intercept=True, l2=0.7, dtype=float):
+    """Return a penalised objective with more columns than rows."""
+    rng = np.random.default_rng(0)
+    n, K = 14, loss.n_outputs
+    X = rng.standard_normal((n, 30 * K)) * (rng.random((n, 30 * K)) < 0.5)
+    y = X[:, :K] if loss.classes is None else loss.classes[np.arange(n) % len(loss.classes)]
+    coef, b = rng.standard_normal((K, 30 * K)), rng.standard_normal(K) if intercept else None
+    X = sparse.csr_matrix(X) if dtype == "sparse" else X.astype(dtype)
+    s = rng.uniform(0.0, 2.0, n)
+    return LinearObjective.from_coefficients(X, y, loss, coef, b, l2=l2, sample_weight=s)
+
+
+WIDE = {
+    "wide-binary": lambda: wide(Logistic(np.arange(2))),
+    "wide-binary-sparse": lambda: wide(Logistic(np.arange(2)), dtype="sparse"),
+    "wide-binary-no-intercept": lambda: wide(Logistic(np.arange(2)), intercept=False),
+    "wide-one-vs-rest": lambda: wide(Logistic(np.arange(3)), l2=np.array([0.1, 1.0, 3.0])),
+    "wide-multinomial": lambda: wide(Multinomial(np.arange(3))),
+    "wide-multinomial-sparse": lambda: wide(Multinomial(np.arange(3)), dtype="sparse"),
+    "wide-squared": lambda: wide(HalfSquaredError(2)),
+}
 SOLVERS = [Cholesky()]
 solvers = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).__name__)
-kinds = pytest.mark.parametrize("kind", KINDS)
+kinds = pytest.mark.parametrize("kind", {**KINDS, **WIDE})
 
 
 def dense(curvature):
@@ -22,12 +45,13 @@ def dense(curvature):
 @solvers
 @kinds
 @pytest.mark.parametrize("damping", [0.0, 2.5])
-def test_solve_whiten_and_inverse_agree_with_dense_algebra(solver, kind, damping):
-    curvature = Curvature(KINDS[kind](), damping=damping)
+def test_solve_quadratic_and_inverse_agree_with_dense_algebra(solver, kind, damping):
+    curvature = Curvature({**KINDS, **WIDE}[kind](), damping=damping)
     factor = solver.factorize(curvature)
     # Right-hand sides of removals have no part along the gauge, where H has no inverse.
     shifts = curvature.flat_shifts()
     V = np.random.default_rng(0).standard_normal((curvature.n_params, 4))
+    assert factor.solve(V[:, :0]).shape == (curvature.n_params, 0)
     for parameters in shifts:
         V[parameters] -= V[parameters].mean(axis=0)
     expected = linalg.pinvh(dense(curvature), rtol=1e-10) @ V
@@ -37,11 +61,35 @@ def test_solve_whiten_and_inverse_agree_with_dense_algebra(solver, kind, damping
     assert inverse.shape == (n_blocks, d, d)
     B = np.random.default_rng(1).standard_normal((d, 3))
     for b in range(n_blocks):
-        Z = factor.whiten(B, b)
-        np.testing.assert_allclose(Z.T @ Z, B.T @ inverse[b] @ B, rtol=1e-8, atol=1e-10)
+        forms = np.diag(B.T @ inverse[b] @ B)
+        np.testing.assert_allclose(factor.quadratic(B, b), forms, rtol=1e-8, atol=1e-10)
         if not len(curvature.flat_shifts()):
             H = curvature.blocks()[b]
             np.testing.assert_allclose(inverse[b] @ H, np.eye(d), atol=1e-8)
+
+
+@kinds
+def test_the_inverse_diagonal_leaves_the_gauge_out(kind):
+    curvature = Curvature({**KINDS, **WIDE}[kind]())
+    found = Cholesky().factorize(curvature).inverse_diagonal()
+    expected = np.diag(linalg.pinvh(dense(curvature), rtol=1e-10))
+    np.testing.assert_allclose(found.ravel(), expected[: found.size], rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_wide_penalised_models_are_factorised_by_their_rows(kind):
+    curvature = Curvature(WIDE[kind]())
+    factor = Cholesky().factorize(curvature)
+    assert isinstance(factor, RowFactor)
+    rank = 14 * (3 if "multinomial" in kind else 1)
+    assert all(block.lower.shape == (rank, rank) for block in factor.blocks)
+    assert f"by its {rank} rows" in resolve("auto", curvature)[1]
+
+
+def test_more_free_parameters_than_rows_can_carry_are_not_factorised_by_rows():
+    unpenalised = Curvature(wide(Logistic(np.arange(2)), l2=0.0))
+    assert roots_of(unpenalised) is None
+    assert roots_of(Curvature(unpenalised.objective, damping=0.1)) is not None
 
 
 @solvers
