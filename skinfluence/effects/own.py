@@ -42,12 +42,12 @@ def left_out(removal: Removal, *, with_parameters: bool) -> tuple[Array, Array |
     parameters : ndarray of shape (n_train, n_params) or None
         Of these models, where asked for.
     """
-    objective, features = removal.objective, removal.edits.features
-    assert isinstance(objective, OutputObjective) and isinstance(features, OutputObjective)
+    objective = removal.objective
+    assert isinstance(objective, OutputObjective)
     if not with_parameters:
         return objective.raw_predictions() + removal.own_predictions(), None
     changes = removal.all_changes()
     moved = np.empty_like(objective.raw_predictions())
     for rows in row_blocks(objective.n_samples, objective.n_params):
-        moved[rows] = features.rows(rows).jacobian_rows_dot(changes[rows].T)
+        moved[rows] = objective.rows(rows).jacobian_rows_dot(changes[rows].T)
     return objective.raw_predictions() + moved, objective.theta + changes

@@ -85,7 +85,13 @@ class Engine:
             return first_order(edits, self.factor)
         if method == "newton":
             return newton(edits, self.factor, self.factorize)
-        return exact(newton(edits, self.refinement.factor, self.undamped, guard=False))
+        return exact(self._unguarded, edits)
+
+    def _unguarded(self, edits: Edits) -> Removal:
+        """Return the Newton steps exact minima are sought from: undamped, unguarded."""
+        same = edits.base is self.objective
+        factor = self.refinement.factor if same else self.undamped(edits.base)
+        return newton(edits, factor, self.undamped, guard=False)
 
 
 def resolve_method(method: str, objective: Objective) -> str:

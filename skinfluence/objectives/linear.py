@@ -285,6 +285,34 @@ class LinearObjective(OutputObjective):
         root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
         return [RowRoot(self, root)]
 
+    def in_row_space(self) -> tuple[LinearObjective, Array] | None:
+        """Return the objective in coordinates of the space its rows span, and their axes.
+
+        Axes U are orthonormal, shape (n_features, n_samples), and coefficients are U times the new
+        ones. With one penalty for all coefficients of an output, minima have no part outside that
+        space, whatever the weights and targets. None where the space is not smaller, where X is
+        sparse (its axes are not), and for other penalties.
+        """
+        n, p = self.X.shape
+        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
+        alike = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
+        if n >= p or sparse.issparse(self.X) or not alike:
+            return None
+        axes, R = np.linalg.qr(_float64(self.X).T)
+        theta = self.theta.reshape(self.loss.n_outputs, self.block_size)
+        small = LinearObjective.from_coefficients(
+            R.T,
+            np.zeros(0),
+            self.loss,
+            theta[:, :p] @ axes,
+            theta[:, -1] if self.fit_intercept else None,
+            l2=penalties[:, 0],
+            l2_intercept=penalties[:, -1],
+            sample_weight=self.sample_weight,
+            weighting=self.weighting,
+        )
+        return replace(small, y=self.y), axes
+
     def flat_shifts(self) -> Array:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""
         if not self.loss.shift_invariant:

@@ -11,14 +11,14 @@ so that removal, addition and relabelling are one formula with other a and G.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +55,24 @@ class Edits:
     @property
     def n_edits(self) -> int:
         return self.features.n_samples
+
+    def in_row_space(self) -> tuple[Edits, Array] | None:
+        """Return the edits in coordinates of the space the training rows span, and their axes.
+
+        See `LinearObjective.in_row_space`. Rows that come with other features leave that space.
+        """
+        if not self.leaving or not isinstance(self.base, LinearObjective):
+            return None
+        found = self.base.in_row_space()
+        if found is None:
+            return None
+        base, axes = found
+        coming = None
+        if self.coming is not None:
+            assert isinstance(self.coming, LinearObjective)
+            weighed = base.weighing(self.coming.sample_weight, self.coming.weighting)
+            coming = replace(weighed, y=self.coming.y)
+        return Edits(base, leaving=True, coming=coming), axes
 
     def parts(self, rows: Rows) -> Iterator[tuple[float, Objective]]:
         """Yield (1, the rows that leave) and (-1, the rows that come) of some edits."""

@@ -26,6 +26,7 @@ from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Removal, block_elements, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows
+from skinfluence.removal.edits import Edits
 from skinfluence.solvers.base import require_memory
 
 Array = npt.NDArray[Any]
@@ -37,41 +38,75 @@ SHRINKS = 0.25
 """Chord steps go on while each shrinks the gradient to this fraction."""
 
 
-EXACT_RTOL = 1e-9
+EXACT_RTOL = 1e-8
 """Gradient at which ``method="exact"`` is done, as a fraction of what the removal caused."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExactRemoval(Removal):
-    """The change by each edit at the exact minimum, found when it is asked for and not kept."""
+    """The change by each edit at the exact minimum, found when it is asked for and not kept.
 
+    Attributes
+    ----------
+    whole : LinearObjective
+        Over the training rows, at its optimum; that of `edits` may be in fewer coordinates.
+    axes : ndarray of shape (n_features, n_coordinates) or None
+        What those coordinates are, where they are others.
+    """
+
+    whole: LinearObjective
+    axes: Array | None
     columnwise = True
+
+    @property
+    def objective(self) -> LinearObjective:
+        return self.whole
 
     def own_predictions(self) -> Array:
         features = self.edits.features
         assert isinstance(features, LinearObjective)
         out = np.empty((self.n_edits, features.loss.n_outputs))
         for rows in self.column_blocks(np.arange(self.n_edits)):
-            out[rows] = features.rows(rows).jacobian_rows_dot(self.changes(rows))
+            out[rows] = features.rows(rows).jacobian_rows_dot(self._minima(rows))
         return out
 
     def changes(self, rows: Array) -> Array:
+        found = self._minima(rows)
+        if self.axes is None:
+            return found
+        K, p = self.whole.loss.n_outputs, self.axes.shape[0]
+        small = found.reshape(K, -1, len(rows))
+        out = np.empty((K, self.whole.n_params // K, len(rows)))
+        for k in range(K):
+            out[k, :p] = self.axes @ small[k, : self.axes.shape[1]]
+            out[k, p:] = small[k, self.axes.shape[1] :]
+        return out.reshape(-1, len(rows))
+
+    def _minima(self, rows: Array) -> Array:
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
-        out = np.empty((self.objective.n_params, len(rows)))
+        out = np.empty((self.edits.base.n_params, len(rows)))
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
         out[:, ~at] = minimise_after(self, rows[~at], rtol=EXACT_RTOL)
         return out
 
 
-def exact(step: Removal) -> ExactRemoval:
-    """Return the exact change by every edit, from its Newton step.
+def exact(newton: Callable[[Edits], Removal], edits: Edits) -> ExactRemoval:
+    """Return the exact change by every edit.
+
+    Where a penalised model has fewer rows than features, all that happens happens in the space the
+    rows span: the iteration runs in coordinates of that space.
 
     Parameters
     ----------
-    step : Removal
-        By `newton`; it need not be guarded.
+    newton : callable
+        Returns the unguarded Newton steps of edits, from which to go on.
+    edits : Edits
     """
-    return ExactRemoval(**{**vars(step), "method": "exact"})
+    assert isinstance(edits.base, LinearObjective)
+    reduced = edits.in_row_space()
+    small, axes = (edits, None) if reduced is None else reduced
+    steps = {**vars(newton(small)), "method": "exact"}
+    return ExactRemoval(**steps, whole=edits.base, axes=axes)
 
 
 def minimise_after(
@@ -104,7 +139,7 @@ def minimise_after(
     ConvergenceWarning
         Naming the rows whose minimum was not reached (without them the data may be separable).
     """
-    objective = removal.objective
+    objective = removal.edits.base
     assert isinstance(objective, LinearObjective) and removal.coefficients is not None
     require_memory(
         8.0 * objective.n_params * len(rows),

@@ -25,7 +25,7 @@ from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.removal.base import Counterfactuals, block_elements
 from skinfluence.removal.edited import Edited, norm_in
-from skinfluence.removal.exact import EXACT_RTOL, minimise
+from skinfluence.removal.exact import minimise
 from skinfluence.removal.one_step import shared_directions
 from skinfluence.solvers import Factor, SingularCurvatureError
 
@@ -38,6 +38,9 @@ Both in the norm of the curvature without the group. The next step is what the f
 far as the curvature at its end can tell. benchmarks/groups.py prints how many of the steps that
 are off by more than a fifth it finds.
 """
+
+GROUP_RTOL = 1e-9
+"""Gradient at which a group is done; there are fewer groups than rows, and deletions are kept."""
 
 SINGULAR = 1e-8
 """Reciprocal condition number of I - G Q below which a down-date has lost too many digits."""
@@ -107,7 +110,7 @@ class GroupRemoval(Counterfactuals):
         if self.method == "newton":
             again = np.flatnonzero(problem.doubt(D) > DOUBT) if self.guard else again[:0]
         if len(again):
-            D[:, again], converged = minimise(problem.take(again), D[:, again], rtol=EXACT_RTOL)
+            D[:, again], converged = minimise(problem.take(again), D[:, again], rtol=GROUP_RTOL)
             failed = rows[again[~converged]]
             if len(failed):
                 warn(

@@ -37,7 +37,12 @@ def step(edits, method, factor=None, **params):
         return first_order(edits, factor)
     if method == "newton":
         return newton(edits, factor, factorize, **params)
-    return exact(newton(edits, factor, factorize, guard=False))
+
+    def unguarded(same):
+        one = factor if same is edits else factorize(same.base)
+        return newton(same, one, factorize, guard=False)
+
+    return exact(unguarded, edits)
 
 
 def other_target(case, y):

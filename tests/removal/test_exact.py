@@ -5,14 +5,16 @@ import sys
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
+from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.refinement import measure, refine
 from skinfluence.removal import Edits, minimise_after, newton, one_step
 from skinfluence.solvers import Cholesky
 from tests import oracles
-from tests.cases import CASES, wide_logistic
+from tests.cases import CASES, LOGISTIC_COUNTS, classification, wide_logistic
 
 
 def factorize(objective):
@@ -58,3 +60,34 @@ def test_rows_that_do_not_converge_are_named():
     named = rf"Without each of the rows \[{rows[1]}, {rows[0]}\] \(2 in all\)"
     with pytest.warns(ConvergenceWarning, match=named):
         minimise_after(removal, rows, rtol=1e-12, max_iter=0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("balanced", [None, "balanced"])
+def test_minima_in_the_space_of_the_rows_equal_refits(n_classes, balanced):
+    """More columns than rows: the same minima, found in as many coordinates as there are rows."""
+    data = classification(n=40, p=90, n_classes=n_classes, seed=2)
+    estimator = LogisticRegression(C=0.3, class_weight=balanced, tol=1e-10, max_iter=5000)
+    model = InfluenceClassifier(estimator).fit(data.X, data.y)
+    rows = np.array([1, 17, 33])
+    removal = model._engine().removal("exact")
+    assert removal.axes.shape == (90, 40)
+    assert removal.edits.base.n_params == (1 if n_classes == 2 else 3) * 41
+    actual, losses = oracles.leave_one_out(estimator, data, counts=LOGISTIC_COUNTS, rows=rows)
+    changes = removal.changes(rows).T
+    assert np.linalg.norm(changes - actual) < 1e-6 * np.linalg.norm(actual)
+    scores = model.influence_scores(data.X_test, data.y_test, method="exact")[:, rows]
+    assert np.linalg.norm(scores - losses) < 1e-6 * np.linalg.norm(losses)
+    left_out = model.leave_one_out(return_parameters=True)
+    theta = removal.objective.theta
+    np.testing.assert_allclose(left_out.parameters[rows], theta + changes, rtol=1e-6, atol=1e-9)
+    with_parameters = left_out.decisions
+    np.testing.assert_allclose(model.leave_one_out().decisions, with_parameters, rtol=1e-6)
+    flipped = np.roll(np.unique(data.y), 1)[data.y]
+    relabelled = model.relabel_influence(flipped, data.X_test, data.y_test, method="exact")
+    y = data.y.copy()
+    y[17] = flipped[17]
+    refit = oracles.tight(estimator, data.X, y, None, LOGISTIC_COUNTS)
+    full = oracles.tight(estimator, data.X, data.y, None, LOGISTIC_COUNTS)
+    change = [oracles.losses_of(one, data.X_test, data.y_test) for one in (refit, full)]
+    np.testing.assert_allclose(relabelled[:, 17], change[0] - change[1], rtol=1e-5, atol=1e-8)
