@@ -24,6 +24,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import (
+    GridSearchCV,
     LeaveOneOut,
     StratifiedKFold,
     cross_val_predict,
@@ -110,6 +111,29 @@ for C, model, exact, tenfold in zip(grid, models, risk["exact"], risk["10 folds"
     test = log_loss(y_test, model.predict_proba(X_test))
     print(f"{C:7.3g}  {exact:19.4f}  {tenfold:8.4f}  {test:9.4f}")
 print(f"leave-one-out chooses C = {grid[best]:.3g}")
+
+# %%
+# In a search
+# -----------
+#
+# A search that scores by leave-one-out needs no folds: one "split" that trains on all rows, and a
+# scorer that asks the fitted wrapper.
+
+rows = np.arange(len(X_train))
+
+
+def leave_one_out_score(model, X, y):
+    return -model.leave_one_out(method="newton").score()
+
+
+search = GridSearchCV(
+    InfluenceClassifier(pipeline(1.0)),
+    {"estimator__logisticregression__C": grid},
+    scoring=leave_one_out_score,
+    cv=[(rows, rows)],
+)
+search.fit(X_train, y_train)
+print("the search chooses", search.best_params_)
 
 # %%
 # The frozen scaler

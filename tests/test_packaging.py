@@ -80,7 +80,14 @@ def test_metadata(distribution):
 
 def test_requirements_and_extras(distribution):
     required = requirements(distribution, extra="")
-    assert set(required) == {"numpy", "scipy", "scikit-learn", "joblib", "autograd"}
+    assert set(required) == {
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "joblib",
+        "threadpoolctl",
+        "autograd",
+    }
     assert {"plot", "test", "doc", "dev"} <= set(distribution.metadata.get_all("Provides-Extra"))
     assert set(requirements(distribution, "plot")) == {"matplotlib", "pandas"}
     assert requirements(distribution, "test")["skinfluence"].extras == {"plot"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -80,3 +81,28 @@ def test_bike_sharing_with_splines():
     check = model.leave_one_out_check(X[15000:15100], y[15000:15100], rows=10, target="predict")
     assert abs(check.slope - 1) < 1e-7
     assert check.relative_error < 1e-7
+
+
+def test_exact_leave_one_out_and_deletion_of_mnist():
+    """Each eighth row of 1 and 7 against refits of four of them, and fifty rows deleted at once."""
+    data = np.load(path_of("mnist.npz"))
+    train = np.flatnonzero(np.isin(data["y_train"], (1, 7)))[::8]
+    X, y = data["X_train"][train] / 255.0, data["y_train"][train]
+    n = len(y)
+    judge = LogisticRegression(C=1 / (0.01 * n), solver="newton-cholesky", tol=1e-12)
+    model = InfluenceClassifier(LogisticRegression(C=1 / (0.01 * n), max_iter=1000)).fit(X, y)
+    left_out = model.leave_one_out()
+    full = clone(judge).fit(X, y).decision_function(X)
+    rows = [*np.argsort(-left_out.losses)[:2], 0, n // 2]
+    for row in rows:
+        kept = np.delete(np.arange(n), row)
+        actual = clone(judge).fit(X[kept], y[kept]).decision_function(X[[row]])[0] - full[row]
+        assert left_out.decisions[row] - full[row] == pytest.approx(actual, rel=1e-6)
+    gone = np.argsort(-left_out.losses)[:50]
+    kept = np.delete(np.arange(n), gone)
+    smaller = model.without(gone)
+    refit = clone(judge).fit(X[kept], y[kept])
+    moved = np.linalg.norm(refit.coef_ - model.estimator_.coef_)
+    assert np.linalg.norm(smaller.estimator_.coef_ - refit.coef_) < 1e-7 * moved
+    certificate = smaller.certificate_
+    assert certificate.gradient_norm < 1e-8 * certificate.gradient_norm_before

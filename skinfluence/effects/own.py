@@ -14,11 +14,11 @@ from skinfluence.removal import Removal
 Array = npt.NDArray[Any]
 
 
-def self_effects(removal: Removal) -> Array:
+def self_effects(removal: Removal, n_jobs: int | None) -> Array:
     """Return the effect of the removal of every row on its own loss, shape (n_train,)."""
     objective = removal.objective
     if isinstance(objective, OutputObjective):
-        moved = removal.own_predictions()
+        moved = removal.own_predictions(n_jobs)
         if removal.method == "first_order":
             out: Array = np.einsum("ik,ik->i", objective.output_gradients(), moved)
             return out
@@ -32,7 +32,9 @@ def self_effects(removal: Removal) -> Array:
     return effects
 
 
-def left_out(removal: Removal, *, with_parameters: bool) -> tuple[Array, Array | None]:
+def left_out(
+    removal: Removal, n_jobs: int | None, *, with_parameters: bool
+) -> tuple[Array, Array | None]:
     """Return every training row under the model without it.
 
     Returns
@@ -45,8 +47,8 @@ def left_out(removal: Removal, *, with_parameters: bool) -> tuple[Array, Array |
     objective = removal.objective
     assert isinstance(objective, OutputObjective)
     if not with_parameters:
-        return objective.raw_predictions() + removal.own_predictions(), None
-    changes = removal.all_changes()
+        return objective.raw_predictions() + removal.own_predictions(n_jobs), None
+    changes = removal.all_changes(n_jobs)
     moved = np.empty_like(objective.raw_predictions())
     for rows in row_blocks(objective.n_samples, objective.n_params):
         moved[rows] = objective.rows(rows).jacobian_rows_dot(changes[rows].T)

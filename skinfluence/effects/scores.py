@@ -14,6 +14,7 @@ from skinfluence.effects.targets import Target
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal import Counterfactuals, Projection, Removal
+from skinfluence.removal.base import in_threads
 
 Array = npt.NDArray[Any]
 
@@ -213,7 +214,7 @@ class Scorer:
                     delta = part.jacobian_dot(D).transpose(0, 2, 1)
                     consume(target.change(delta), tests, rows)
 
-        Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(work)(rows) for rows in columns)
+        in_threads(work, iter(columns), self.n_jobs)
 
 
 def _extremes(ids: Array, block: Array, k: int) -> tuple[Array, Array]:

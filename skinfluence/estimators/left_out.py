@@ -87,7 +87,7 @@ class LeftOutWrapper(ScoringWrapper):
         used = self._method(method)
         self._warn_of_lonely_rows()
         removal = self._engine().removal(used)
-        eta, parameters = left_out(removal, with_parameters=return_parameters)
+        eta, parameters = left_out(removal, self.n_jobs, with_parameters=return_parameters)
         loss = objective.loss
         if loss.classes is None:
             predictions = loss.response(eta)
@@ -148,7 +148,7 @@ class LeftOutWrapper(ScoringWrapper):
         """
         used = self._method(method)
         self._warn_of_lonely_rows()
-        return self_effects(self._engine().removal(used))
+        return self_effects(self._engine().removal(used), self.n_jobs)
 
     def parameter_influence(self, *, method: str | None = None) -> Array:
         """Return what removing each training row does to the parameters.
@@ -195,7 +195,7 @@ class LeftOutWrapper(ScoringWrapper):
         """
         used = self._method(method)
         self._warn_of_lonely_rows()
-        return self._engine().removal(used).all_changes()
+        return self._engine().removal(used).all_changes(self.n_jobs)
 
     def diagnostics(self, *, method: str | None = None) -> Diagnostics:
         """Return hat diagonal, DFBETAS, Cook's distance and studentised residuals of every row.
@@ -240,7 +240,7 @@ class LeftOutWrapper(ScoringWrapper):
         engine = self._engine()
         damped = used != "exact"
         factor = engine.factor if damped else engine.refinement.factor
-        found = measures(engine.removal(used), factor, self.damping if damped else 0.0)
+        found = measures(engine.removal(used), factor, self.damping if damped else 0.0, self.n_jobs)
         single = found.hat_diagonal.shape[1] == 1
         return Diagnostics(
             hat_diagonal=found.hat_diagonal[:, 0] if single else found.hat_diagonal,

@@ -1,10 +1,10 @@
-"""The parameters without a row: first order, Newton, and exact where a step is not to be trusted.
+"""The parameters after edits of the training data: first order, Newton steps, exact minima.
 
-With a_i = w_i dl/deta (K,), G_i = w_i d2l/deta2 (K, K), Q_i = J_i H^-1 J_i' (K, K), and what the
-weighting of the other rows pushes along, E z_i (see `skinfluence.objectives.weighting`), every
-removal of one row has the form
+With a_i = w_i dl/deta (K,) and G_i = w_i d2l/deta2 (K, K) of the row that leaves, minus those of
+the row that comes, Q_i = J_i H^-1 J_i' (K, K), and what the weighting of the other rows pushes
+along, E z_i (see `skinfluence.objectives.weighting`), an edit of one row changes the parameters by
 
-    theta_without_i - theta = H^-1 (J_i' c_i + E z_i)
+    H^-1 (J_i' c_i + E z_i)
 
 - first order: c_i = a_i (infinitesimal jackknife; Koh & Liang 2017);
 - Newton: the row's own curvature leaves too. By Woodbury, with u_i = J_i H^-1 E z_i,
@@ -14,7 +14,10 @@ removal of one row has the form
 
   (Pregibon 1981 for K = 1 and z = 0, where it divides by 1 - h_i). The algebra: the correction is
   c = a + (I - GQ)^-1 G (Q a + u), and (I - GQ)^-1 G Q = (I - GQ)^-1 - I.
-- guarded rows, whose Newton step is not trusted, carry their own change instead.
+- guarded edits, whose Newton step is not trusted, carry their own change instead;
+- exact minima are found a block of edits at a time, and not kept.
+
+Groups of rows have a curvature each, and so steps of their own (`groups`).
 """
 
 from skinfluence.removal.base import Counterfactuals, Projection, Removal

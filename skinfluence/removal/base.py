@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
@@ -26,9 +29,11 @@ COLUMNS = 1024
 def block_elements() -> int:
     """Return how many numbers a temporary of the exact iteration may hold.
 
-    Chosen from the available memory; about thirty temporaries are alive.
+    Chosen from the available memory; about thirty temporaries are alive in every thread.
     """
-    return int(np.clip(available_memory() / (8 * 32), BLOCK_ELEMENTS, 4 * BLOCK_ELEMENTS))
+    threads = os.cpu_count() or 1
+    fits = available_memory() / (8 * 32 * threads)
+    return int(np.clip(fits, BLOCK_ELEMENTS // 4, 4 * BLOCK_ELEMENTS))
 
 
 def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
@@ -36,6 +41,18 @@ def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
     n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
     width = max(n_outputs * objective.n_params, -(-block_elements() * n_outputs // COLUMNS))
     return row_blocks(n_edits, width, block_elements())
+
+
+def in_threads(work: Callable[[Array], None], blocks: Iterator[Array], n_jobs: int | None) -> None:
+    """Do some work for every block of edits, in threads of one BLAS thread each.
+
+    As many as BLAS would have used where `n_jobs` is None: one block for each is faster than all of
+    them at one block, whose products wait for each other.
+    """
+    found = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+    threads = max(found, default=1) if n_jobs is None else n_jobs
+    with threadpool_limits(1, user_api="blas"):
+        Parallel(n_jobs=threads, require="sharedmem")(delayed(work)(block) for block in blocks)
 
 
 class Counterfactuals(ABC):
@@ -67,7 +84,7 @@ class Counterfactuals(ABC):
     def changes(self, rows: Array) -> Array:
         """Return the changes of the parameters by some edits, shape (n_params, n_rows)."""
 
-    def all_changes(self) -> Array:
+    def all_changes(self, n_jobs: int | None = None) -> Array:
         """Return the changes by every edit, shape (n_edits, n_params): as large as asked for.
 
         Raises
@@ -82,8 +99,11 @@ class Counterfactuals(ABC):
             "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
         )
         out = np.empty((n_edits, n_params))
-        for rows in self.column_blocks(np.arange(n_edits)):
+
+        def fill(rows: Array) -> None:
             out[rows] = self.changes(rows).T
+
+        in_threads(fill, self.column_blocks(np.arange(n_edits)), n_jobs)
         return out
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
@@ -248,7 +268,7 @@ class Removal(Counterfactuals):
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
         return out
 
-    def own_predictions(self) -> Array:
+    def own_predictions(self, n_jobs: int | None = None) -> Array:
         """Return J_i times the change by edit i, shape (n_edits, K)."""
         features = self.edits.features
         assert isinstance(features, OutputObjective) and self.coefficients is not None

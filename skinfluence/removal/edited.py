@@ -32,10 +32,6 @@ CHUNK = 2**19
 """Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
 
 
-LEAST_ROWS = 512
-"""Rows of a chunk at least, so that what is done once per chunk does not count."""
-
-
 LOST_DIGITS = 1e-14
 """Relative rounding of a solve, to be divided by what a leverage leaves of 1."""
 
@@ -134,7 +130,9 @@ class Edited(ABC):
         reach = np.zeros(self.m)
         out: Array = (self.base_gradient - self.pushes + self.l2 * D).astype(D.dtype)
         width = self.m * self.n_outputs
-        for rows in row_blocks(self.objective.n_samples, width, max(CHUNK, LEAST_ROWS * width)):
+        # At least as many rows as parameters of an output: every chunk adds to all of these.
+        least = max(512, self.objective.block_size) * width
+        for rows in row_blocks(self.objective.n_samples, width, max(CHUNK, least)):
             part = self.objective.rows(rows)
             change = part.loss.gradient_change(
                 part.targets[:, None], part.raw_predictions()[:, None]

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Removal, block_elements, edit_blocks
+from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
 from skinfluence.solvers.base import require_memory
@@ -62,12 +62,15 @@ class ExactRemoval(Removal):
     def objective(self) -> LinearObjective:
         return self.whole
 
-    def own_predictions(self) -> Array:
+    def own_predictions(self, n_jobs: int | None = None) -> Array:
         features = self.edits.features
         assert isinstance(features, LinearObjective)
         out = np.empty((self.n_edits, features.loss.n_outputs))
-        for rows in self.column_blocks(np.arange(self.n_edits)):
+
+        def fill(rows: Array) -> None:
             out[rows] = features.rows(rows).jacobian_rows_dot(self._minima(rows))
+
+        in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
         return out
 
     def changes(self, rows: Array) -> Array:

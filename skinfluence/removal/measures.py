@@ -27,7 +27,9 @@ class Measures:
     scale: Array
 
 
-def measures(removal: Removal, factor: Factor, damping: float) -> Measures:
+def measures(
+    removal: Removal, factor: Factor, damping: float, n_jobs: int | None = None
+) -> Measures:
     """Return the diagnostics of every training row.
 
     The covariance is scale_k * H^-1, H the curvature of the penalised objective: the classical one
@@ -48,6 +50,8 @@ def measures(removal: Removal, factor: Factor, damping: float) -> Measures:
         Of the curvature of all rows.
     damping : float
         What that curvature has on its diagonal besides the penalty.
+    n_jobs : int or None
+        Threads for the removals.
     """
     objective = removal.objective
     assert isinstance(objective, LinearObjective)
@@ -65,7 +69,7 @@ def measures(removal: Removal, factor: Factor, damping: float) -> Measures:
                 fewer > 0, fewer, np.nan
             )
         studentized = residuals / np.sqrt(left * (1.0 - hat))
-    changes = removal.all_changes()
+    changes = removal.all_changes(n_jobs)
     variances = factor.inverse_diagonal().ravel()
     variances = np.tile(variances, objective.n_params // len(variances))  # blocks that are alike
     K = objective.loss.n_outputs
