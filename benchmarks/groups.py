@@ -21,7 +21,6 @@ effects, arXiv:1905.13289.
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from itertools import product
 
@@ -157,23 +156,15 @@ def share(flagged, among):
     return f"{100 * np.mean(flagged[among]):.0f} %" if np.any(among) else "none"
 
 
-def printed(header, rows, rst, above=()):
-    """Print a table, aligned or as a simple table of reStructuredText.
-
-    `above` heads the last columns, two by two.
-    """
+def printed(header, rows, above=()):
+    """Print an aligned table; `above` heads the last columns, two by two."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    n_alone = len(widths) - 2 * len(above)
-    spans = widths[:n_alone] + [a + b + 2 for a, b in in_pairs(widths[n_alone:])]
-    rule = "  ".join("=" * width for width in widths)
-    lines = [aligned(row, widths) for row in (header, *rows)]
-    if rst:
-        lines = [lines[0], rule, *lines[1:], rule]
     if above:
-        alone = [".." if rst else ""] * n_alone
-        under = ["  ".join("-" * width for width in spans)] if rst else []
-        lines = [aligned([*alone, *above], spans), *under, *lines]
-    print("\n".join([rule, *lines] if rst else lines))
+        n_alone = len(widths) - 2 * len(above)
+        spans = widths[:n_alone] + [a + b + 2 for a, b in in_pairs(widths[n_alone:])]
+        print(aligned([""] * n_alone + [*above], spans))
+    for row in (header, *rows):
+        print(aligned(row, widths))
 
 
 def in_pairs(values):
@@ -185,16 +176,13 @@ def aligned(row, widths):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rst", action="store_true", help="tables of reStructuredText")
-    rst = parser.parse_args().rst
     warnings.simplefilter("ignore")  # newton-cholesky at its last digits
     effects, trust = tables()
-    printed(["alpha/n", "% rows", *KINDS * len(METHODS)], effects, rst, above=tuple(METHODS))
+    printed(["alpha/n", "% rows", *KINDS * len(METHODS)], effects, above=tuple(METHODS))
     print()
     flags = ["flagged", "others flagged", "error passed"]
     thresholds = ["finds 95 %", "finds all", "others flagged then"]
-    printed(["alpha/n", "groups", f"off > {OFF:g}", *flags, *thresholds], trust, rst)
+    printed(["alpha/n", "groups", f"off > {OFF:g}", *flags, *thresholds], trust)
 
 
 if __name__ == "__main__":
