@@ -8,7 +8,7 @@ norm of the curvature, |d|_H = sqrt(d' H d), and compared with what removing one
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,8 @@ class Refinement:
         Steps taken.
     """
 
-    objective: Objective
-    factor: Factor
+    objective: Objective = field(repr=False)
+    factor: Factor = field(repr=False)
     gradient_norm: float
     remaining_gradient_norm: float
     distance: float

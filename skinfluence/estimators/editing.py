@@ -162,6 +162,11 @@ class EditingWrapper(LeftOutWrapper):
         """
         check_aggregate(aggregate)
         self._method(method)
+        if y_new is None:
+            raise ValueError(
+                "y_new=None was given; a row that comes to the training data needs its target. "
+                "Pass one for every row of X_new."
+            )
         coming = objective_over(self, self._objective(), X_new, y_new, kind="new")
         ones = np.ones(coming.n_samples)
         coming = self._weighed(coming, y_new, ones, ones)
@@ -229,9 +234,10 @@ class EditingWrapper(LeftOutWrapper):
         """
         check_aggregate(aggregate)
         self._method(method)
-        if np.ndim(y_new) > 0 and len(y_new) != self._n_train:
+        given = len(y_new) if np.ndim(y_new) > 0 else 1
+        if given != self._n_train:
             raise ValueError(
-                f"y_new with {len(y_new)} target(s) was given; one for every training row, "
+                f"y_new with {given} target(s) was given; one for every training row, "
                 f"{self._n_train}, is accepted. Repeat the old target where none is to change."
             )
         check_targets(y_new, self._training.y, classifier=is_classifier(self), kind="new")

@@ -38,6 +38,8 @@ class Engine:
         From an objective to such a factor.
     undamped : callable
         The same without damping, which "exact" ignores.
+    damping, least_damping : float
+        What the two have on the diagonal; the second is 0 unless H is singular without.
     reason : str
         Which solver, and why.
     """
@@ -46,6 +48,8 @@ class Engine:
     factor: Factor
     factorize: Callable[[Objective], Factor]
     undamped: Callable[[Objective], Factor]
+    damping: float
+    least_damping: float
     reason: str
     _removals: dict[str, tuple[Removal, list[warnings.WarningMessage]]] = field(
         default_factory=dict
@@ -77,21 +81,22 @@ class Engine:
             self.factorize if damped else self.undamped,
             method,
             names=names,
+            damping=self.damping if damped else self.least_damping,
         )
 
     def change(self, edits: Edits, method: str) -> Removal:
         """Return what each edit of one row does, by a method."""
         if method == "first_order":
-            return first_order(edits, self.factor)
+            return first_order(edits, self.factor, self.damping)
         if method == "newton":
-            return newton(edits, self.factor, self.factorize)
+            return newton(edits, self.factor, self.factorize, damping=self.damping)
         return exact(self._unguarded, edits)
 
     def _unguarded(self, edits: Edits) -> Removal:
         """Return the Newton steps exact minima are sought from: undamped, unguarded."""
         same = edits.base is self.objective
         factor = self.refinement.factor if same else self.undamped(edits.base)
-        return newton(edits, factor, self.undamped, guard=False)
+        return newton(edits, factor, self.undamped, guard=False, damping=self.least_damping)
 
 
 def resolve_method(method: str, objective: Objective) -> str:
@@ -147,13 +152,14 @@ def build_engine(
     def undamped(one: Objective) -> Factor:
         return chosen.factorize(Curvature(one, curvature))
 
+    least = 0.0
     move = objective.convex if refinement == "auto" else bool(refinement)
     try:
         found = measure(objective, undamped)
     except SingularCurvatureError:
         if not damping:
             raise
-        undamped = factorize
+        undamped, least = factorize, damping
         found, move = measure(objective, undamped), False
     far = found.relative_distance
     unsure = frozen and refinement is not True
@@ -180,4 +186,4 @@ def build_engine(
     if move:
         found = refine(found, undamped)
     factor = factorize(found.objective) if damping else found.factor
-    return Engine(found, factor, factorize, undamped, reason)
+    return Engine(found, factor, factorize, undamped, damping, least, reason)

@@ -240,7 +240,8 @@ class LeftOutWrapper(ScoringWrapper):
         engine = self._engine()
         damped = used != "exact"
         factor = engine.factor if damped else engine.refinement.factor
-        found = measures(engine.removal(used), factor, self.damping if damped else 0.0, self.n_jobs)
+        damping = engine.damping if damped else engine.least_damping
+        found = measures(engine.removal(used), factor, damping, self.n_jobs)
         single = found.hat_diagonal.shape[1] == 1
         return Diagnostics(
             hat_diagonal=found.hat_diagonal[:, 0] if single else found.hat_diagonal,

@@ -32,6 +32,8 @@ def rows_given(rows: Any, n_train: int) -> Array:
         For unknown or repeated rows, none, and a mask of another length.
     """
     given = np.atleast_1d(np.asarray(rows))
+    if not given.size:
+        raise ValueError("rows is empty; at least one row leaves.")
     if given.dtype == bool:
         if given.shape != (n_train,):
             raise ValueError(
@@ -154,7 +156,7 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, names: Array 
 
 def _named(names: Array | None, found: Array) -> str:
     if names is None:
-        return "rows takes away"
+        return "rows take away"
     return f"groups {names[found][:20].tolist()} ({len(found)} in all) take away"
 
 

@@ -51,13 +51,13 @@ class Influence:
     ((42, 400), (42, 3), 'newton')
     """
 
-    scores: Array
+    scores: Array = field(repr=False)
     method: str
     target: str
-    row_labels: Array
-    test_labels: Array
-    rows: Array | None = None
-    guarded_rows: Array = field(default_factory=lambda: np.empty(0, dtype=int))
+    row_labels: Array = field(repr=False)
+    test_labels: Array = field(repr=False)
+    rows: Array | None = field(default=None, repr=False)
+    guarded_rows: Array = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
 
     def helpful(self, k: int = 5) -> Array:
         """Return the k training rows whose removal would raise the loss of each test row most.

@@ -168,7 +168,9 @@ class LinearObjective(OutputObjective):
         n, n_outputs, k = B.shape
         flat = B.reshape(n, n_outputs * k)
         out = np.zeros((self.block_size, n_outputs * k), dtype=flat.dtype)
-        for index in row_blocks(n, self.X.shape[1]):
+        # A product with a sparse X costs its entries, every block of it all of the result.
+        blocks = [slice(None)] if sparse.issparse(self.X) else row_blocks(n, self.X.shape[1])
+        for index in blocks:
             out[: self.X.shape[1]] += self.X[index].T.astype(flat.dtype, copy=False) @ flat[index]
         if self.fit_intercept:
             out[-1] = flat.sum(axis=0)
@@ -300,18 +302,13 @@ class LinearObjective(OutputObjective):
             return None
         axes, R = np.linalg.qr(_float64(self.X).T)
         theta = self.theta.reshape(self.loss.n_outputs, self.block_size)
-        small = LinearObjective.from_coefficients(
-            R.T,
-            np.zeros(0),
-            self.loss,
-            theta[:, :p] @ axes,
-            theta[:, -1] if self.fit_intercept else None,
-            l2=penalties[:, 0],
-            l2_intercept=penalties[:, -1],
-            sample_weight=self.sample_weight,
-            weighting=self.weighting,
-        )
-        return replace(small, y=self.y), axes
+        inside = theta[:, :p] @ axes
+        outside = np.linalg.norm(theta[:, :p] - inside @ axes.T)
+        if outside > 1e-8 * np.linalg.norm(theta):  # not at a minimum: refine=False
+            return None
+        coefficients = np.column_stack([inside, theta[:, p:]]).ravel()
+        small = np.column_stack([np.repeat(penalties[:, :1], n, axis=1), penalties[:, p:]])
+        return replace(self, X=R.T, theta=coefficients, l2=small.ravel()), axes
 
     def flat_shifts(self) -> Array:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""

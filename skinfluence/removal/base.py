@@ -33,7 +33,9 @@ def block_elements() -> int:
     """
     threads = os.cpu_count() or 1
     fits = available_memory() / (8 * 32 * threads)
-    return int(np.clip(fits, BLOCK_ELEMENTS // 4, 4 * BLOCK_ELEMENTS))
+    # In powers of two, so that a little more or less memory changes nothing.
+    size: int = 2 ** int(np.log2(np.clip(fits, BLOCK_ELEMENTS // 4, 4 * BLOCK_ELEMENTS)))
+    return size
 
 
 def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
@@ -139,6 +141,8 @@ class Removal(Counterfactuals):
     guarded_changes : ndarray of shape (n_params, n_guarded)
         Their changes.
     method : str
+    damping : float
+        What the factors have on their diagonals besides the penalty.
     """
 
     edits: Edits
@@ -153,6 +157,7 @@ class Removal(Counterfactuals):
     guarded: Array
     guarded_changes: Array
     method: str
+    damping: float
     columnwise = False
 
     @property

@@ -32,10 +32,6 @@ CHUNK = 2**19
 """Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
 
 
-LOST_DIGITS = 1e-14
-"""Relative rounding of a solve, to be divided by what a leverage leaves of 1."""
-
-
 class Edited(ABC):
     """The objectives after each of m edits.
 
@@ -53,8 +49,10 @@ class Edited(ABC):
         Row j comes with edit j, with the weight it then has.
     pushes : ndarray of shape (n_params, m)
         Minus what the edit adds to the gradient at theta.
+    l2 : ndarray of shape (n_params, 1)
+        Curvature of the penalty, and of what damping adds, 1/2 damping |D|^2.
     caused : ndarray of shape (m,)
-        Their norms in the inverse curvature.
+        Norms of the pushes in the inverse curvature.
     """
 
     caused: Array
@@ -67,6 +65,7 @@ class Edited(ABC):
         gone: tuple[Array, Array],
         coming: LinearObjective | None,
         pushes: Array,
+        damping: float,
     ) -> None:
         self.objective = objective
         self.factor = factor
@@ -76,7 +75,7 @@ class Edited(ABC):
         self.coming = coming
         self.pushes = pushes
         self.base_gradient = objective.gradient()[:, None]
-        self.l2 = objective.l2[:, None]
+        self.l2 = objective.l2[:, None] + damping
         self.y = objective.targets[:, None]
         self.eta = objective.raw_predictions()[:, None]
 
@@ -98,7 +97,7 @@ class Edited(ABC):
         """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""
 
     def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
-        """Return a bound on the gradient after the step -Z, in the norm of `precondition`, (m,).
+        """Return a bound on the size, as `precondition` has it, of the gradient after -Z, (m,).
 
         Infinite where none is known.
         """
@@ -249,6 +248,7 @@ class EditedRows(Edited):
             (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
             coming,
             features.jacobian_t_rows(a) + removal.shared @ (1.0 - ratios).T,
+            removal.damping,
         )
         K = objective.loss.n_outputs
         units = np.eye(K)[:, None].repeat(len(rows), axis=1)
@@ -258,7 +258,9 @@ class EditedRows(Edited):
         self._rest = factor.solve(removal.shared) @ (1.0 - ratios).T  # H^-1 E z_i
         self.caused = norm_in(self.pushes, self.step(a))
         assert removal.leverage is not None
-        self._left = np.maximum(1.0 - np.maximum(removal.leverage[rows], 0.0), LOST_DIGITS)
+        leverage = removal.leverage[rows]
+        self._left = np.maximum(1.0 - np.maximum(leverage, 0.0), 1e-15)
+        self._stiffer = np.sqrt(1.0 + np.maximum(-leverage, 0.0))
         self._widest = removal.widest
 
     def step(self, c: Array) -> Array:
@@ -280,6 +282,7 @@ class EditedRows(Edited):
         out = super().take(columns)
         out._own, out._inner = self._own[:, :, columns], self._inner[columns]
         out._rest, out._left = self._rest[:, columns], self._left[columns]
+        out._stiffer = self._stiffer[columns]
         return out
 
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
@@ -291,19 +294,27 @@ class EditedRows(Edited):
         return Z, size
 
     def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
-        # Z solves exactly with the curvature H_i at theta, but for the digits lost in 1 - h. On the
-        # way no raw prediction is further than t curvature scales from theta, so that the curvature
-        # is within e^t of H_i, and the gradient left is at most (e^t - 1) |Z|, in the norms of H_i,
-        # below those of H. Z moves no raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
-        if np.isinf(self._widest):
+        # Z solves with the curvature H_i at theta, but for the digits a solve loses, and those lost
+        # in 1 - h. On the way no raw prediction is further than t curvature scales from theta, so
+        # that the curvature is within e^t of H_i, and the gradient left is at most (e^t - 1) |Z|,
+        # in the norms of H_i; that of H is at most sqrt(1 - h) times larger where h < 0. Z moves no
+        # raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
+        lost = digits_lost(self.factor)
+        if np.isinf(self._widest) or np.isinf(lost):
             return super().after(gradient, Z, reach)
         length = norm_in(gradient, Z)
         moved = reach + length * np.sqrt(self._widest / self._left)
         # Where outputs are coupled it is the distance between two of them that counts.
         t = moved * (1.0 if self.objective.loss.separable else 2.0)
         growth = np.expm1(np.minimum(t / self.objective.loss.curvature_scale, 700.0))
-        bound: Array = (growth + LOST_DIGITS / self._left) * length
+        bound: Array = (growth + lost / self._left) * length * self._stiffer
         return bound
+
+
+def digits_lost(factor: Factor) -> float:
+    """Return the relative rounding of a solve, in the norm of the curvature; inf if not known."""
+    rcond = float(getattr(factor, "rcond", 0.0))
+    return 1e-15 / rcond if rcond > 0 else np.inf
 
 
 def norm_in(gradient: Array, Z: Array) -> Array:

@@ -112,9 +112,7 @@ def exact(newton: Callable[[Edits], Removal], edits: Edits) -> ExactRemoval:
     return ExactRemoval(**steps, whole=edits.base, axes=axes)
 
 
-def minimise_after(
-    removal: Removal, rows: Array, *, rtol: float = 1e-8, max_iter: int = 100
-) -> Array:
+def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int = 100) -> Array:
     """Return the changes of the parameters at the exact minimum after each of some edits.
 
     Parameters
@@ -162,8 +160,8 @@ def minimise_after(
     if failed:
         warn(
             f"Without each of the rows {sorted(failed)[:20]} ({len(failed)} in all) no minimum was "
-            f"reached in {max_iter} steps: the remaining rows may be separable. Their scores are "
-            "those of the last step. Fit with a stronger penalty.",
+            f"reached in {max_iter} steps: the remaining rows may be separable, or all but "
+            "undetermined. Their scores are those of the last step. Fit with a stronger penalty.",
             ConvergenceWarning,
         )
     return out

@@ -42,7 +42,7 @@ are off by more than a fifth it finds.
 GROUP_RTOL = 1e-9
 """Gradient at which a group is done; there are fewer groups than rows, and deletions are kept."""
 
-SINGULAR = 1e-8
+SINGULAR = 1e-5
 """Reciprocal condition number of I - G Q below which a down-date has lost too many digits."""
 
 
@@ -73,6 +73,8 @@ class GroupRemoval(Counterfactuals):
         Groups whose Newton step is not trusted go on to their exact minimum.
     names : ndarray of shape (n_groups,) or None
         What a warning calls the groups; None where they are just rows.
+    damping : float
+        What `factor` has on its diagonal besides the penalty.
     """
 
     base: Objective
@@ -82,6 +84,7 @@ class GroupRemoval(Counterfactuals):
     method: str
     guard: bool = True
     names: Array | None = None
+    damping: float = 0.0
 
     @property
     def objective(self) -> Objective:
@@ -104,10 +107,8 @@ class GroupRemoval(Counterfactuals):
         if self.method == "first_order":
             return self._first_order(rows)
         problem, D = self._step(rows)
-        if self.base.constant_hessian:
-            return D
-        again = np.arange(len(rows))
-        if self.method == "newton":
+        again = np.arange(len(rows))  # a squared loss is done in one step, but for its rounding
+        if self.method == "newton" and not self.base.constant_hessian:
             again = np.flatnonzero(problem.doubt(D) > DOUBT) if self.guard else again[:0]
         if len(again):
             D[:, again], converged = minimise(problem.take(again), D[:, again], rtol=GROUP_RTOL)
@@ -115,8 +116,8 @@ class GroupRemoval(Counterfactuals):
             if len(failed):
                 warn(
                     f"Without {self._named(failed)} no minimum was reached: the remaining rows may "
-                    "be separable. Values are those of the last step. Fit with a stronger penalty, "
-                    "or leave these out.",
+                    "be separable, or all but undetermined. Values are those of the last step. Fit "
+                    "with a stronger penalty, or leave these out.",
                     ConvergenceWarning,
                 )
         return D
@@ -131,7 +132,9 @@ class GroupRemoval(Counterfactuals):
 
     def _step(self, rows: Array) -> tuple[EditedGroups, Array]:
         assert isinstance(self.base, LinearObjective)
-        problem = EditedGroups.leaving(self.base, self.masks[rows], self.factor, self.factorize)
+        problem = EditedGroups.leaving(
+            self.base, self.masks[rows], self.factor, self.factorize, self.damping
+        )
         D = problem.apply(problem.pushes)
         problem.caused = norm_in(problem.pushes, D)
         flat = [isinstance(one, Nearest) for one in problem.inverses]
@@ -170,6 +173,7 @@ class EditedGroups(Edited):
         masks: Any,
         factor: Factor,
         factorize: Callable[[Objective], Factor],
+        damping: float,
     ) -> EditedGroups:
         """Return the objectives without each row of `masks`, CSR of shape (m, n_samples)."""
         weighting, counts = objective.weighting, masks @ objective.weighting.counted()
@@ -180,7 +184,7 @@ class EditedGroups(Edited):
         A = np.zeros((objective.n_samples, masks.shape[0]))
         A[gone] = np.broadcast_to(w, A.shape)[gone]
         pushes = objective.weighted_grad_sum(A) + shared_directions(objective) @ (1.0 - ratios).T
-        out = cls(objective, factor, w, gone, None, pushes)
+        out = cls(objective, factor, w, gone, None, pushes, damping)
         out.inverses = []
         for j in range(masks.shape[0]):
             rows = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
@@ -231,6 +235,8 @@ def inverse_without(
         Of the curvature of all rows.
     factorize : callable
     """
+    if not len(rows) and weights is None:
+        return factor
     n_coupled = 1 if objective.loss.separable else objective.loss.n_outputs
     if weights is None and len(rows) * n_coupled <= objective.block_shape()[1]:
         down_dated = _down_date(objective.rows(rows), factor)

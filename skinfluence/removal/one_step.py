@@ -12,8 +12,9 @@ import numpy.typing as npt
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
+from skinfluence.removal.edited import digits_lost
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import minimise_after
+from skinfluence.removal.exact import EXACT_RTOL, minimise_after
 from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
@@ -41,12 +42,15 @@ ALONE = 1e-6
 1 - h has lost six digits there; without the row the curvature is formed anew.
 """
 
+LOST = 1e-10
+"""Relative rounding from which on the one step of a squared loss is iterated, which refines it."""
+
 OFF_STRATUM = 0.02
 """Relative difference between a row's own weights left behind and those its factor was made with
 from which on the row is minimised on its own."""
 
 
-def first_order(edits: Edits, factor: Factor) -> Removal:
+def first_order(edits: Edits, factor: Factor, damping: float = 0.0) -> Removal:
     """Return the first-order change by every edit (infinitesimal jackknife).
 
     References
@@ -70,6 +74,7 @@ def first_order(edits: Edits, factor: Factor) -> Removal:
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((edits.base.n_params, 0)),
         method="first_order",
+        damping=damping,
     )
 
 
@@ -79,6 +84,7 @@ def newton(
     factorize: Callable[[Objective], Factor],
     *,
     guard: bool = True,
+    damping: float = 0.0,
 ) -> Removal:
     """Return the leverage-corrected Newton step of every edit, guarded.
 
@@ -95,6 +101,8 @@ def newton(
         Factorises the curvature with the weights that stay behind, where those move.
     guard : bool
         False: the steps as they are.
+    damping : float
+        What `factor` has on its diagonal besides the penalty.
 
     References
     ----------
@@ -141,12 +149,16 @@ def newton(
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="newton",
+        damping=damping,
     )
     alone = leverage > 1.0 - ALONE
     unsafe = np.abs(moved).max(axis=1) > TRUSTED_SHIFT * objective.loss.curvature_scale
     unsafe |= edits.off_stratum() > OFF_STRATUM
     if objective.constant_hessian:
-        unsafe &= ~alone  # one step is exact, given the curvature without the row
+        # One step is exact, given the curvature without the row, but for the digits that are lost.
+        worst = max(digits_lost(one) for one in factors)
+        unsafe |= (worst / np.maximum(1.0 - leverage, 1e-15) > LOST) & np.isfinite(worst)
+        unsafe &= ~alone
     else:
         unsafe |= alone
     if not guard:
@@ -157,7 +169,8 @@ def newton(
     changes = np.empty((objective.n_params, len(guarded)))
     iterated = unsafe[guarded]
     if np.any(iterated):
-        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=GUARD_RTOL)
+        rtol = EXACT_RTOL if objective.constant_hessian else GUARD_RTOL
+        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=rtol)
     changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
 
@@ -175,6 +188,9 @@ def _steps_of_their_own(
         row = np.array([i])
         weights = objective.weighting.weights(edits.ratios[row], objective.sample_weight)[:, 0]
         weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
+        if edits.coming is not None:  # the row is back, with another weight
+            back = edits.coming.rows(row)
+            weights[i] = (back.sample_weight * back.weighting.own(edits.ratios[row]))[0]
         push = objective.rows(row).jacobian_t_rows(a[row])
         push += removal.shared @ removal.shares[row].T
         push -= gradient  # all but zero, and yet a part of the push in so stiff a direction

@@ -26,7 +26,7 @@ from skinfluence.solvers.base import SingularCurvatureError, require_memory
 Array = npt.NDArray[Any]
 
 MOST_FREE = 0.1
-"""Share of the rows up to which there may be parameters without penalty."""
+"""Share of the rows up to which there may be parameters without penalty (or 32 of them)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,8 @@ class RowBlock:
         L^-1 Z_u.
     schur : ndarray of shape (n_free, n_free)
         (Z_u' M^-1 Z_u)^-1, on the complement of the gauge.
+    rcond : float
+        1 / trace M: its reciprocal is how many digits v - Z' M^-1 Z Lambda^-1 v may lose.
     """
 
     root: Root
@@ -55,6 +57,7 @@ class RowBlock:
     free: Array
     half: Array
     schur: Array
+    rcond: float
 
     def solve(self, V: Array) -> Array:
         """Return H^-1 V, shape (block_size, k)."""
@@ -82,6 +85,11 @@ class RowFactor:
 
     blocks: list[RowBlock]
     n_params: int
+
+    @property
+    def rcond(self) -> float:
+        """Smallest of the blocks."""
+        return min(block.rcond for block in self.blocks)
 
     def solve(self, V: Array) -> Array:
         n_blocks, size = len(self.blocks), len(self.blocks[0].scale)
@@ -114,7 +122,8 @@ def roots_of(curvature: Curvature) -> list[Root] | None:
     if roots is None:
         return None
     free = np.sum(curvature.diagonal() == 0, axis=1)
-    return roots if np.all(free <= MOST_FREE * roots[0].rank) else None
+    rank = roots[0].rank
+    return roots if np.all(free <= min(max(MOST_FREE * rank, 32), rank - 1)) else None
 
 
 def factorize_by_rows(curvature: Curvature) -> RowFactor | None:
@@ -148,6 +157,7 @@ def _factorize(root: Root, diagonal: Array, shifts: Array) -> RowBlock:
     scale = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
     M = root.gram(scale)
     M[np.arange(root.rank), np.arange(root.rank)] += 1.0
+    rcond = 1.0 / float(np.trace(M))
     lower, info = lapack.dpotrf(M, lower=1, clean=1, overwrite_a=1)
     if info != 0 or not np.all(np.isfinite(lower.ravel()[:: root.rank + 1])):
         raise SingularCurvatureError(
@@ -156,7 +166,7 @@ def _factorize(root: Root, diagonal: Array, shifts: Array) -> RowBlock:
         )
     if not len(free):
         empty = np.empty((0, 0))
-        return RowBlock(root, scale, lower, free, np.empty((root.rank, 0)), empty)
+        return RowBlock(root, scale, lower, free, np.empty((root.rank, 0)), empty, rcond)
     units = np.zeros((len(diagonal), len(free)))
     units[free, np.arange(len(free))] = 1.0
     half = solve_triangular(lower, root.dot(units), lower=True, overwrite_b=True)
@@ -173,7 +183,7 @@ def _factorize(root: Root, diagonal: Array, shifts: Array) -> RowBlock:
             "fitted model is not the only optimum. Fit without an intercept or on more rows, or "
             "pass damping > 0."
         )
-    return RowBlock(root, scale, lower, free, half, np.linalg.inv(schur) - gauge / fill)
+    return RowBlock(root, scale, lower, free, half, np.linalg.inv(schur) - gauge / fill, rcond)
 
 
 def _inverse_diagonal(block: RowBlock) -> Array:

@@ -679,13 +679,13 @@ def test_unknown_methods(classifier):
         (60, r"rows \[60\] are out of range"),
         ([1.0, 2.0], r"rows of shape \(2,\) and type float64 were given"),
         (["row 1"], r"rows of shape \(1,\) and type <U5 were given"),
-        ([], r"rows of shape \(0,\) and type float64 were given"),
+        ([], r"rows is empty; at least one row leaves"),
         ([[1, 2]], r"rows of shape \(1, 2\) and type int64 were given"),
         (np.ones(59, dtype=bool), r"a mask of shape \(59,\) was given; a mask has an entry"),
         (np.zeros(60, dtype=bool), "a mask without any True was given"),
-        (range(60), "rows takes away every training row"),
-        (np.ones(60, dtype=bool), "rows takes away every training row"),
-        (BINARY.y == "no", r"takes away every row of a class \(the first: \['no'\]\)"),
+        (range(60), "rows take away every training row"),
+        (np.ones(60, dtype=bool), "rows take away every training row"),
+        (BINARY.y == "no", r"take away every row of a class \(the first: \['no'\]\)"),
     ],
 )
 def test_rows_that_cannot_leave(classifier, rows, message):
@@ -749,7 +749,7 @@ X_NEW = BINARY.X_test[:2]
         (X_NEW[:0], [], "X_new has no rows"),
         (X_NEW, ["no"], r"inconsistent numbers of samples: \[2, 1\]"),
         (X_NEW, "no", "y_new='no' was given; one target for every new row"),
-        (X_NEW, None, "without y_new"),
+        (X_NEW, None, "y_new=None was given"),
         (X_NEW, ["no", "maybe"], r"maybe"),
         (X_NEW, np.array(["no", 1], dtype=object), "y_new mixes labels of the types"),
     ],
@@ -763,7 +763,7 @@ def test_new_rows_that_do_not_fit(classifier, X_new, y_new, message):
     ("y_new", "message"),
     [
         (OTHER[:-1], r"y_new with 59 target\(s\) was given; one for every training row, 60"),
-        ("no", "y_new='no' was given"),
+        ("no", "y_new with 1 target"),
         (np.full(60, "maybe"), "maybe"),
         (np.zeros(60), r"0\.0"),
         (np.array([*OTHER[:-1], 1], dtype=object), "y_new mixes labels of the types"),
@@ -832,3 +832,88 @@ def test_a_single_output_alone_leaves_as_it_does_among_others():
     for k in range(3):
         alone = clone(model).fit(REALS.X, REALS.y[:, k]).without(rows).estimator_
         np.testing.assert_allclose(left.coef_[k], alone.coef_, rtol=1e-9)
+
+
+# ------------------------------------------------------------------ where one solve is not enough
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-4, 1e-6])
+def test_deletion_from_a_ridge_that_all_but_interpolates(alpha):
+    """Solves by 50 rows lose |H| / alpha digits: what is written is the refined minimum."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 100)), rng.standard_normal(50)
+    model = InfluenceRegressor(Ridge(alpha=alpha, solver="svd")).fit(X, y)
+    full, kept = model.estimator_.coef_, np.arange(1, 50)
+    refit = Ridge(alpha=alpha, solver="svd").fit(X[kept], y[kept])
+    change = np.linalg.norm(refit.coef_ - full)
+    smaller = model.without([0])
+    assert np.linalg.norm(smaller.estimator_.coef_ - refit.coef_) < 1e-6 * change
+    for method in ("newton", "exact"):
+        changes = model.parameter_influence(method=method)[0, :-1]
+        assert np.linalg.norm(changes - (refit.coef_ - full)) < 1e-5 * change
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), Ridge(alpha=[1.0, 10.0]), RidgeClassifier()])
+def test_wide_models_of_several_outputs_have_exact_minima(estimator):
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((12, 30)), rng.standard_normal((12, 2))
+    classifier = isinstance(estimator, RidgeClassifier)
+    y = np.arange(12) % 3 if classifier else Y
+    wrapper = InfluenceClassifier if classifier else InfluenceRegressor
+    model = wrapper(clone(estimator).set_params(solver="svd")).fit(X, y)
+    changes = model.parameter_influence(method="exact")[4]
+    kept = np.delete(np.arange(12), 4)
+    refit = clone(model.estimator_).fit(X[kept], y[kept])
+    np.testing.assert_allclose(
+        changes, oracles.theta_of(refit) - oracles.theta_of(model.estimator_), rtol=1e-6, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), RidgeClassifier()])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
+def test_an_empty_mask_of_fixed_weights_changes_nothing(estimator, method):
+    masks = np.zeros((2, 60), dtype=bool)
+    masks[1, :3] = True
+    model = InfluenceClassifier(estimator).fit(BINARY.X, BINARY.y)
+    scores = model.group_influence(masks, BINARY.X_test, target="decision_function", method=method)
+    np.testing.assert_array_equal(scores[:, 0], 0.0)
+    assert np.all(scores[:, 1] != 0.0)
+
+
+def test_where_only_damping_gives_an_inverse_exact_is_the_damped_minimum():
+    """A repeated column: the minimum of the data that stay plus damping / 2 |change|^2."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    X = np.column_stack([X, X[:, 0]])
+    damping = 5.0
+    model = InfluenceRegressor(LinearRegression(), damping=damping).fit(X, y)
+    theta = oracles.theta_of(model.estimator_)
+    for gone in ([3], list(range(10))):
+        kept = np.delete(np.arange(40), gone)
+        X1 = np.column_stack([X, np.ones(40)])
+        H = X1[kept].T @ X1[kept] + damping * np.eye(5)
+        change = np.linalg.solve(H, X1[kept].T @ (y[kept] - X1[kept] @ theta))
+        found = oracles.theta_of(model.without(gone).estimator_) - theta
+        np.testing.assert_allclose(found, change, rtol=1e-7, atol=1e-10)
+    changes = model.parameter_influence(method="exact")[3]
+    kept = np.delete(np.arange(40), 3)
+    H = X1[kept].T @ X1[kept] + damping * np.eye(5)
+    change = np.linalg.solve(H, X1[kept].T @ (y[kept] - X1[kept] @ theta))
+    np.testing.assert_allclose(changes, change, rtol=1e-6, atol=1e-10)
+
+
+def test_damped_groups_of_one_row_are_damped_rows():
+    data = BINARY
+    model = InfluenceClassifier(LogisticRegression(C=100.0, tol=1e-10), damping=20.0)
+    model.fit(data.X, data.y)
+    rows = model.influence_scores(data.X_test, data.y_test)
+    groups = model.group_influence(np.eye(60, dtype=bool), data.X_test, data.y_test)
+    assert np.linalg.norm(groups - rows) < 0.02 * np.linalg.norm(rows)
+
+
+def test_a_handful_of_rows_of_many_columns_needs_no_matrix_of_the_columns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((8, 3000))
+    model = InfluenceClassifier(LogisticRegression(tol=1e-8)).fit(X, np.arange(8) % 2)
+    model.leave_one_out()
+    assert "by its 8 rows" in model.solver_
