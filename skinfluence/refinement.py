@@ -26,6 +26,9 @@ TINY = np.finfo(np.float64).tiny
 PROBES = 256
 """Rows, evenly spread, from which the size of a typical removal is estimated."""
 
+PROBE_NUMBERS = 2**22
+"""Numbers their gradients may take: with very many parameters there are fewer, but 16."""
+
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
@@ -166,8 +169,9 @@ def _descend(
 def typical_removal(objective: Objective, factor: Factor) -> float:
     """Return the root mean square of |H^-1 w_i grad l_i|_H over (at most `PROBES`) rows."""
     counted = np.flatnonzero(objective.sample_weight > 0)
-    if len(counted) > PROBES:
-        counted = counted[np.linspace(0, len(counted) - 1, PROBES).astype(int)]
+    probes = int(np.clip(PROBE_NUMBERS // objective.n_params, 16, PROBES))
+    if len(counted) > probes:
+        counted = counted[np.linspace(0, len(counted) - 1, probes).astype(int)]
     part = objective.rows(counted)
     gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
     squares = np.sum(gradients * factor.solve(gradients), axis=0)

@@ -45,7 +45,8 @@ class LeftOutWrapper(ScoringWrapper):
         Returns
         -------
         LeaveOneOut
-            ``score()`` is the leave-one-out risk, in the unit of the loss; smaller is better.
+            ``score()`` is the leave-one-out risk, in the unit of the loss (half the squared error);
+            smaller is better.
 
         Raises
         ------

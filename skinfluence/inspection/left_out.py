@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LeaveOneOut:
     """Losses and predictions of the training rows, each by the model fitted without it.
 
@@ -44,18 +44,22 @@ class LeaveOneOut:
     >>> X, y = load_diabetes(return_X_y=True)
     >>> left_out = InfluenceRegressor().fit(X, y).leave_one_out()
     >>> left_out
-    LeaveOneOut(method='exact')
+    LeaveOneOut(method='exact', n_train=442, score=1664)
     >>> left_out.predictions.shape, round(left_out.score())
     ((442,), 1664)
     """
 
-    losses: Array = field(repr=False)
-    predictions: Array = field(repr=False)
-    probabilities: Array | None = field(repr=False)
-    decisions: Array = field(repr=False)
-    parameters: Array | None = field(repr=False)
-    row_labels: Array = field(repr=False)
+    losses: Array
+    predictions: Array
+    probabilities: Array | None
+    decisions: Array
+    parameters: Array | None
+    row_labels: Array
     method: str
+
+    def __repr__(self) -> str:
+        n_train = len(self.losses)
+        return f"LeaveOneOut(method={self.method!r}, n_train={n_train}, score={self.score():.4g})"
 
     def score(self, sample_weight: Any = None) -> float:
         """Return the leave-one-out risk: the mean loss of rows the model never saw.

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.linalg import lapack, solve_triangular
 from scipy.linalg.blas import dsyrk
 from sklearn.utils import check_array
 
@@ -287,28 +288,29 @@ class LinearObjective(OutputObjective):
         root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
         return [RowRoot(self, root)]
 
-    def in_row_space(self) -> tuple[LinearObjective, Array] | None:
+    def in_row_space(self) -> tuple[LinearObjective, Axes] | None:
         """Return the objective in coordinates of the space its rows span, and their axes.
 
-        Axes U are orthonormal, shape (n_features, n_samples), and coefficients are U times the new
+        Axes U are orthonormal, shape (n_features, rank), and coefficients are U times the new
         ones. With one penalty for all coefficients of an output, minima have no part outside that
-        space, whatever the weights and targets. None where the space is not smaller, where X is
-        sparse (its axes are not), and for other penalties.
+        space, whatever the weights and targets. None where the space is not smaller, and for other
+        penalties.
         """
         n, p = self.X.shape
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         alike = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
-        if n >= p or sparse.issparse(self.X) or not alike:
+        if n >= p or not alike:
             return None
-        axes, R = np.linalg.qr(_float64(self.X).T)
+        axes = SparseAxes.of(self.X) if sparse.issparse(self.X) else DenseAxes.of(self.X)
         theta = self.theta.reshape(self.loss.n_outputs, self.block_size)
-        inside = theta[:, :p] @ axes
-        outside = np.linalg.norm(theta[:, :p] - inside @ axes.T)
+        inside = axes.coordinates(theta[:, :p].T).T
+        outside = np.linalg.norm(theta[:, :p] - axes.lift(inside.T).T)
         if outside > 1e-8 * np.linalg.norm(theta):  # not at a minimum: refine=False
             return None
         coefficients = np.column_stack([inside, theta[:, p:]]).ravel()
-        small = np.column_stack([np.repeat(penalties[:, :1], n, axis=1), penalties[:, p:]])
-        return replace(self, X=R.T, theta=coefficients, l2=small.ravel()), axes
+        rank = axes.rows.shape[1]
+        small = np.column_stack([np.repeat(penalties[:, :1], rank, axis=1), penalties[:, p:]])
+        return replace(self, X=axes.rows, theta=coefficients, l2=small.ravel()), axes
 
     def flat_shifts(self) -> Array:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""
@@ -342,6 +344,75 @@ class LinearObjective(OutputObjective):
                 for m in range(k, n_outputs):
                     Q[:, k, m] = Q[:, m, k] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
             yield index, Q
+
+
+class Axes(Protocol):
+    """Orthonormal axes of the space that rows X span.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, rank)
+        X in these coordinates.
+    """
+
+    rows: Array
+
+    def coordinates(self, V: Array) -> Array:
+        """Return the coordinates of the part of V, shape (n_features, k), in the space."""
+        ...
+
+    def lift(self, C: Array) -> Array:
+        """Return the vectors of coordinates C, shape (rank, k)."""
+        ...
+
+
+@dataclass(eq=False)
+class DenseAxes:
+    """From X' = U R."""
+
+    rows: Array
+    axes: Array
+
+    @classmethod
+    def of(cls, X: Array) -> DenseAxes:
+        """Return the axes of the rows of X."""
+        axes, R = np.linalg.qr(_float64(X).T)
+        return cls(R.T, axes)
+
+    def coordinates(self, V: Array) -> Array:
+        out: Array = self.axes.T @ V
+        return out
+
+    def lift(self, C: Array) -> Array:
+        out: Array = self.axes @ C
+        return out
+
+
+@dataclass(eq=False)
+class SparseAxes:
+    """X_r' L^-T for r independent rows X_r with X_r X_r' = L L': never formed, X stays sparse."""
+
+    rows: Array
+    chosen: Any
+    lower: Array
+
+    @classmethod
+    def of(cls, X: Any) -> SparseAxes:
+        """Return the axes of the rows of X, by a pivoted Cholesky factor of their products."""
+        X = _float64(X)
+        L, pivots, rank, _ = lapack.dpstrf((X @ X.T).toarray(), lower=1)
+        L = np.tril(L)[:, :rank]
+        rows = np.empty_like(L)
+        rows[pivots - 1] = L
+        return cls(rows, X[pivots[:rank] - 1], L[:rank])
+
+    def coordinates(self, V: Array) -> Array:
+        out: Array = solve_triangular(self.lower, self.chosen @ V, lower=True)
+        return out
+
+    def lift(self, C: Array) -> Array:
+        out: Array = self.chosen.T @ solve_triangular(self.lower, C, lower=True, trans="T")
+        return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives.linear import Axes
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +57,7 @@ class Edits:
     def n_edits(self) -> int:
         return self.features.n_samples
 
-    def in_row_space(self) -> tuple[Edits, Array] | None:
+    def in_row_space(self) -> tuple[Edits, Axes] | None:
         """Return the edits in coordinates of the space the training rows span, and their axes.
 
         See `LinearObjective.in_row_space`. Rows that come with other features leave that space.

@@ -24,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
+from skinfluence.objectives.linear import Axes
 from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
@@ -50,12 +51,12 @@ class ExactRemoval(Removal):
     ----------
     whole : LinearObjective
         Over the training rows, at its optimum; that of `edits` may be in fewer coordinates.
-    axes : ndarray of shape (n_features, n_coordinates) or None
+    axes : Axes or None
         What those coordinates are, where they are others.
     """
 
     whole: LinearObjective
-    axes: Array | None
+    axes: Axes | None
     columnwise = True
 
     @property
@@ -77,13 +78,10 @@ class ExactRemoval(Removal):
         found = self._minima(rows)
         if self.axes is None:
             return found
-        K, p = self.whole.loss.n_outputs, self.axes.shape[0]
+        K, rank = self.whole.loss.n_outputs, self.axes.rows.shape[1]
         small = found.reshape(K, -1, len(rows))
-        out = np.empty((K, self.whole.n_params // K, len(rows)))
-        for k in range(K):
-            out[k, :p] = self.axes @ small[k, : self.axes.shape[1]]
-            out[k, p:] = small[k, self.axes.shape[1] :]
-        return out.reshape(-1, len(rows))
+        parts = [np.concatenate([self.axes.lift(one[:rank]), one[rank:]]) for one in small]
+        return np.concatenate(parts)
 
     def _minima(self, rows: Array) -> Array:
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
