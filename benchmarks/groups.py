@@ -181,7 +181,7 @@ def main():
     printed(["alpha/n", "% rows", *KINDS * len(METHODS)], effects, above=tuple(METHODS))
     print()
     flags = ["flagged", "others flagged", "error passed"]
-    thresholds = ["finds 95 %", "finds all", "others flagged then"]
+    thresholds = ["finds 95 %", "finds all", "others then"]
     printed(["alpha/n", "groups", f"off > {OFF:g}", *flags, *thresholds], trust)
 
 

@@ -54,7 +54,8 @@ class InfluenceClassifier(ClassifierMixin, EditingWrapper):
     temperature : float, default=None
         Smoothing of hinge losses; no model supported today has one.
     n_jobs : int, default=None
-        Threads for scoring, processes for refits. Results do not depend on it.
+        Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
+        where it is None. Results do not depend on it.
     verbose : int, default=0
         Progress of refits.
 
@@ -161,7 +162,8 @@ class InfluenceRegressor(RegressorMixin, EditingWrapper):
     temperature : float, default=None
         Smoothing of hinge losses; no model supported today has one.
     n_jobs : int, default=None
-        Threads for scoring, processes for refits. Results do not depend on it.
+        Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
+        where it is None. Results do not depend on it.
     verbose : int, default=0
         Progress of refits.
 
