@@ -853,7 +853,9 @@ def test_deletion_from_a_ridge_that_all_but_interpolates(alpha):
         assert np.linalg.norm(changes - (refit.coef_ - full)) < 1e-5 * change
 
 
-@pytest.mark.parametrize("estimator", [Ridge(), Ridge(alpha=np.array([1.0, 10.0])), RidgeClassifier()])
+@pytest.mark.parametrize(
+    "estimator", [Ridge(), Ridge(alpha=np.array([1.0, 10.0])), RidgeClassifier()]
+)
 def test_wide_models_of_several_outputs_have_exact_minima(estimator):
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((12, 30)), rng.standard_normal((12, 2))
