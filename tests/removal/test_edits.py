@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import RidgeClassifier
 
+from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.refinement import measure, refine
@@ -306,3 +308,22 @@ def test_a_flipped_label_that_moves_everything_is_followed_to_its_minimum(seed):
         assert abs(slope - 1) < bound
     unguarded = step(edits, "newton", guard=False).changes(chosen)
     assert oracles.slope_and_error(unguarded, np.array(thetas).T)[1] > 0.3
+
+
+@pytest.mark.parametrize("method", ["newton", "exact"])
+def test_a_relabelled_row_alone_in_a_column_keeps_its_own_curvature(method):
+    """Leverage one at a class weight of 1e8: it comes back with weight 1, not with none."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal((30, 2)), np.eye(30)[:, 4]])
+    y = np.arange(30) % 2
+    weights = {0: 1e8, 1: 1.0}
+    model = InfluenceClassifier(RidgeClassifier(alpha=1.0, class_weight=weights)).fit(X, y)
+    moved = y.copy()
+    moved[4] = 1
+    scores = model.relabel_influence(moved, X, target="decision_function", method=method)[:, 4]
+    refit = [
+        RidgeClassifier(alpha=1.0, class_weight=weights, solver="svd").fit(X, labels)
+        for labels in (y, moved)
+    ]
+    actual = refit[1].decision_function(X) - refit[0].decision_function(X)
+    assert scores[4] == pytest.approx(actual[4], rel=1e-5)
