@@ -83,7 +83,7 @@ def clocked(function, *args, **kwargs):
 
 
 def ours(fitted, X, y):
-    return InfluenceClassifier(FrozenEstimator(fitted)).fit(X, y).leave_one_out(method="exact")
+    return InfluenceClassifier(FrozenEstimator(fitted), refine=True).fit(X, y).leave_one_out(method="exact")
 
 
 def parameters(model):
@@ -195,7 +195,7 @@ def measured(name, X, y, C, n_fits):
         "tight": loop(warm(fitted, X, y, solver=tight, tol=1e-10), few, n),
     }
 
-    model = InfluenceClassifier(FrozenEstimator(fitted)).fit(X, y)
+    model = InfluenceClassifier(FrozenEstimator(fitted), refine=True).fit(X, y)
     objective, changes = model._engine().objective, model._engine().removal("exact").changes(rows)
     base = objective.theta.reshape(K, -1)
     exact = [base + change.reshape(K, -1) for change in changes.T]
