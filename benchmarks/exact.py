@@ -83,7 +83,8 @@ def clocked(function, *args, **kwargs):
 
 
 def ours(fitted, X, y):
-    return InfluenceClassifier(FrozenEstimator(fitted), refine=True).fit(X, y).leave_one_out(method="exact")
+    model = InfluenceClassifier(FrozenEstimator(fitted), refine=True).fit(X, y)
+    return model.leave_one_out(method="exact")
 
 
 def parameters(model):
