@@ -281,11 +281,12 @@ class Removal(Counterfactuals):
             out = self.moved.copy()
         else:
             out = np.zeros_like(self.coefficients)
+            H_E = self.factors[0].solve(self.shared)
             for rows, Q in features.quadratic_forms(self.factors[0]):
                 c = self.coefficients[rows]
                 out[rows] = Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c)
                 if self.shares.shape[1]:
-                    JE = features.rows(rows).jacobian_dot(self.factors[0].solve(self.shared))
+                    JE = features.rows(rows).jacobian_dot(H_E)
                     out[rows] += np.einsum("ikq,iq->ik", JE, self.shares[rows])
         if len(self.guarded):
             part = features.rows(self.guarded)

@@ -124,7 +124,7 @@ class Edited(ABC):
         """Return the gradient of every column, in the precision of D, and its reach.
 
         The reach, shape (m,), is how far any raw prediction of the column has moved. Rows come in
-        chunks that stay in the caches; no array (n_samples, m) is ever formed.
+        chunks that stay in the caches; no raw predictions (n_samples, m) are ever formed.
         """
         reach = np.zeros(self.m)
         out: Array = (self.base_gradient - self.pushes + self.l2 * D).astype(D.dtype)

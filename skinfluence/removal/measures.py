@@ -89,11 +89,10 @@ def measures(
 def _hat_and_residuals(objective: LinearObjective, factor: Factor) -> tuple[Array, Array]:
     """Return the hat diagonal and the Pearson residuals of every output, (n_samples, K) each."""
     w = objective.sample_weight[:, None]
-    slopes, G = objective.output_gradients(), objective.output_hessians()
-    G = G if G.ndim == 2 else np.diagonal(G, axis1=1, axis2=2)
-    hat = np.empty_like(slopes)
+    slopes, H = objective.output_gradients(), objective.output_hessians()
     coupled = not objective.loss.separable
-    H = objective.output_hessians() if coupled else G
+    G = np.diagonal(H, axis1=1, axis2=2) if coupled else H
+    hat = np.empty_like(slopes)
     for rows, Q in objective.quadratic_forms(factor):
         hat[rows] = np.einsum("ikl,ilk->ik", H[rows], Q) if coupled else H[rows] * Q
     with np.errstate(divide="ignore", invalid="ignore"):

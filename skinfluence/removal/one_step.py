@@ -12,9 +12,8 @@ import numpy.typing as npt
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
-from skinfluence.removal.edited import digits_lost
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import EXACT_RTOL, minimise_after
+from skinfluence.removal.exact import minimise_after
 from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
@@ -41,9 +40,6 @@ ALONE = 1e-6
 
 1 - h has lost six digits there; without the row the curvature is formed anew.
 """
-
-LOST = 1e-10
-"""Relative rounding from which on the one step of a squared loss is iterated, which refines it."""
 
 OFF_STRATUM = 0.02
 """Relative difference between a row's own weights left behind and those its factor was made with
@@ -155,10 +151,7 @@ def newton(
     unsafe = np.abs(moved).max(axis=1) > TRUSTED_SHIFT * objective.loss.curvature_scale
     unsafe |= edits.off_stratum() > OFF_STRATUM
     if objective.constant_hessian:
-        # One step is exact, given the curvature without the row, but for the digits that are lost.
-        worst = max(digits_lost(one) for one in factors)
-        unsafe |= (worst / np.maximum(1.0 - leverage, 1e-15) > LOST) & np.isfinite(worst)
-        unsafe &= ~alone
+        unsafe &= ~alone  # one step is exact, given the curvature without the row
     else:
         unsafe |= alone
     if not guard:
@@ -169,8 +162,7 @@ def newton(
     changes = np.empty((objective.n_params, len(guarded)))
     iterated = unsafe[guarded]
     if np.any(iterated):
-        rtol = EXACT_RTOL if objective.constant_hessian else GUARD_RTOL
-        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=rtol)
+        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=GUARD_RTOL)
     changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
 

@@ -29,6 +29,10 @@ MOST_FREE = 0.1
 """Share of the rows up to which there may be parameters without penalty (or 32 of them)."""
 
 
+REFINED = 1e-5
+"""Condition below which a solve is refined once, by what H leaves of its right-hand side."""
+
+
 @dataclass(frozen=True, eq=False)
 class RowBlock:
     """One block of the curvature.
@@ -61,6 +65,14 @@ class RowBlock:
 
     def solve(self, V: Array) -> Array:
         """Return H^-1 V, shape (block_size, k)."""
+        out = self._solve(V)
+        if self.rcond < REFINED:
+            penalties = np.where(self.scale > 0, 1.0 / np.where(self.scale > 0, self.scale, 1.0), 0)
+            product = penalties[:, None] * out + self.root.t_dot(self.root.dot(out))
+            out += self._solve(V - product)
+        return out
+
+    def _solve(self, V: Array) -> Array:
         scaled = self.scale[:, None] * V
         t = solve_triangular(self.lower, self.root.dot(scaled), lower=True, overwrite_b=True)
         x = self.schur @ (V[self.free] - self.half.T @ t)

@@ -230,3 +230,20 @@ def test_first_order_of_an_objective_without_raw_predictions():
     np.testing.assert_allclose(
         bare.along(projection, slice(None)), whole.along(projection, slice(None)), rtol=1e-10
     )
+
+
+def test_ill_conditioned_columns_are_no_reason_to_iterate_every_row():
+    """One step is exact for a squared loss: no row is kept apart, whatever the condition."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 6)) * 10.0 ** np.arange(-2, 4) + 100.0
+    y = X @ (1.0 / X.std(axis=0)) + rng.standard_normal(300)
+    model = InfluenceRegressor(LinearRegression()).fit(X, y)
+    scores = model.influence_scores(X[:5], target="predict")
+    assert len(model._engine().removal("newton").guarded) == 0
+    exact = model.influence_scores(X[:5], target="predict", method="exact")
+    assert np.linalg.norm(scores - exact) < 1e-6 * np.linalg.norm(exact)
+    kept = np.delete(np.arange(300), 7)
+    centre = X.mean(axis=0)
+    full, less = (LinearRegression().fit(X[i] - centre, y[i]) for i in (np.arange(300), kept))
+    actual = less.predict(X[:5] - centre) - full.predict(X[:5] - centre)
+    np.testing.assert_allclose(scores[:, 7], actual, rtol=1e-5)
