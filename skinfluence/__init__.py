@@ -10,7 +10,14 @@ from importlib.metadata import version
 
 from skinfluence.adapters import register_adapter
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor
+from skinfluence.svm import SmoothLinearSVC
 
 __version__ = version("skinfluence")
 
-__all__ = ["InfluenceClassifier", "InfluenceRegressor", "__version__", "register_adapter"]
+__all__ = [
+    "InfluenceClassifier",
+    "InfluenceRegressor",
+    "SmoothLinearSVC",
+    "__version__",
+    "register_adapter",
+]

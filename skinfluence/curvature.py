@@ -67,16 +67,16 @@ class Curvature:
 
     @property
     def positive_semidefinite(self) -> bool:
-        return self.objective.convex
+        # A linear model is convex, or was fitted to a minimum, where its curvature has no choice.
+        return self.objective.convex or self.objective.kind == "linear"
 
     def block_shape(self) -> tuple[int, int]:
         """Return (n_blocks, block_size); identical blocks are stored once."""
         return self.objective.block_shape()
 
-    def flat_shifts(self) -> Array:
-        """Return parameters, a row each, whose common shift the operator maps to zero."""
-        shifts = self.objective.flat_shifts()
-        return shifts if self.damping == 0 else shifts[:0]
+    def flat_shifts(self) -> list[Array]:
+        """Return lists of parameters whose common shift the operator maps to zero."""
+        return self.objective.flat_shifts() if self.damping == 0 else []
 
     def roots(self) -> list[Root] | None:
         """Return Z_b with H_b = diag(diagonal_b) + Z_b' Z_b, where that has fewer rows than H_b."""

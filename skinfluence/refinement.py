@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
@@ -25,6 +25,9 @@ TINY = np.finfo(np.float64).tiny
 
 PROBES = 256
 """Rows, evenly spread, from which the size of a typical removal is estimated."""
+
+HEATS = (1024.0, 256.0, 64.0, 16.0, 4.0)
+"""Multiples of a temperature that a minimisation cools down through."""
 
 PROBE_NUMBERS = 2**22
 """Numbers their gradients may take: with very many parameters there are fewer, but 16."""
@@ -84,7 +87,7 @@ def measure(objective: Objective, factorize: Factorize) -> Refinement:
     factor = factorize(objective)
     gradient = objective.gradient()
     norm = float(np.linalg.norm(gradient))
-    _, distance = _newton_step(factor, gradient)
+    _, distance = newton_step(factor, gradient)
     typical = typical_removal(objective, factor)
     noise = objective.gradient_noise()
     return Refinement(objective, factor, norm, norm, distance, typical, noise, n_iter=0)
@@ -114,16 +117,16 @@ def refine(
         If the minimum is not the only one.
     """
     objective, factor, typical = measured.objective, measured.factor, measured.typical_removal
+    noise = measured.noise
     gradient = objective.gradient()
-    step, distance = _newton_step(factor, gradient)
-    goal = max(rtol * typical, measured.noise, TINY)
-    # Closer than this, a step that does not shrink the distance has met the rounding of gradients.
-    rounding = max(1e-5 * typical, 1e4 * measured.noise, TINY)
+    step, distance = newton_step(factor, gradient)
     n_iter = 0
-    while distance > goal:
+    while distance > max(rtol * typical, noise, TINY):
+        # Closer, a step that does not shrink the distance has met the rounding of gradients.
+        rounding = max(1e-5 * typical, 1e4 * noise, TINY)
         if n_iter == max_iter and not objective.constant_hessian:
             raise ValueError(_NOT_FOUND)  # steps that shrink slowly for ever: no finite optimum
-        moved = _descend(objective, factor, step, distance) if n_iter < max_iter else None
+        moved = shortened(objective, factor, step, distance) if n_iter < max_iter else None
         # The first step on a quadratic is exact; later ones only polish what rounding left.
         if moved is None and (distance <= rounding or objective.constant_hessian):
             break
@@ -133,10 +136,16 @@ def refine(
         objective = moved
         gradient = objective.gradient()
         before = distance
-        step, distance = _newton_step(factor, gradient)
+        step, distance = newton_step(factor, gradient)
+        if n_iter == 1 and before > typical:
+            # Far from the optimum a removal does more, and rounding more, than it will there.
+            typical = min(typical, typical_removal(objective, factor))
+            noise = min(noise, objective.gradient_noise())
         if distance > 0.1 * before and before > rounding and not objective.constant_hessian:
             factor = factorize(objective)
-            step, distance = _newton_step(factor, gradient)
+            step, distance = newton_step(factor, gradient)
+            typical = min(typical, typical_removal(objective, factor))
+            noise = min(noise, objective.gradient_noise())
     if not _same_curvature(measured.objective, objective):
         factor = factorize(objective)
     remaining = float(np.linalg.norm(gradient))
@@ -149,14 +158,32 @@ def refine(
     )
 
 
-def _descend(
+def cooled(objective: LinearObjective, factorize: Factorize) -> LinearObjective:
+    """Return an objective near its minimum, reached along minima at falling temperatures.
+
+    Where the temperature is low, the curvature at other parameters says little about the minimum.
+
+    Raises
+    ------
+    ValueError, SingularCurvatureError
+        As `measure` and `refine`.
+    """
+    t = objective.loss.temperature
+    assert t is not None
+    for heat in HEATS:
+        warm = replace(objective, loss=objective.loss.at_temperature(heat * t))
+        objective = objective.at(refine(measure(warm, factorize), factorize).objective.theta)
+    return objective
+
+
+def shortened(
     objective: Objective, factor: Factor, step: Array, distance: float
 ) -> Objective | None:
     """Return the objective after the longest halved step that descends, or None."""
     for halvings in range(30):
         t = 0.5**halvings
         candidate = objective.at(objective.theta + t * step)
-        _, new_distance = _newton_step(factor, candidate.gradient())
+        _, new_distance = newton_step(factor, candidate.gradient())
         # Near the minimum values are all rounding and the distance alone can tell; far from it a
         # step may descend (Armijo) while the distance, in an outdated norm, grows.
         if new_distance <= 0.5 * distance:
@@ -178,7 +205,8 @@ def typical_removal(objective: Objective, factor: Factor) -> float:
     return float(np.sqrt(max(float(np.mean(squares)), 0.0)))
 
 
-def _newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
+def newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
+    """Return -H^-1 g and its length in the norm of H."""
     step = -factor.solve(gradient[:, None])[:, 0]
     distance = float(np.sqrt(max(-float(gradient @ step), 0.0)))
     if not np.isfinite(distance):

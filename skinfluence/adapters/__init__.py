@@ -4,20 +4,29 @@ The only room that knows scikit-learn's attributes and scalings. A new model is 
 `register_adapter`.
 """
 
-from skinfluence.adapters import linear_model  # noqa: F401  (registers its adapters)
+from skinfluence.adapters import (  # noqa: F401  (they register their adapters)
+    kernels,
+    linear_model,
+    meta,
+    stochastic,
+    svm,
+)
 from skinfluence.adapters.composition import (
     Training,
+    check_composition,
     features_of,
     final_step,
     fit_recorded,
     freezes_transformers,
     is_frozen,
     reached_max_iter,
+    target_transformers,
     weighted_fit_params,
 )
 from skinfluence.adapters.registry import (
     adapt,
     check_supported,
+    is_smoothed,
     register_adapter,
     write_parameters,
 )
@@ -25,14 +34,17 @@ from skinfluence.adapters.registry import (
 __all__ = [
     "Training",
     "adapt",
+    "check_composition",
     "check_supported",
     "features_of",
     "final_step",
     "fit_recorded",
     "freezes_transformers",
     "is_frozen",
+    "is_smoothed",
     "reached_max_iter",
     "register_adapter",
+    "target_transformers",
     "weighted_fit_params",
     "write_parameters",
 ]

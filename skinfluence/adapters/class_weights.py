@@ -28,7 +28,14 @@ Weighted = Callable[[Any, Any, Any, Array, Weighting | None], LinearObjective]
 
 
 def class_weighted(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, objective: Weighted, **tight: Any
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    objective: Weighted,
+    *,
+    by_rows: bool = False,
+    **tight: Any,
 ) -> LinearObjective:
     """Return the objective of a classifier with its sample and class weights.
 
@@ -39,6 +46,8 @@ def class_weighted(
         What it was fitted on.
     objective : callable
         From ``(estimator, X, y, w, weighting)`` to the objective.
+    by_rows : bool
+        "balanced" is known to count rows.
     **tight : dict
         Hashable parameters with which a new estimator of this type is fitted to its optimum; only
         those that may change what "balanced" counts have to be the user's own.
@@ -51,8 +60,11 @@ def class_weighted(
     if scheme != "balanced":
         weights = compute_class_weight(scheme, classes=estimator.classes_, y=np.asarray(y))
         return objective(estimator, X, y, s * weights[codes], None)
-    by_weight = np.all(s == s[0]) or _counts_weights(
-        cast(Hashable, type(estimator)), objective, tuple(sorted(tight.items()))
+    by_weight = np.all(s == s[0]) or (
+        not by_rows
+        and _counts_weights(
+            cast(Hashable, type(estimator)), objective, tuple(sorted(tight.items()))
+        )
     )
     return objective(estimator, X, y, *_balanced(codes, s, s if by_weight else np.ones_like(s)))
 
@@ -81,6 +93,22 @@ def row_weights(sample_weight: Any, n_samples: int) -> Array:
             "Pass at least one positive weight."
         )
     return s
+
+
+def refuse_weights_against_the_rest(estimator: Any) -> None:
+    """Refuse class weights that are others in the fit of every class.
+
+    One against the rest, the class has its weight and the rest 1; "balanced" balances the class
+    against the rest in some estimators.
+    """
+    n_classes = len(estimator.classes_)
+    if estimator.class_weight is not None and n_classes > 2:
+        raise ValueError(
+            f"One-vs-rest {type(estimator).__name__}(class_weight={estimator.class_weight!r}) on "
+            f"{n_classes} classes was given; every class is fitted with class weights of its own, "
+            "which is not supported. Use a multinomial model (LogisticRegression, "
+            "solver='lbfgs'), or wrap one binary model per class."
+        )
 
 
 def refuse_emptied_classes(y: Any, classes: Array, w: Array) -> None:

@@ -1,6 +1,7 @@
-"""What is around the final step: pipelines, frozen estimators, and the rows the step was fitted on.
+"""What is around the final step: pipelines, searches, transformed targets, frozen estimators.
 
-Scores treat transformers as frozen. The features of the training rows are those the final step
+Scores treat transformers, of features and of targets, as frozen, and hyper-parameters that a search
+has chosen. The features of the training rows are those the final step
 really saw (what `fit_transform` gave, which for a TargetEncoder is not what `transform` gives), so
 they are recorded while the user's own pipeline fits, with the weights that reached the step.
 """
@@ -11,11 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+# The public searches share a base that is not public.
+BaseSearchCV = GridSearchCV.__bases__[0]
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,13 @@ class _Recorder:
         self.training: Training | None = None
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-        self.estimator.fit(X, y, **params)
-        self.training = Training(X, y, params.get("sample_weight"))
+        self.training = fit_recorded(self.estimator, X, y, params)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return self.estimator.predict(X)
+
+    def __sklearn_clone__(self) -> Any:
         return self
 
     def get_metadata_routing(self) -> Any:
@@ -46,28 +59,90 @@ class _Recorder:
         return self.estimator.__sklearn_tags__()
 
 
-def is_frozen(estimator: Any) -> bool:
-    """Return whether the estimator, or the final step of a Pipeline, is a FrozenEstimator."""
+def inner(estimator: Any) -> Any:
+    """Return the estimator that one holds, fitted where that is; itself where it holds none.
+
+    That is the last step of a Pipeline, what a FrozenEstimator froze, the best of a search, and
+    the regressor under a transformed target.
+    """
     if isinstance(estimator, FrozenEstimator):
-        return True
-    return isinstance(estimator, Pipeline) and is_frozen(estimator.steps[-1][1])
+        return estimator.estimator
+    if isinstance(estimator, Pipeline):
+        return estimator.steps[-1][1]
+    if isinstance(estimator, BaseSearchCV):
+        return getattr(estimator, "best_estimator_", estimator.estimator)
+    if type(estimator) is TransformedTargetRegressor:
+        default = estimator.regressor or LinearRegression()
+        return getattr(estimator, "regressor_", default)
+    return estimator
+
+
+def is_frozen(estimator: Any) -> bool:
+    """Return whether the estimator, or what it holds at any depth, is a FrozenEstimator."""
+    held = inner(estimator)
+    return held is not estimator and (isinstance(estimator, FrozenEstimator) or is_frozen(held))
 
 
 def freezes_transformers(estimator: Any) -> bool:
     """Return whether the final step sits in a Pipeline that is frozen as a whole."""
-    if isinstance(estimator, FrozenEstimator):
-        inner = estimator.estimator
-        return isinstance(inner, Pipeline) or freezes_transformers(inner)
-    return isinstance(estimator, Pipeline) and freezes_transformers(estimator.steps[-1][1])
+    held = inner(estimator)
+    if held is estimator:
+        return False
+    frozen = isinstance(estimator, FrozenEstimator) and isinstance(held, Pipeline)
+    return frozen or freezes_transformers(held)
 
 
 def final_step(estimator: Any) -> Any:
-    """Return the innermost last step of (nested, frozen) pipelines; the estimator if it is none."""
-    if isinstance(estimator, FrozenEstimator):
-        return final_step(estimator.estimator)
-    if isinstance(estimator, Pipeline):
-        return final_step(estimator.steps[-1][1])
-    return estimator
+    """Return the innermost estimator; the estimator itself if it holds none."""
+    held = inner(estimator)
+    return estimator if held is estimator else final_step(held)
+
+
+def check_composition(estimator: Any) -> None:
+    """Refuse searches that keep no estimator, and targets no inner estimator can be read under.
+
+    Raises
+    ------
+    ValueError
+        For ``refit=False``.
+    """
+    if isinstance(estimator, BaseSearchCV) and not estimator.refit:
+        raise ValueError(
+            f"{type(estimator).__name__}(refit=False) was given: it fits nothing on all rows. Use "
+            "refit=True."
+        )
+    held = inner(estimator)
+    if held is not estimator:
+        check_composition(held)
+
+
+def target_transformers(estimator: Any) -> list[Any]:
+    """Return the fitted transformers of the target, the outermost first."""
+    held = inner(estimator)
+    if held is estimator:
+        return []
+    own = [TargetMap(estimator)] if type(estimator) is TransformedTargetRegressor else []
+    return own + target_transformers(held)
+
+
+@dataclass(frozen=True, eq=False)
+class TargetMap:
+    """The maps of a fitted TransformedTargetRegressor, between shapes (n, k)."""
+
+    regressor: Any
+
+    def forward(self, y: Any) -> Any:
+        """Return targets as the inner regressor sees them."""
+        y = np.asarray(y, dtype=np.float64)
+        one = y.ndim == 1
+        out = self.regressor.transformer_.transform(y[:, None] if one else y)
+        return out[:, 0] if one and out.ndim == 2 and out.shape[1] == 1 else out
+
+    def inverse(self, predictions: Any) -> Any:
+        """Return predictions of the inner regressor in units of the target."""
+        shape = np.shape(predictions)
+        columns = np.reshape(predictions, (-1, shape[-1]))
+        return np.reshape(self.regressor.transformer_.inverse_transform(columns), shape)
 
 
 def reached_max_iter(estimator: Any) -> bool:
@@ -78,13 +153,10 @@ def reached_max_iter(estimator: Any) -> bool:
 
 def features_of(estimator: Any, X: Any) -> Any:
     """Return rows as the final step sees them: through the fitted transformers."""
-    if isinstance(estimator, FrozenEstimator):
-        return features_of(estimator.estimator, X)
-    if isinstance(estimator, Pipeline):
-        if len(estimator.steps) > 1:
-            X = estimator[:-1].transform(X)
-        return features_of(estimator.steps[-1][1], X)
-    return X
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        X = estimator[:-1].transform(X)
+    held = inner(estimator)
+    return X if held is estimator else features_of(held, X)
 
 
 def fit_recorded(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Training:
@@ -104,26 +176,38 @@ def fit_recorded(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> 
         check_is_fitted(final_step(estimator))
     if isinstance(estimator, FrozenEstimator):
         check_consistent_length(X, y)
+        for one in target_transformers(estimator):
+            y = one.forward(y)
         weights = fit_params.get(_last_parameter(estimator), fit_params.get("sample_weight"))
         features = features_of(estimator, X)
         validate_data(final_step(estimator), features, reset=False, skip_check_array=True)
         return Training(features, y, weights)
-    if not isinstance(estimator, Pipeline):
+    if isinstance(estimator, Pipeline):
+        name, step = estimator.steps[-1]
+        recorder = _Recorder(step)
+        estimator.steps[-1] = (name, recorder)
+        try:
+            estimator.fit(X, y, **fit_params)
+        finally:
+            estimator.steps[-1] = (name, step)
+    elif type(estimator) is TransformedTargetRegressor:
+        given = estimator.regressor
+        recorder = _Recorder(clone(LinearRegression() if given is None else given))
+        estimator.regressor = recorder
+        try:
+            estimator.fit(X, y, **fit_params)
+        finally:
+            estimator.regressor = given
+        estimator.regressor_ = recorder.estimator
+    else:
         estimator.fit(X, y, **fit_params)
-        return Training(X, y, fit_params.get("sample_weight"))
-    holder = estimator
-    while isinstance(holder.steps[-1][1], Pipeline):
-        holder = holder.steps[-1][1]
-    name, step = holder.steps[-1]
-    recorder = _Recorder(step)
-    holder.steps[-1] = (name, recorder)
-    try:
-        estimator.fit(X, y, **fit_params)
-    finally:
-        holder.steps[-1] = (name, step)
+        if not isinstance(estimator, BaseSearchCV):
+            return Training(X, y, fit_params.get("sample_weight"))
+        # Once more, so that it can be recorded; what a search leaves is one fit of many.
+        estimator.best_estimator_ = clone(estimator.best_estimator_)
+        return fit_recorded(estimator.best_estimator_, X, y, fit_params)
     assert recorder.training is not None
-    seen = recorder.training
-    return Training(features_of(step, seen.X), seen.y, seen.sample_weight)
+    return recorder.training
 
 
 def weighted_fit_params(
@@ -160,6 +244,9 @@ def weighted_fit_params(
 
 def _weight_parameters(estimator: Any, prefix: str = "") -> list[str]:
     """Return the fit parameters by which sample weights reach every step that takes them."""
+    if isinstance(estimator, (BaseSearchCV, TransformedTargetRegressor)):
+        held = inner(estimator)
+        return _weight_parameters(held, prefix)
     if isinstance(estimator, Pipeline):
         steps = [(name, step) for name, step in estimator.steps if hasattr(step, "fit")]
         return [p for name, step in steps for p in _weight_parameters(step, f"{prefix}{name}__")]
@@ -169,9 +256,8 @@ def _weight_parameters(estimator: Any, prefix: str = "") -> list[str]:
 
 def _last_parameter(estimator: Any) -> str:
     """Return the name by which the weights of the final step are given."""
-    if isinstance(estimator, FrozenEstimator):
-        return _last_parameter(estimator.estimator)
     if isinstance(estimator, Pipeline):
         name, step = estimator.steps[-1]
         return f"{name}__{_last_parameter(step)}"
-    return "sample_weight"
+    held = inner(estimator)
+    return "sample_weight" if held is estimator else _last_parameter(held)

@@ -1,10 +1,14 @@
-"""Adapters of `sklearn.linear_model`: logistic regression, least squares and ridge.
+"""Adapters of `sklearn.linear_model`: logistic regression, least squares, generalised models.
 
-Scalings, sum_i w_i l_i + 1/2 l2 |theta|^2, each proven by stationarity of a tight fit:
+Scalings, sum_i w_i l_i + 1/2 l2 |theta|^2 + l1 |theta|_1, each proven by stationarity of a tight
+fit:
 
 - LogisticRegression minimises C sum_i s_i l_i + 1/2 |coef|^2: w = s, l2 = 1 / C. Its liblinear
   solver penalises the intercept as the coefficient of a feature `intercept_scaling`.
 - Ridge minimises sum_i s_i r_i^2 + alpha |coef|^2: with half squared errors l2 = alpha.
+- HuberRegressor minimises sum_i s_i l_i + alpha |coef|^2, the scale a parameter: l2 = 2 alpha.
+- Lasso, ElasticNet and the generalised linear models minimise sum_i s_i l_i / S + penalty, S the
+  sum of the s_i: penalties count S times, and a row that leaves takes s_i of that along.
 """
 
 from __future__ import annotations
@@ -14,46 +18,63 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
+    PoissonRegressor,
     Ridge,
     RidgeClassifier,
     RidgeClassifierCV,
     RidgeCV,
+    TweedieRegressor,
 )
 
 from skinfluence.adapters.class_weights import (
     class_weighted,
     refuse_emptied_classes,
+    refuse_weights_against_the_rest,
     row_weights,
 )
 from skinfluence.adapters.registry import register_adapter
-from skinfluence.losses import HalfSquaredError, Logistic, Loss, Multinomial
-from skinfluence.objectives import LinearObjective, Weighting
+from skinfluence.losses import (
+    ConcomitantHuber,
+    HalfSquaredError,
+    Logistic,
+    Loss,
+    Multinomial,
+    Tweedie,
+)
+from skinfluence.objectives import Averaged, LinearObjective, Weighting
 
 Array = npt.NDArray[Any]
 
 
 def _check_logistic(estimator: Any) -> None:
-    cross_validated = isinstance(estimator, LogisticRegressionCV)
-    ratios = estimator.l1_ratios if cross_validated else estimator.l1_ratio
-    mixed = np.any(np.asarray(_known(ratios), dtype=float) != 0)
-    if estimator.penalty == "l1" or (mixed and estimator.penalty in ("elasticnet", "deprecated")):
-        raise ValueError(
-            f"{type(estimator).__name__} with an l1 or elastic-net penalty was given; an l2 "
-            "penalty or none is accepted. Fit with l1_ratio=0 (penalty='l2' before scikit-learn "
-            "1.8)."
-        )
-    if cross_validated and not estimator.refit:
+    if isinstance(estimator, LogisticRegressionCV) and not estimator.refit:
         raise ValueError(
             "LogisticRegressionCV(refit=False) averages the models of its folds and minimises "
             "nothing on all rows; use refit=True."
         )
 
 
-def _known(ratios: Any) -> Any:
-    return 0.0 if ratios is None or isinstance(ratios, str) else ratios
+def _l1_share(estimator: Any) -> Array:
+    """Return the share of the l1 penalty of every output, 0 for l2."""
+    if estimator.penalty == "l1":
+        chosen: Any = 1.0
+    elif estimator.penalty not in ("elasticnet", "deprecated"):
+        chosen = 0.0
+    elif isinstance(estimator, LogisticRegressionCV):
+        chosen = estimator.l1_ratio_
+    else:
+        chosen = estimator.l1_ratio
+    share = np.asarray(0.0 if chosen is None else chosen, dtype=np.float64)
+    return np.where(np.isnan(share), 0.0, share)  # scikit-learn's "no ratio" of a plain l2 search
 
 
 def _check_ridge(estimator: Any) -> None:
@@ -78,11 +99,13 @@ def _logistic_objective(
     estimator: Any, X: Any, y: Any, w: Array, weighting: Weighting | None
 ) -> LinearObjective:
     loss = _logistic_loss(estimator)
-    l2 = _logistic_penalty(estimator)
-    l2_intercept: Any = 0.0
+    penalty, share = _logistic_penalty(estimator), _l1_share(estimator)
+    l1, l2 = share * penalty, (1.0 - share) * penalty
+    l1_intercept, l2_intercept = np.zeros_like(l1), np.zeros_like(l2)
     if estimator.solver == "liblinear":
+        l1_intercept = l1 / estimator.intercept_scaling
         l2_intercept = l2 / estimator.intercept_scaling**2
-    if estimator.fit_intercept and not np.all(l2_intercept):
+    if estimator.fit_intercept and not np.all(l1_intercept + l2_intercept):
         refuse_emptied_classes(y, estimator.classes_, w)
     return LinearObjective.from_coefficients(
         X,
@@ -92,6 +115,8 @@ def _logistic_objective(
         estimator.intercept_ if estimator.fit_intercept else None,
         l2=l2,
         l2_intercept=l2_intercept,
+        l1=l1,
+        l1_intercept=l1_intercept,
         sample_weight=w,
         weighting=weighting,
     )
@@ -108,27 +133,12 @@ def _logistic_loss(estimator: Any) -> Loss:
             )
         return Logistic(classes)
     if estimator.solver == "liblinear" or scheme == "ovr":
-        _refuse_class_weights_against_the_rest(estimator)
+        # LogisticRegressionCV turns class weights into row weights first.
+        moving = estimator.solver == "liblinear" or estimator.class_weight == "balanced"
+        if moving and not isinstance(estimator, LogisticRegressionCV):
+            refuse_weights_against_the_rest(estimator)
         return Logistic(classes)
     return Multinomial(classes)
-
-
-def _refuse_class_weights_against_the_rest(estimator: Any) -> None:
-    """Refuse class weights that are others in the fit of every class.
-
-    liblinear gives the class its weight and the rest 1; "balanced" balances the class against the
-    rest. LogisticRegressionCV turns class weights into row weights first.
-    """
-    weights = estimator.class_weight
-    if isinstance(estimator, LogisticRegressionCV) or weights is None:
-        return
-    if estimator.solver == "liblinear" or weights == "balanced":
-        raise ValueError(
-            f"One-vs-rest LogisticRegression(class_weight={weights!r}) on "
-            f"{len(estimator.classes_)} classes was given; every class is fitted with class "
-            "weights of its own, which is not supported. Use a multinomial model "
-            "(solver='lbfgs'), or wrap one binary LogisticRegression per class."
-        )
 
 
 def _logistic_penalty(estimator: Any) -> Array:
@@ -170,7 +180,9 @@ def ridge_classifier(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Line
             f"{type(estimator).__name__} was fitted on one class, {estimator.classes_.tolist()}; "
             "at least two are accepted, since the fit of one is constant. Add rows of another."
         )
-    tight = {"alphas": (1.0,)} if isinstance(estimator, RidgeClassifierCV) else {}
+    tight: dict[str, Any] = {}
+    if isinstance(estimator, RidgeClassifierCV):
+        tight["alphas"] = (1.0,)
     return class_weighted(estimator, X, y, sample_weight, _ridge_objective, **tight)
 
 
@@ -194,3 +206,84 @@ def _ridge_penalty(estimator: Any) -> Any:
     if isinstance(estimator, LinearRegression):
         return 0.0
     return estimator.alpha_ if hasattr(estimator, "alpha_") else estimator.alpha
+
+
+def _mean_form(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, loss: Loss, *, l2: float, l1: float = 0.0
+) -> LinearObjective:
+    """Return the objective of a mean of losses; `l2` and `l1` are the penalties beside the mean."""
+    s = row_weights(sample_weight, len(np.asarray(y)))
+    return LinearObjective.from_coefficients(
+        X,
+        y,
+        loss,
+        estimator.coef_,
+        estimator.intercept_ if estimator.fit_intercept else None,
+        l2=l2 * s.sum(),
+        l1=l1 * s.sum(),
+        sample_weight=s,
+        weighting=Averaged.of_all(s),
+    )
+
+
+@register_adapter(ElasticNet, Lasso, ElasticNetCV, LassoCV, check=_check_ridge)
+def elastic_net(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objective of least squares with l1 and l2 penalties, its alpha frozen."""
+    alpha = float(estimator.alpha_ if hasattr(estimator, "alpha_") else estimator.alpha)
+    share = (
+        1.0
+        if isinstance(estimator, LassoCV)
+        else float(getattr(estimator, "l1_ratio_", estimator.l1_ratio))
+    )
+    coef = np.atleast_2d(estimator.coef_)
+    loss = HalfSquaredError(coef.shape[0])
+    return _mean_form(
+        estimator, X, y, sample_weight, loss, l2=alpha * (1.0 - share), l1=alpha * share
+    )
+
+
+@register_adapter(PoissonRegressor, GammaRegressor, TweedieRegressor)
+def generalised_linear(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objective of a generalised linear model of the Tweedie family."""
+    fixed = {PoissonRegressor: 1.0, GammaRegressor: 2.0}
+    link = getattr(estimator, "link", "log")
+    power = fixed.get(type(estimator))
+    power = float(estimator.power if power is None else power)
+    if link == "auto":
+        link = "identity" if power <= 0 else "log"
+    return _mean_form(
+        estimator, X, y, sample_weight, Tweedie(power, link), l2=float(estimator.alpha)
+    )
+
+
+def _write_huber(estimator: Any, objective: LinearObjective, X: Any) -> None:
+    W = objective.coefficients()
+    estimator.coef_ = W[0, :-1].astype(estimator.coef_.dtype)
+    if estimator.fit_intercept:
+        estimator.intercept_ = float(W[0, -1])
+    estimator.scale_ = float(W[1, -1])
+    y = objective.targets
+    estimator.outliers_ = np.abs(y - objective.raw_predictions()[:, 0]) > (
+        estimator.scale_ * estimator.epsilon
+    )
+
+
+@register_adapter(HuberRegressor, write=_write_huber)
+def huber(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objective of robust least squares; its scale is the last parameter.
+
+    The scale is a second raw prediction, of which only the intercept is a parameter.
+    """
+    p = len(estimator.coef_)
+    W = np.zeros((2, p))
+    W[0] = estimator.coef_
+    whole = LinearObjective.from_coefficients(
+        X,
+        y,
+        ConcomitantHuber(estimator.epsilon, float(estimator.scale_)),
+        W,
+        np.array([estimator.intercept_, estimator.scale_]),
+        l2=np.array([2.0 * estimator.alpha, 0.0]),
+        sample_weight=row_weights(sample_weight, len(np.asarray(y))),
+    )
+    return whole.with_free(np.r_[np.arange(p + bool(estimator.fit_intercept)), 2 * p + 1])

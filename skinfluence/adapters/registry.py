@@ -9,31 +9,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skinfluence.objectives import Objective
+from skinfluence.objectives import LinearObjective, Objective
 
 Array = npt.NDArray[Any]
 
 Adapt = Callable[[Any, Any, Any, Any], Objective]
-Write = Callable[[Any, Array], None]
+Write = Callable[[Any, LinearObjective, Any], None]
 
 
 @dataclass(frozen=True)
 class Adapter:
     """How one type of estimator becomes an objective, and what of it is refused before fitting.
 
-    `write` is the way back: it gives a fitted estimator other parameters.
+    `write` is the way back: it gives a fitted estimator other parameters. `smoothed` tells whether
+    a temperature smooths its loss.
     """
 
     objective: Adapt
     check: Callable[[Any], None] | None
     write: Write | None
+    smoothed: Callable[[Any], bool] | None
 
 
 _ADAPTERS: dict[type, Adapter] = {}
 
 
 def register_adapter(
-    *types: type, check: Callable[[Any], None] | None = None, write: Write | None = None
+    *types: type,
+    check: Callable[[Any], None] | None = None,
+    write: Write | None = None,
+    smoothed: Callable[[Any], bool] | None = None,
 ) -> Callable[[Adapt], Adapt]:
     """Register the objective of one or several types of estimator.
 
@@ -50,9 +55,13 @@ def register_adapter(
         Called with an unfitted estimator before it is fitted; raises ValueError for parameters
         that have no influence function.
     write : callable, optional
-        Called as ``write(estimator, theta)`` with a fitted estimator and parameters of the shape
-        of ``objective.theta``; puts them in place of the fitted ones. Needed by `without` alone,
-        and only where parameters are not ``coef_`` and ``intercept_``.
+        Called as ``write(estimator, objective, X)`` with a fitted estimator and the objective at
+        other parameters, over the rows X that determine them; puts ``objective.theta`` in place of
+        the fitted parameters. Needed by `without` alone, and only where these are not ``coef_``
+        and ``intercept_``.
+    smoothed : callable, optional
+        Called with an estimator; returns whether its objective has a loss with a temperature,
+        which the wrapper then sets. By default it has none.
 
     Returns
     -------
@@ -95,7 +104,7 @@ def register_adapter(
 
     def register(adapter: Adapt) -> Adapt:
         for type_ in types:
-            _ADAPTERS[type_] = Adapter(adapter, check, write)
+            _ADAPTERS[type_] = Adapter(adapter, check, write, smoothed)
         return adapter
 
     return register
@@ -127,20 +136,27 @@ def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
     return _find(estimator).objective(estimator, X, y, sample_weight)
 
 
-def write_parameters(estimator: Any, theta: Array) -> None:
-    """Put other parameters, of the shape of the objective's, in place of the fitted ones.
+def is_smoothed(estimator: Any) -> bool:
+    """Return whether a temperature smooths the loss of an estimator."""
+    smoothed = _find(estimator).smoothed
+    return smoothed is not None and smoothed(estimator)
+
+
+def write_parameters(estimator: Any, objective: Objective, X: Any) -> None:
+    """Put the parameters of an objective over rows X in place of the fitted ones.
 
     Raises
     ------
     TypeError
         If nothing is known about where this type keeps its parameters.
     """
-    write = _find(estimator).write or _write_linear
-    write(estimator, theta)
+    write = _find(estimator).write or write_linear
+    assert isinstance(objective, LinearObjective)
+    write(estimator, objective, X)
 
 
-def _write_linear(estimator: Any, theta: Array) -> None:
-    """Write class-major parameters to ``coef_`` and ``intercept_``, in their shapes and dtypes."""
+def write_linear(estimator: Any, objective: LinearObjective, X: Any) -> None:
+    """Write coefficients to ``coef_`` and ``intercept_``, in their shapes and dtypes."""
     if not hasattr(estimator, "coef_"):
         name = type(estimator).__name__
         raise TypeError(
@@ -148,7 +164,7 @@ def _write_linear(estimator: Any, theta: Array) -> None:
             f"with a way to: @skinfluence.register_adapter({name}, write=...)."
         )
     shape, dtype = np.shape(estimator.coef_), np.asarray(estimator.coef_).dtype
-    W = theta.reshape(1 if len(shape) == 1 else shape[0], -1)
+    W = objective.coefficients()
     estimator.coef_ = W[:, : shape[-1]].reshape(shape).astype(dtype)
     if W.shape[1] > shape[-1]:
         intercept = W[:, -1].astype(np.asarray(estimator.intercept_).dtype)
@@ -166,6 +182,8 @@ def _find(estimator: Any) -> Adapter:
     adapter = _ADAPTERS.get(type(estimator))
     if adapter is not None:
         return adapter
+    if name in REFUSED:
+        raise TypeError(f"{name} was given, but {REFUSED[name]}")
     parents = [t.__name__ for t in type(estimator).__mro__[1:] if t in _ADAPTERS]
     if parents:
         raise TypeError(
@@ -181,3 +199,69 @@ def _find(estimator: Any) -> Adapter:
         "without one (trees, neighbours), refit without the rows instead, or explain a "
         "differentiable surrogate."
     )
+
+
+_ONE_BY_ONE = (
+    "its prediction combines models that are fitted on their own, each with its own influences. "
+    "Wrap them one by one."
+)
+_NO_LOSS = (
+    "it minimises no differentiable loss: a row moves it in jumps, or not at all. Refit without "
+    "the rows instead, or explain a differentiable surrogate."
+)
+_NU = (
+    "its nu is a constraint that ties all rows together. Use the estimator without Nu in its name, "
+    "whose C is a penalty."
+)
+
+REFUSED = {
+    **dict.fromkeys(("VotingClassifier", "VotingRegressor"), _ONE_BY_ONE),
+    **dict.fromkeys(("StackingClassifier", "StackingRegressor"), _ONE_BY_ONE),
+    **dict.fromkeys(("BaggingClassifier", "BaggingRegressor"), _ONE_BY_ONE),
+    **dict.fromkeys(("ClassifierChain", "RegressorChain"), _ONE_BY_ONE),
+    "CalibratedClassifierCV": (
+        "its calibrators are fitted on the predictions of other rows, fold by fold, and it "
+        "minimises nothing on all of them. Wrap its estimator, with or without a fixed "
+        "calibration behind it."
+    ),
+    "QuantileRegressor": (
+        "its optimum is a vertex of a polyhedron, which the removal of a row moves by jumps: it "
+        "has no influence function. Use HuberRegressor, or LinearSVR(epsilon=0), whose loss is "
+        "smoothed, for the median."
+    ),
+    "NuSVC": _NU,
+    "NuSVR": _NU,
+    "OneClassSVM": _NU,
+    "Perceptron": (
+        "it stops at any separating plane and minimises no differentiable loss. Use "
+        "SGDClassifier(loss='hinge') or LinearSVC."
+    ),
+    **dict.fromkeys(
+        ("PassiveAggressiveClassifier", "PassiveAggressiveRegressor"),
+        "its result depends on the order of the rows and minimises nothing. Use LinearSVC, "
+        "LinearSVR or SGDClassifier.",
+    ),
+    **dict.fromkeys(
+        ("LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis", "GaussianNB"),
+        "it estimates moments of each class and minimises no sum over rows in the parameters it "
+        "predicts with. Use LogisticRegression, or RidgeClassifier, which is the discriminant of "
+        "two classes as least squares.",
+    ),
+    **dict.fromkeys(
+        ("MultiTaskElasticNet", "MultiTaskLasso"),
+        "its penalty couples the targets in groups that leave the model as one, which is not "
+        "supported. Use MultiOutputRegressor(Lasso()), or Ridge.",
+    ),
+    **dict.fromkeys(
+        ("BayesianRidge", "ARDRegression"),
+        "its penalties are estimated from the same rows. Fit Ridge with alpha=lambda_/alpha_ of "
+        "the fitted model, which freezes them.",
+    ),
+    **dict.fromkeys(("PLSRegression", "PLSCanonical"), _NO_LOSS),
+    **dict.fromkeys(
+        ("GaussianProcessClassifier",),
+        "its Laplace approximation is not a sum over rows at its hyper-parameters here. Use "
+        "SVC(kernel='rbf'), or Nystroem and LogisticRegression in a Pipeline.",
+    ),
+}
+"""Estimators that would be asked for, why they are not here, and what to do instead."""

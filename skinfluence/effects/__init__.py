@@ -2,14 +2,13 @@
 
 from skinfluence.effects.own import left_out, self_effects
 from skinfluence.effects.scores import Scorer
-from skinfluence.effects.targets import Target, check_target, predicted_classes, target_of
+from skinfluence.effects.targets import Target, check_target, target_of
 
 __all__ = [
     "Scorer",
     "Target",
     "check_target",
     "left_out",
-    "predicted_classes",
     "self_effects",
     "target_of",
 ]

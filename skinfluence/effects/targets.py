@@ -101,6 +101,8 @@ def check_target(name: str, objective: Objective) -> None:
     """Raise ValueError for a target the model does not have."""
     if not isinstance(objective, OutputObjective):
         accepted: tuple[str, ...] = ("loss",)
+    elif objective.loss.targets is not None:
+        accepted = objective.loss.targets
     elif objective.loss.classes is None:
         accepted = REGRESSOR_TARGETS
     elif objective.loss.has_probabilities:
@@ -130,22 +132,14 @@ def target_of(name: str, test: OutputObjective, y: Any | None, output: int | Non
     if name == "loss":
         return LossTarget(loss, test.targets, eta)
     if loss.classes is None:
-        index = _output_index(output, loss.n_outputs, len(eta))
+        index = _output_index(output, loss.n_responses, len(eta))
     elif name == "decision_function" and loss.n_outputs == 1:
         index = np.zeros(len(eta), dtype=int)
-    elif y is not None:
-        index = encode_labels(y, loss.classes)
     else:
-        index = predicted_classes(eta)
+        index = encode_labels(loss.decide(eta) if y is None else y, loss.classes)
     if name in ("decision_function", "linear_predictor"):
         return RawTarget(eta, index)
     return ResponseTarget(loss, eta, index)
-
-
-def predicted_classes(eta: Array) -> Array:
-    """Return the position of the class that raw predictions speak for, shape (n,)."""
-    out: Array = (eta[:, 0] > 0).astype(int) if eta.shape[1] == 1 else np.argmax(eta, axis=1)
-    return out
 
 
 def _output_index(output: int | None, n_outputs: int, n_test: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,14 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 from skinfluence.adapters import (
     Training,
     adapt,
+    check_composition,
     check_supported,
     final_step,
     fit_recorded,
     is_frozen,
     reached_max_iter,
+    target_transformers,
     weighted_fit_params,
 )
-from skinfluence.effects import Scorer, Target, check_target, predicted_classes, target_of
+from skinfluence.effects import Scorer, Target, check_target, target_of
 from skinfluence.estimators.engine import Engine, build_engine, resolve_method
 from skinfluence.estimators.questions import (
     check_method,
@@ -33,7 +36,8 @@ from skinfluence.estimators.questions import (
     objective_over,
     weights_per_row,
 )
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.losses import TransformedTarget
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal import Counterfactuals
 
 Array = npt.NDArray[Any]
@@ -135,6 +139,7 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
         check_parameters(self, self._inner())
         estimator = clone(self._inner())
         self._check_kind(estimator)
+        check_composition(estimator)
         check_supported(final_step(estimator))
         sample_weight = weights_per_row(sample_weight, X)
         for name in fit_params:
@@ -204,28 +209,33 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
         """Return the objective at the fitted parameters, kept for the next call."""
         if "_objective_" not in self.__dict__:
             data, final = self._training, final_step(self.estimator_)
-            self._objective_ = adapt(final, data.X, data.y, data.sample_weight)
+            objective = adapt(final, data.X, data.y, data.sample_weight)
+            self._objective_ = as_asked(objective, self.estimator_, self.temperature)
         return self._objective_
 
     def _engine(self) -> Engine:
         """Return the engine, built at the first call and again when its parameters change."""
         key = (self.solver, self.curvature, self.damping, self.refine)
         if self.__dict__.get("_engine_key") != key:
-            final = final_step(self.estimator_)
-            self._engine_ = build_engine(
-                self._objective(),
-                type(final).__name__,
-                solver=self.solver,
-                curvature=self.curvature,
-                damping=self.damping,
-                refinement=self.refine,
-                frozen=is_frozen(self.estimator_),
-                out_of_iterations=reached_max_iter(final),
-            )
+            self._engine_ = self._engine_of(self._objective())
             self._engine_key = key
             self.solver_ = self._engine_.reason
             self.refinement_ = self._engine_.refinement
         return self._engine_
+
+    def _engine_of(self, objective: Objective) -> Engine:
+        """Return a new engine of an objective at the fitted parameters."""
+        final = final_step(self.estimator_)
+        return build_engine(
+            objective,
+            type(final).__name__,
+            solver=self.solver,
+            curvature=self.curvature,
+            damping=self.damping,
+            refinement=self.refine,
+            frozen=is_frozen(self.estimator_),
+            out_of_iterations=reached_max_iter(final),
+        )
 
     def _method(self, method: str | None) -> str:
         """Return what a method means here, after the checks that every question begins with."""
@@ -244,16 +254,21 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
         method: str | None,
         output: int | None = None,
         edits: Callable[[Engine, str], Counterfactuals] = Engine.removal,
+        whole: Objective | None = None,
     ) -> Scorer:
-        """Return the scorer of edits (of the removal of every row) on some test rows."""
+        """Return the scorer of edits (of the removal of every row) on some test rows.
+
+        `whole` is the objective at the fitted parameters, where it is not the kept one.
+        """
         used = self._method(method)
-        objective = self._objective()
+        objective = self._objective() if whole is None else whole
         check_target(target, objective)
         test = objective_over(self, objective, X_test, y_test, target=target, output=output)
 
         # Nothing above is expensive, so that wrong input is refused before anything below is.
-        engine = self._engine()
-        test = test.at(engine.objective.theta)
+        engine = self._engine() if objective is self._objective() else self._engine_of(objective)
+        removal = edits(engine, used)
+        test = engine.test(test, removal)
         labels = target_labels(test, y_test, target)
 
         def make_target(part: Objective, tests: slice) -> Target | None:
@@ -261,7 +276,29 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
                 return None
             return target_of(target, part, None if labels is None else labels[tests], output)
 
-        return Scorer(edits(engine, used), test, make_target, self.n_jobs)
+        return Scorer(removal, test, make_target, self.n_jobs)
+
+
+def as_asked(objective: Objective, estimator: Any, temperature: float | None) -> Objective:
+    """Return an adapted objective at the temperature asked for, its targets in the user's units.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the final step.
+    estimator : estimator
+        What is around it.
+    temperature : float or None
+        None leaves that of the adapter.
+    """
+    if not isinstance(objective, LinearObjective):
+        return objective
+    loss = objective.loss
+    if temperature is not None:
+        loss = loss.at_temperature(temperature)
+    for one in reversed(target_transformers(estimator)):
+        loss = TransformedTarget(loss, one.forward, one.inverse)
+    return replace(objective, loss=loss)
 
 
 def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
@@ -270,5 +307,4 @@ def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
         return np.asarray(y_test)
     if target == "loss" or not isinstance(test, OutputObjective) or test.loss.classes is None:
         return None
-    labels: Array = test.loss.classes[predicted_classes(test.raw_predictions())]
-    return labels
+    return test.loss.decide(test.raw_predictions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -24,9 +25,16 @@ from skinfluence.estimators.base import target_labels
 from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.rows import check_positions
 from skinfluence.inspection import LeaveOneOutCheck
-from skinfluence.objectives import Balanced, OutputObjective
+from skinfluence.objectives import Averaged, Balanced, LinearObjective, Objective, OutputObjective
 from skinfluence.removal import Removal
-from skinfluence.retraining import Judge, judge_of, refit_without, with_final_step
+from skinfluence.retraining import (
+    Judge,
+    judge_of,
+    refit_without,
+    take_columns,
+    take_rows,
+    with_final_step,
+)
 
 Array = npt.NDArray[Any]
 
@@ -100,20 +108,24 @@ def choose_rows(
 
 
 def read_target(
-    fitted: Any, X_test: Any, y_test: Any, y_train: Any, *, target: str, output: int | None
+    fitted: Any,
+    data: Training,
+    X_test: Any,
+    y_test: Any,
+    *,
+    target: str,
+    output: int | None,
+    like: Objective,
 ) -> Array:
     """Return the target of test rows under a refitted estimator, shape (n_test,).
 
-    The estimator is adapted over the test rows; the targets it is adapted with are placeholders
-    that any training labels can be, since only its parameters are read.
+    The estimator is adapted over what its final step was fitted on, under the loss of `like`.
     """
-    features = features_of(fitted, X_test)
-    y_train = np.asarray(y_train)
-    n_test = features.shape[0] if hasattr(features, "shape") else len(features)
-    placeholder = np.resize(y_train, (n_test, *y_train.shape[1:]))
-    objective = adapt(final_step(fitted), features, placeholder, None)
-    assert isinstance(objective, OutputObjective)
-    test = objective.on(features, y_test if target == "loss" else None)
+    objective = adapt(final_step(fitted), data.X, data.y, data.sample_weight)
+    assert isinstance(objective, OutputObjective) and isinstance(like, OutputObjective)
+    if isinstance(objective, LinearObjective):
+        objective = replace(objective, loss=like.loss)
+    test = objective.on(features_of(fitted, X_test), y_test if target == "loss" else None)
     return target_of(target, test, y_test, output).value()
 
 
@@ -155,10 +167,26 @@ def leave_one_out(
             n_jobs=wrapper.n_jobs,
             verbose=wrapper.verbose,
         )
-        reads = [
-            read_target(one, tests, labels, training.y, target=target, output=output)
-            for one in fits
-        ]
+        reads = []
+        for one, gone in zip(fits, removed, strict=True):
+            kept = np.delete(np.arange(len(training.y)), gone)
+            X = take_columns(estimator, take_rows(data.X, kept), kept)
+            step = Training(
+                features_of(one, X),
+                take_rows(training.y, kept),
+                None if training.sample_weight is None else take_rows(training.sample_weight, kept),
+            )
+            reads.append(
+                read_target(
+                    one,
+                    step,
+                    take_columns(estimator, tests, kept),
+                    labels,
+                    target=target,
+                    output=output,
+                    like=wrapper._objective(),
+                )
+            )
         return np.column_stack(reads)
 
     features = features_of(wrapper.estimator_, X_test)
@@ -197,6 +225,18 @@ def check_refit(estimator: Any, refit: str) -> None:
         )
 
 
+def _smoothing(wrapper: Any, objective: LinearObjective) -> str:
+    """Return what the smoothing of a hinge does to the fitted model, in words."""
+    fitted = wrapper._objective().raw_predictions()
+    moved = np.sqrt(np.mean((objective.raw_predictions() - fitted) ** 2))
+    size = np.sqrt(np.mean(fitted**2))
+    return (
+        f"smoothing: the hinge is smoothed at temperature {objective.loss.temperature:.3g}; the "
+        f"raw predictions of the smoothed optimum are {moved:.2g} off the fitted ones (RMS over "
+        f"the training rows; their own is {size:.2g})"
+    )
+
+
 def _notes(
     wrapper: Any, scorer: Scorer, rows: Array, changes: tuple[str, ...], n_forbidden: int
 ) -> tuple[str, ...]:
@@ -217,6 +257,14 @@ def _notes(
             "weights that move: class_weight='balanced' re-weighs the other rows when one "
             "leaves; scores and refits both do"
         )
+    elif isinstance(scorer.removal.objective.weighting, Averaged):
+        notes.append(
+            "mean form: the mean of the losses is penalised, so that a row that leaves takes its "
+            "share of the penalty along; scores and refits both do"
+        )
+    objective = wrapper._engine().objective
+    if isinstance(objective, LinearObjective) and objective.loss.temperature is not None:
+        notes.append(_smoothing(wrapper, objective))
     if wrapper.damping > 0:
         notes.append(
             f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_consistent_length
+from sklearn.utils import get_tags
 
-from skinfluence.adapters import Training, final_step, write_parameters
+from skinfluence.adapters import Training, features_of, final_step, write_parameters
 from skinfluence.estimators.engine import Engine
 from skinfluence.estimators.left_out import LeftOutWrapper
 from skinfluence.estimators.questions import check_targets, objective_over
@@ -20,7 +20,7 @@ from skinfluence.estimators.rows import masks_given, refuse_too_much, rows_given
 from skinfluence.estimators.scoring import aggregated, check_aggregate
 from skinfluence.inspection import Certificate
 from skinfluence.losses import encode_labels
-from skinfluence.objectives import Objective
+from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.removal import Counterfactuals, Edits
 from skinfluence.retraining import take_params, take_rows
 
@@ -167,16 +167,20 @@ class EditingWrapper(LeftOutWrapper):
                 "y_new=None was given; a row that comes to the training data needs its target. "
                 "Pass one for every row of X_new."
             )
-        coming = objective_over(self, self._objective(), X_new, y_new, kind="new")
-        ones = np.ones(coming.n_samples)
-        coming = self._weighed(coming, y_new, ones, ones)
+        self._refuse_products("addition_influence")
+        base = self._objective()
+        objective_over(self, base, X_new, y_new, kind="new")
+        if isinstance(base, LinearObjective):
+            base = base.spanning(features_of(self.estimator_, X_new))
+        coming = objective_over(self, base, X_new, y_new, kind="new")
+        coming = self._weighed_anew(coming, y_new)
 
         def edits(engine: Engine, used: str) -> Counterfactuals:
-            moved = coming.at(engine.objective.theta)
-            return engine.change(Edits(engine.objective, leaving=False, coming=moved), used)
+            moved = coming.at(engine.whole.theta)
+            return engine.change(Edits(engine.whole, leaving=False, coming=moved), used)
 
         scorer = self._scorer(
-            X_test, y_test, target=target, method=method, output=output, edits=edits
+            X_test, y_test, target=target, method=method, output=output, edits=edits, whole=base
         )
         return aggregated(scorer, aggregate)
 
@@ -244,13 +248,15 @@ class EditingWrapper(LeftOutWrapper):
         base = self._objective()
         counted = base.weighting.counted()
         counts = counted.sum(axis=1) if counted.shape[1] else np.ones(base.n_samples)
-        s = self._training.sample_weight
-        s = np.ones(base.n_samples) if s is None else np.asarray(s, dtype=np.float64)
-        coming = self._weighed(base.on(self._training.X, y_new), y_new, s, counts)
+        unit, old = self._class_weights()
+        new = encode_labels(y_new, self.classes_) if len(unit) > 1 else old
+        w = base.sample_weight * unit[new] / unit[old]
+        coming = base.on(self._training.X, y_new)
+        coming = coming.weighing(w, base.weighting.joined(new, counts))
 
         def edits(engine: Engine, used: str) -> Counterfactuals:
-            moved = coming.at(engine.objective.theta)
-            return engine.change(Edits(engine.objective, leaving=True, coming=moved), used)
+            moved = coming.at(engine.whole.theta)
+            return engine.change(Edits(engine.whole, leaving=True, coming=moved), used)
 
         scorer = self._scorer(
             X_test, y_test, target=target, method=method, output=output, edits=edits
@@ -309,6 +315,7 @@ class EditingWrapper(LeftOutWrapper):
         True
         """
         used = self._method(method)
+        self._refuse_products("without")
         gone = rows_given(rows, self._n_train)
         mask = np.zeros((1, self._n_train), dtype=bool)
         mask[0, gone] = True
@@ -318,17 +325,19 @@ class EditingWrapper(LeftOutWrapper):
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:
-                change = engine.groups(masks, None, used).changes(np.array([0]))
+                removal = engine.groups(masks, None, used)
+                change = engine.spread(removal.changes(np.array([0])).T, removal)[0]
             except ConvergenceWarning as error:
                 raise ValueError(
                     f"Without these {len(gone)} row(s) no finite optimum was found: the rows that "
                     "stay may be separable, or nearly so, without a penalty. Fit with a stronger "
                     "penalty (a smaller C), or keep some of the rows."
                 ) from error
-        out = self._copy_of(np.delete(np.arange(self._n_train), gone))
-        before = out._objective().at(engine.objective.theta)
-        write_parameters(final_step(out.estimator_), engine.objective.theta + change[:, 0])
-        del out._objective_
+        kept = np.delete(np.arange(self._n_train), gone)
+        out = self._copy_of(kept)
+        before = self._after(engine.whole, masks, kept)
+        moved = before.at(engine.whole.theta + change)
+        write_parameters(final_step(out.estimator_), moved, out._training.X)
         after = out._objective()
         if after.has_no_optimum():
             raise ValueError(
@@ -337,15 +346,26 @@ class EditingWrapper(LeftOutWrapper):
                 "(a finite C), or keep some of the rows."
             )
         norms = [float(np.linalg.norm(one.gradient())) for one in (after, before)]
+        norms[1] /= float(before.l2.sum() / after.l2.sum()) if np.any(after.l2 > 0) else 1.0
         out.certificate_ = Certificate(used, len(gone), *norms)
         return out
+
+    def _refuse_products(self, question: str) -> None:
+        """Refuse rows that are products with the training rows, of which there would be others."""
+        if get_tags(self._inner()).input_tags.pairwise:
+            raise ValueError(
+                f"{question} was asked of a model with a precomputed kernel, whose rows are their "
+                "products with the training rows: with other training rows they are others. Pass "
+                "the kernel as a function (kernel=callable), or refit."
+            )
 
     @property
     def _n_train(self) -> int:
         return self._objective().n_samples
 
     def _refuse_too_much(self, masks: Any, names: Array | None) -> None:
-        y = self._training.y if is_classifier(self) else None
+        one_label = is_classifier(self) and np.ndim(self._training.y) == 1
+        y = self._training.y if one_label else None
         refuse_too_much(masks, y, self._training.sample_weight, names)
 
     def _copy_of(self, kept: Array) -> Self:
@@ -364,18 +384,45 @@ class EditingWrapper(LeftOutWrapper):
         copied: Self = out
         return copied
 
-    def _weighed(self, coming: Objective, y: Any, s: Array, counts: Array) -> Objective:
-        """Return rows that may come, with sample weights s, as the training rows are weighed."""
-        base, known = self._objective(), self._training
-        codes = np.zeros(coming.n_samples, dtype=int)
-        own = np.zeros(base.n_samples, dtype=int)
-        if is_classifier(self):
-            codes, own = (encode_labels(one, self.classes_) for one in (y, known.y))
-        given = known.sample_weight
-        given = np.ones(base.n_samples) if given is None else np.asarray(given, dtype=np.float64)
-        # What a row of sample weight 1 weighs in its class: read off the rows there are.
-        unit = np.ones(max(int(codes.max(initial=0)), int(own.max(initial=0))) + 1)
+    def _after(self, base: Objective, masks: Any, kept: Array) -> Objective:
+        """Return the objective over the rows that stay, with the weights they then have."""
+        weighting, w = base.weighting, base.sample_weight
+        ratios = weighting.ratios(masks @ weighting.counted())
+        if ratios.shape[1]:
+            w = weighting.all_weights(ratios, w)[:, 0]
+        return base.rows(kept).weighing(w[kept])
+
+    def _weighed_anew(self, coming: Objective, y: Any) -> Objective:
+        """Return rows that may come, each of sample weight 1, as the training rows are weighed."""
+        base = self._objective()
+        unit, old = self._class_weights()
+        given = self._given_weights()
+        counted = given > 0
+        if not np.allclose(base.sample_weight[counted], (given * unit[old])[counted]):
+            raise ValueError(
+                f"{type(final_step(self.estimator_)).__name__} weighs its training rows one by one "
+                "(alpha per row), and says nothing of the weight of a new one. Use one alpha for "
+                "all rows."
+            )
+        codes = encode_labels(y, self.classes_) if len(unit) > 1 else np.zeros(len(y), dtype=int)
+        ones = np.ones(coming.n_samples)
+        return coming.weighing(unit[codes], base.weighting.joined(codes, ones))
+
+    def _class_weights(self) -> tuple[Array, Array]:
+        """Return what a row of sample weight 1 weighs in each class, and each row's class.
+
+        Read off the rows there are; one class where weights know of none.
+        """
+        base, given = self._objective(), self._given_weights()
+        codes = np.zeros(base.n_samples, dtype=int)
+        n_classes = 1
+        if getattr(final_step(self.estimator_), "class_weight", None) is not None:
+            codes, n_classes = encode_labels(self._training.y, self.classes_), len(self.classes_)
+        unit = np.ones(n_classes)
         counted = np.flatnonzero(given > 0)
-        unit[own[counted]] = base.sample_weight[counted] / given[counted]
-        check_consistent_length(s, codes)
-        return coming.weighing(s * unit[codes], base.weighting.joined(codes, counts))
+        unit[codes[counted]] = base.sample_weight[counted] / given[counted]
+        return unit, codes
+
+    def _given_weights(self) -> Array:
+        given, n = self._training.sample_weight, self._n_train
+        return np.ones(n) if given is None else np.asarray(given, dtype=np.float64)

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
+from skinfluence.active_set import settle
 from skinfluence.curvature import Curvature
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
-from skinfluence.refinement import Refinement, measure, refine
-from skinfluence.removal import Edits, GroupRemoval, Removal, exact, first_order, newton
+from skinfluence.refinement import Refinement, cooled, measure, refine
+from skinfluence.removal import (
+    Counterfactuals,
+    Edits,
+    GroupRemoval,
+    Removal,
+    SettledGroups,
+    exact,
+    first_order,
+    newton,
+    settled,
+    warn_of_moving_support,
+)
 from skinfluence.solvers import Factor, SingularCurvatureError, resolve
+
+Array = npt.NDArray[Any]
 
 FAR = 1.0
 """Typical removals between the fitted and the stationary parameters from which on to warn."""
 
 FOREIGN = 10.0
 """The same for a frozen model that was surely fitted on something else."""
+
+SETTLED = 1e-10
+"""Distance to a minimum under an l1 penalty, in typical removals, that is close enough."""
 
 _NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
@@ -32,6 +51,8 @@ class Engine:
     Attributes
     ----------
     refinement : Refinement
+    whole : Objective
+        That of `refinement`; with an l1 penalty the one of which that is the support.
     factor : Factor
         Of the curvature with damping.
     factorize : callable
@@ -45,6 +66,7 @@ class Engine:
     """
 
     refinement: Refinement
+    whole: Objective
     factor: Factor
     factorize: Callable[[Objective], Factor]
     undamped: Callable[[Objective], Factor]
@@ -60,21 +82,37 @@ class Engine:
         """The objective where the scores are computed."""
         return self.refinement.objective
 
+    def test(self, test: Objective, removal: Counterfactuals) -> Objective:
+        """Return test rows at the optimum, in the parameters that a removal changes."""
+        test = test.at(self.whole.theta)
+        if isinstance(test, LinearObjective) and removal.objective is not self.whole:
+            return test.on_support()
+        return test
+
+    def spread(self, changes: Array, removal: Counterfactuals) -> Array:
+        """Return changes, a row each, of all parameters: none off the support."""
+        if removal.objective is self.whole:
+            return changes
+        assert isinstance(self.objective, LinearObjective)
+        out = np.zeros((len(changes), self.whole.n_params))
+        out[:, self.objective.support] = changes
+        return out
+
     def removal(self, method: str) -> Removal:
         """Return the removal of every row by a method, kept for the next call."""
         if method not in self._removals:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                self._removals[method] = self.change(Edits(self.objective), method), caught
+                self._removals[method] = self.change(Edits(self.whole), method), caught
         removal, caught = self._removals[method]
         for one in caught:  # what holds of these removals is said whenever they are used
             warn(str(one.message), one.category)
         return removal
 
-    def groups(self, masks: Any, names: Any, method: str) -> GroupRemoval:
+    def groups(self, masks: Any, names: Any, method: str) -> Counterfactuals:
         """Return the removal of groups of rows, CSR masks of shape (n_groups, n_train)."""
         damped = method != "exact"
-        return GroupRemoval(
+        groups = GroupRemoval(
             self.objective,
             masks,
             self.factor if damped else self.refinement.factor,
@@ -83,14 +121,33 @@ class Engine:
             names=names,
             damping=self.damping if damped else self.least_damping,
         )
+        if damped or not self._penalised_l1:
+            return groups
+        assert isinstance(self.whole, LinearObjective)
+        return SettledGroups(groups, self.whole, self.undamped)
+
+    @property
+    def _penalised_l1(self) -> bool:
+        return self.whole is not self.objective
 
     def change(self, edits: Edits, method: str) -> Removal:
-        """Return what each edit of one row does, by a method."""
+        """Return what each edit of one row, stated for `whole`, does by a method."""
+        everywhere = edits
+        if self._penalised_l1:
+            coming = edits.coming
+            assert coming is None or isinstance(coming, LinearObjective)
+            coming = None if coming is None else coming.on_support()
+            edits = Edits(self.objective, edits.leaving, coming)
+        if method == "exact":
+            found = exact(self._unguarded, edits)
+            return settled(found, everywhere, self.undamped) if self._penalised_l1 else found
         if method == "first_order":
-            return first_order(edits, self.factor, self.damping)
-        if method == "newton":
-            return newton(edits, self.factor, self.factorize, damping=self.damping)
-        return exact(self._unguarded, edits)
+            removal = first_order(edits, self.factor, self.damping)
+        else:
+            removal = newton(edits, self.factor, self.factorize, damping=self.damping)
+        if self._penalised_l1:
+            warn_of_moving_support(removal, everywhere)
+        return removal
 
     def _unguarded(self, edits: Edits) -> Removal:
         """Return the Newton steps exact minima are sought from: undamped, unguarded."""
@@ -153,16 +210,98 @@ def build_engine(
         return chosen.factorize(Curvature(one, curvature))
 
     least = 0.0
-    move = objective.convex if refinement == "auto" else bool(refinement)
+    # A linear model under a loss that is not convex was fitted to a minimum all the same.
+    move = objective.convex or objective.kind == "linear"
+    move = move if refinement == "auto" else bool(refinement)
+    near = _in_its_support(objective, name)
+    smoothed = isinstance(near, LinearObjective) and near.loss.temperature is not None
+    if smoothed and move:
+        assert isinstance(objective, LinearObjective)
+        found = _minimum_of_smoothed(objective, undamped)
+        return Engine(
+            found,
+            found.objective,
+            factorize(found.objective) if damping else found.factor,
+            factorize,
+            undamped,
+            damping,
+            least,
+            reason,
+        )
     try:
-        found = measure(objective, undamped)
+        found = measure(near, undamped)
     except SingularCurvatureError:
         if not damping:
             raise
         undamped, least = factorize, damping
-        found, move = measure(objective, undamped), False
+        found, move = measure(near, undamped), False
+    if not smoothed:  # whose minimum is elsewhere for another reason
+        _look_at_distance(
+            found,
+            name,
+            moves=move,
+            unsure=frozen and refinement is not True,
+            out_of_iterations=out_of_iterations,
+        )
+    whole = objective
+    if near is not objective:
+        assert isinstance(objective, LinearObjective)
+        if move:
+            goal = max(SETTLED * found.typical_removal, found.noise)
+            whole = settle(objective, undamped, goal)
+            found = _moved_to(whole.on_support(), found, undamped)
+    elif move:
+        found = refine(found, undamped)
+        whole = found.objective
+    factor = factorize(found.objective) if damping else found.factor
+    return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
+
+
+def _in_its_support(objective: Objective, name: str) -> Objective:
+    """Return the objective in the coefficients that are not 0, where an l1 penalty is linear."""
+    if not isinstance(objective, LinearObjective):
+        return objective
+    near = objective.on_support()
+    if near.n_params == 0:
+        raise ValueError(
+            f"All coefficients of the fitted {name} are 0: it predicts a constant, which no row "
+            "moves. Fit with a weaker l1 penalty."
+        )
+    return near
+
+
+def _minimum_of_smoothed(
+    objective: LinearObjective, factorize: Callable[[Objective], Factor]
+) -> Refinement:
+    """Return the minimum of a smoothed loss, near or far from that of the loss itself."""
+    try:
+        return refine(measure(objective, factorize), factorize)
+    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
+        near = cooled(objective, factorize)
+        found = refine(measure(near, factorize), factorize)
+        fitted = float(np.linalg.norm(objective.gradient()))
+        return replace(found, gradient_norm=fitted)
+
+
+def _moved_to(
+    objective: LinearObjective, before: Refinement, factorize: Callable[[Objective], Factor]
+) -> Refinement:
+    """Return what is known before of the way to a minimum, there."""
+    found = measure(objective, factorize)
+    return replace(
+        before,
+        objective=objective,
+        factor=found.factor,
+        remaining_gradient_norm=found.gradient_norm,
+        n_iter=1,
+    )
+
+
+def _look_at_distance(
+    found: Refinement, name: str, *, moves: bool, unsure: bool, out_of_iterations: bool
+) -> None:
+    """Warn of a fit that stopped far from its optimum; refuse one on surely other rows."""
     far = found.relative_distance
-    unsure = frozen and refinement is not True
     if unsure and far > FOREIGN and not out_of_iterations:
         raise ValueError(
             f"The fitted {name} is {far:,.0f} removals of a typical row away "
@@ -173,7 +312,7 @@ def build_engine(
     if far > FAR:
         consequence = (
             "Scores are those of the stationary point, which estimator_ is not"
-            if move
+            if moves
             else "Scores are first derivatives at a point where the gradient is not zero"
         )
         doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
@@ -183,7 +322,3 @@ def build_engine(
             + doubt,
             ConvergenceWarning,
         )
-    if move:
-        found = refine(found, undamped)
-    factor = factorize(found.objective) if damping else found.factor
-    return Engine(found, factor, factorize, undamped, damping, least, reason)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from skinfluence.effects import left_out, predicted_classes, self_effects
+from skinfluence.effects import left_out, self_effects
 from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.scoring import ScoringWrapper
 from skinfluence.inspection import Diagnostics, LeaveOneOut
@@ -90,17 +91,17 @@ class LeftOutWrapper(ScoringWrapper):
         removal = self._engine().removal(used)
         eta, parameters = left_out(removal, self.n_jobs, with_parameters=return_parameters)
         loss = objective.loss
-        if loss.classes is None:
+        if not is_classifier(self):
             predictions = loss.response(eta)
             like = self.estimator_.predict(take_rows(self._raw.X, np.array([0])))
             predictions = predictions.reshape(-1, *np.shape(like)[1:])
         else:
-            predictions = loss.classes[predicted_classes(eta)]
+            predictions = loss.decide(eta)
         return LeaveOneOut(
             losses=loss.value(objective.targets, eta),
             predictions=predictions,
             probabilities=loss.response(eta) if loss.has_probabilities else None,
-            decisions=eta[:, 0] if eta.shape[1] == 1 else eta,
+            decisions=eta[:, 0] if loss.n_responses == 1 else eta,
             parameters=parameters,
             row_labels=labels_of(self._raw.X, len(eta)),
             method=used,
@@ -196,7 +197,9 @@ class LeftOutWrapper(ScoringWrapper):
         """
         used = self._method(method)
         self._warn_of_lonely_rows()
-        return self._engine().removal(used).all_changes(self.n_jobs)
+        engine = self._engine()
+        removal = engine.removal(used)
+        return engine.spread(removal.all_changes(self.n_jobs), removal)
 
     def diagnostics(self, *, method: str | None = None) -> Diagnostics:
         """Return hat diagonal, DFBETAS, Cook's distance and studentised residuals of every row.

@@ -271,7 +271,7 @@ class ScoringWrapper(FittedWrapper):
 
     def _lonely(self) -> Array:
         """Return which training rows are the only ones of their class."""
-        if not is_classifier(self):
+        if not is_classifier(self) or np.ndim(self._training.y) > 1:
             return np.zeros(len(self._training.y), dtype=bool)
         return only_ones_of_their_class(self._training.y, self._training.sample_weight)
 

@@ -1,7 +1,17 @@
 """Objectives: how the raw prediction depends on the parameters and the features."""
 
 from skinfluence.objectives.base import Objective, OutputObjective
+from skinfluence.objectives.features import KernelFeatures
 from skinfluence.objectives.linear import LinearObjective
-from skinfluence.objectives.weighting import Balanced, Fixed, Weighting
+from skinfluence.objectives.weighting import Averaged, Balanced, Fixed, Weighting
 
-__all__ = ["Balanced", "Fixed", "LinearObjective", "Objective", "OutputObjective", "Weighting"]
+__all__ = [
+    "Averaged",
+    "Balanced",
+    "Fixed",
+    "KernelFeatures",
+    "LinearObjective",
+    "Objective",
+    "OutputObjective",
+    "Weighting",
+]

@@ -194,12 +194,12 @@ class Objective(ABC):
         """
         return None
 
-    def flat_shifts(self) -> Array:
-        """Return the gauge: each row lists parameters whose common shift leaves F unchanged.
+    def flat_shifts(self) -> list[Array]:
+        """Return the gauge: lists of parameters whose common shift leaves F unchanged.
 
-        Shape (n_directions, n_outputs), of int; empty for most models.
+        Arrays of int; none for most models.
         """
-        return np.empty((0, 0), dtype=int)
+        return []
 
     def has_no_optimum(self) -> bool:
         """Return whether F provably has no finite minimiser, seen from theta."""

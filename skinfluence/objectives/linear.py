@@ -7,7 +7,7 @@ as a last feature that is always 1 and never stored.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,10 +16,16 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 from scipy.linalg.blas import dsyrk
-from sklearn.utils import check_array
 
 from skinfluence.losses import HalfSquaredError, Loss
 from skinfluence.objectives.base import BlockFactor, OutputObjective, Root, row_blocks
+from skinfluence.objectives.features import (
+    AsGiven,
+    Features,
+    KernelFeatures,
+    Selected,
+    as_rows,
+)
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
@@ -42,6 +48,16 @@ class LinearObjective(OutputObjective):
     fit_intercept : bool
     weighting : Weighting
         What the weights of other rows do when a row leaves.
+    features : Features
+        How rows as the estimator takes them become rows of X.
+    free : ndarray of int or None
+        Which of the K block_size coefficients are parameters; the others are 0. None: all.
+    l1 : ndarray of shape (n_params,) or None
+        An l1 penalty of F. Such an F has no curvature at zeros; `on_support` has.
+    tilt : ndarray of shape (n_params,) or None
+        A linear term of F: an l1 penalty while its coefficients keep their signs.
+    support : ndarray of int or None
+        Which parameters of the objective with the l1 penalty these are, on its support.
     """
 
     X: Any
@@ -52,7 +68,11 @@ class LinearObjective(OutputObjective):
     sample_weight: Array
     fit_intercept: bool
     weighting: Weighting
-    convex = True
+    features: Features = field(default_factory=AsGiven)
+    free: Array | None = None
+    l1: Array | None = None
+    tilt: Array | None = None
+    support: Array | None = None
     kind = "linear"
 
     @classmethod
@@ -68,6 +88,8 @@ class LinearObjective(OutputObjective):
         l2_intercept: Any = 0.0,
         sample_weight: Any | None = None,
         weighting: Weighting | None = None,
+        l1: Any = 0.0,
+        l1_intercept: Any = 0.0,
     ) -> LinearObjective:
         """Build the objective from scikit-learn's shapes.
 
@@ -86,15 +108,21 @@ class LinearObjective(OutputObjective):
             Class weights included. 1 by default.
         weighting : Weighting, optional
             Fixed by default.
+        l1, l1_intercept : float or array-like of shape (K,)
+            l1 penalty of each coefficient and of the intercept, in the sum form.
         """
         X = as_rows(X)
         W = np.atleast_2d(np.asarray(coef, dtype=np.float64))
         n_outputs, n_features = W.shape
-        penalty = np.repeat(np.broadcast_to(l2, n_outputs)[:, None], n_features, axis=1)
+        penalties = []
+        for each, of_intercept in ((l2, l2_intercept), (l1, l1_intercept)):
+            penalty = np.empty((n_outputs, n_features + (intercept is not None)))
+            penalty[:, :n_features] = np.broadcast_to(each, n_outputs)[:, None]
+            penalty[:, n_features:] = np.broadcast_to(of_intercept, n_outputs)[:, None]
+            penalties.append(penalty.ravel())
         if intercept is not None:
             b = np.broadcast_to(np.asarray(intercept, dtype=np.float64), n_outputs)
             W = np.column_stack([W, b])
-            penalty = np.column_stack([penalty, np.broadcast_to(l2_intercept, n_outputs)])
         n_samples = X.shape[0]
         w = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, float)
         return cls(
@@ -102,11 +130,82 @@ class LinearObjective(OutputObjective):
             y=loss.encode(y),
             loss=loss,
             theta=W.ravel(),
-            l2=penalty.astype(np.float64).ravel(),
+            l2=penalties[0],
+            l1=penalties[1] if np.any(penalties[1] > 0) else None,
             sample_weight=w,
             fit_intercept=intercept is not None,
             weighting=Fixed(n_samples) if weighting is None else weighting,
         )
+
+    def reading(self, features: Features) -> LinearObjective:
+        """Return the objective, whose X is what these features gave, for rows that they read."""
+        return replace(self, features=features)
+
+    def spanning(self, X: Any) -> LinearObjective:
+        """Return the objective in coordinates that reach new rows too.
+
+        The features of a kernel span the training rows alone; those of other models any row.
+        """
+        if not isinstance(self.features, KernelFeatures):
+            return self
+        features = self.features.spanning(X if sparse.issparse(X) else np.asarray(X))
+        more = len(features.lower) - self.X.shape[1]
+        if not more:
+            return self
+        K, p = self.loss.n_outputs, self.X.shape[1]
+        theta = self.theta.reshape(K, self.block_size)
+        l2 = self.l2.reshape(K, self.block_size)
+        wider = [
+            np.column_stack([one[:, :p], np.tile(fill, (1, more)), one[:, p:]]).ravel()
+            for one, fill in ((theta, np.zeros((K, 1))), (l2, l2[:, :1]))
+        ]
+        X = np.column_stack([self.X, np.zeros((self.n_samples, more))])
+        return replace(self, X=X, theta=wider[0], l2=wider[1], features=features)
+
+    def judging(self, loss: Loss, y: Any) -> LinearObjective:
+        """Return the objective under another loss of the same outputs, of labels or targets y."""
+        return replace(self, loss=loss, y=loss.encode(y))
+
+    def outputs(self, outputs: slice, loss: Loss) -> LinearObjective:
+        """Return the parameters of some outputs, under their own loss, without targets."""
+        size = self.block_size
+        part = slice(outputs.start * size, outputs.stop * size)
+        y = self.y[:, outputs] if self.y is not None and self.loss.separable else None
+        return replace(self, theta=self.theta[part], l2=self.l2[part], loss=loss, y=y)
+
+    def with_free(self, free: Array) -> LinearObjective:
+        """Return the objective in some of its parameters, the others fixed at 0."""
+        return replace(self, theta=self.theta[free], l2=self.l2[free], free=free)
+
+    def on_support(self, signs: Array | None = None) -> LinearObjective:
+        """Return F near theta in the coefficients that are not 0, where an l1 penalty is linear.
+
+        Those are the nonzero entries of `signs`, by default the signs of theta. Features without
+        any such coefficient leave X.
+        """
+        if self.l1 is None:
+            return self
+        signs = np.sign(self.theta) if signs is None else signs
+        K, p = self.loss.n_outputs, self.X.shape[1]
+        active = ((signs != 0) | (self.l1 == 0)).reshape(K, self.block_size)
+        columns = np.flatnonzero(active[:, :p].any(axis=0))
+        inside = np.column_stack([active[:, columns], active[:, p:]])
+        support = np.flatnonzero(active)
+        return replace(
+            self,
+            X=self.X[:, columns],
+            features=Selected(self.features, columns),
+            theta=self.theta[support],
+            l2=self.l2[support],
+            l1=None,
+            tilt=(self.l1 * signs)[support],
+            free=None if np.all(inside) else np.flatnonzero(inside),
+            support=support,
+        )
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]
+        return self.loss.convex
 
     @property
     def constant_hessian(self) -> bool:  # type: ignore[override]
@@ -114,6 +213,8 @@ class LinearObjective(OutputObjective):
 
     @property
     def dtype(self) -> Any:
+        if isinstance(self.features, KernelFeatures):
+            return np.dtype(self.features.dtype)
         return self.X.dtype
 
     @property
@@ -125,7 +226,7 @@ class LinearObjective(OutputObjective):
         return replace(self, theta=theta)
 
     def on(self, X: Any, y: Any | None = None) -> LinearObjective:
-        X = as_rows(X)
+        X = self.features(X)
         return replace(
             self,
             X=X,
@@ -147,7 +248,7 @@ class LinearObjective(OutputObjective):
 
     @cached_property
     def _eta(self) -> Array:
-        W = self.theta.reshape(self.loss.n_outputs, self.block_size)
+        W = self.coefficients()
         eta = np.empty((self.n_samples, self.loss.n_outputs))
         for index in row_blocks(self.n_samples, self.X.shape[1]):
             eta[index] = _float64(self.X[index]) @ W[:, : self.X.shape[1]].T
@@ -156,9 +257,47 @@ class LinearObjective(OutputObjective):
     def raw_predictions(self) -> Array:
         return self._eta
 
+    def coefficients(self) -> Array:
+        """Return theta as coefficients of X and the intercept, shape (K, block_size)."""
+        return self.spread(self.theta[:, None]).reshape(self.loss.n_outputs, self.block_size)
+
+    def spread(self, V: Array) -> Array:
+        """Return V, (n_params, k), with zeros for the coefficients that are no parameters."""
+        if self.free is None:
+            return V
+        out = np.zeros((self.loss.n_outputs * self.block_size, V.shape[1]), dtype=V.dtype)
+        out[self.free] = V
+        return out
+
+    def _gather(self, V: Array) -> Array:
+        """Return of V, (K block_size, k), what belongs to parameters."""
+        return V if self.free is None else V[self.free]
+
+    def value(self) -> float:
+        value = super().value()
+        if self.tilt is not None:
+            value += float(self.tilt @ self.theta)
+        if self.l1 is not None:
+            value += float(self.l1 @ np.abs(self.theta))
+        return value
+
+    def smooth_gradient(self) -> Array:
+        """Return the derivative of the losses and the l2 penalty, shape (n_params,)."""
+        return super().gradient()
+
+    def gradient(self) -> Array:
+        """Return F'(theta); with an l1 penalty the shortest subgradient, 0 at the minimum."""
+        gradient = self.smooth_gradient()
+        if self.tilt is not None:
+            gradient = gradient + self.tilt
+        if self.l1 is not None:
+            shrunk = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
+            gradient = np.where(self.theta != 0, gradient + self.l1 * np.sign(self.theta), shrunk)
+        return gradient
+
     def jacobian_dot(self, V: Array) -> Array:
         n_outputs, p, k = self.loss.n_outputs, self.X.shape[1], V.shape[1]
-        V = V.reshape(n_outputs, self.block_size, k)
+        V = self.spread(V).reshape(n_outputs, self.block_size, k)
         columns = V[:, :p].transpose(1, 0, 2).reshape(p, n_outputs * k)
         JV: Array = self._times(columns).reshape(self.n_samples, n_outputs, k)
         if self.fit_intercept:
@@ -175,7 +314,7 @@ class LinearObjective(OutputObjective):
             out[: self.X.shape[1]] += self.X[index].T.astype(flat.dtype, copy=False) @ flat[index]
         if self.fit_intercept:
             out[-1] = flat.sum(axis=0)
-        return _class_major(out.reshape(self.block_size, n_outputs, k))
+        return self._gather(_class_major(out.reshape(self.block_size, n_outputs, k)))
 
     def _times(self, columns: Array) -> Array:
         """Return X times columns in their precision, X never copied whole."""
@@ -190,23 +329,32 @@ class LinearObjective(OutputObjective):
 
     def jacobian_t_rows(self, B: Array) -> Array:
         Xt = _with_intercept(self.X, self.fit_intercept).T
-        return _class_major(Xt[:, None, :] * B.T[None, :, :])
+        return self._gather(_class_major(Xt[:, None, :] * B.T[None, :, :]))
+
+    @property
+    def coupled(self) -> bool:
+        """The curvature is one block; otherwise it has one of `block_size` for every output."""
+        return not self.loss.separable or self.free is not None
 
     def block_shape(self) -> tuple[int, int]:
-        if not self.loss.separable:
+        if self.coupled:
             return 1, self.n_params
         return (1 if self._identical_blocks else self.loss.n_outputs), self.block_size
 
     @property
     def _identical_blocks(self) -> bool:
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
-        return self.loss.constant_hessian and bool(np.all(penalties == penalties[0]))
+        return (
+            self.loss.constant_hessian
+            and self.loss.alike
+            and bool(np.all(penalties == penalties[0]))
+        )
 
     def gradient_noise(self) -> float:
         # An error e_i in eta_i is an error X' D e in the gradient, D the curvature, and
         # |X' D e| in the norm of H^-1 is at most |sqrt(D) e|. Rounding makes e_i eps |x_i|'|theta|.
         p = self.X.shape[1]
-        W = np.abs(self.theta).reshape(self.loss.n_outputs, self.block_size)
+        W = np.abs(self.coefficients())
         total = 0.0
         width = self.loss.n_outputs * max(self.block_size, self.loss.n_outputs)
         for index in row_blocks(self.n_samples, width):
@@ -220,7 +368,7 @@ class LinearObjective(OutputObjective):
 
     def hessian_blocks(self) -> Array:
         n_blocks, d = self.block_shape()
-        if not self.loss.separable:
+        if self.coupled:
             return self._coupled_hessian()[None]
         G = self.output_hessians()
         H = np.empty((n_blocks, d, d))
@@ -236,7 +384,7 @@ class LinearObjective(OutputObjective):
         entry = self.loss.hessian_entries(self.targets, self.raw_predictions())
         H = np.zeros((n_outputs, d, n_outputs, d))
         for k in range(n_outputs):
-            for m in range(k + 1, n_outputs):
+            for m in range(k + 1, 0 if self.loss.separable else n_outputs):
                 H[k, :, m] = H[m, :, k] = tile = self._weighted_gram(w * entry(k, m))
                 if self.loss.shift_invariant:
                     # The rows of G sum to zero: G_kk = -sum_m G_km.
@@ -244,7 +392,9 @@ class LinearObjective(OutputObjective):
                     H[m, :, m] -= tile
             if not self.loss.shift_invariant:
                 H[k, :, k] = self._weighted_gram(w * entry(k, k))
-        matrix: Array = H.reshape(self.n_params, self.n_params)
+        matrix: Array = H.reshape(n_outputs * d, n_outputs * d)
+        if self.free is not None:
+            matrix = matrix[np.ix_(self.free, self.free)]
         matrix[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
         return matrix
 
@@ -272,9 +422,10 @@ class LinearObjective(OutputObjective):
     def hessian_roots(self) -> list[Root] | None:
         n_blocks, size = self.block_shape()
         K = 1 if self.loss.separable else self.loss.n_outputs
+        if self.free is not None or not self.convex or self.n_samples * K >= size:
+            return None
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
-        coupled_alike = K == 1 or bool(np.all(penalties == penalties[0]))
-        if self.n_samples * K >= size or not coupled_alike:
+        if K > 1 and not np.all(penalties == penalties[0]):
             return None
         G = self.output_hessians() * self.sample_weight.reshape(-1, *[1] * (1 if K == 1 else 2))
         if K == 1:
@@ -297,9 +448,11 @@ class LinearObjective(OutputObjective):
         penalties.
         """
         n, p = self.X.shape
+        if n >= p or self.free is not None or self.tilt is not None:
+            return None
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         alike = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
-        if n >= p or not alike:
+        if not alike:
             return None
         axes = SparseAxes.of(self.X) if sparse.issparse(self.X) else DenseAxes.of(self.X)
         theta = self.theta.reshape(self.loss.n_outputs, self.block_size)
@@ -312,29 +465,37 @@ class LinearObjective(OutputObjective):
         small = np.column_stack([np.repeat(penalties[:, :1], rank, axis=1), penalties[:, p:]])
         return replace(self, X=axes.rows, theta=coefficients, l2=small.ravel()), axes
 
-    def flat_shifts(self) -> Array:
+    def flat_shifts(self) -> list[Array]:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""
-        if not self.loss.shift_invariant:
-            return super().flat_shifts()
-        index = np.arange(self.n_params).reshape(self.loss.n_outputs, self.block_size)
-        free = np.all(self.l2[index] == 0, axis=0)
-        return index[:, free].T
+        n_coefficients = self.loss.n_outputs * self.block_size
+        place, penalty = np.full(n_coefficients, -1), np.ones(n_coefficients)
+        free = slice(None) if self.free is None else self.free
+        place[free], penalty[free] = np.arange(self.n_params), self.l2
+        shape = self.loss.n_outputs, self.block_size
+        shifts: list[Array] = []
+        for outputs in self.loss.shift_groups():
+            index = place.reshape(shape)[outputs]
+            flat = np.all((penalty.reshape(shape)[outputs] == 0) & (index >= 0), axis=0)
+            shifts.extend(index[:, flat].T)
+        return shifts
 
     def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
         n_outputs, d = self.loss.n_outputs, self.block_size
-        if self.loss.separable:
+        if not self.coupled:
             n_blocks = self.block_shape()[0]
             for index in row_blocks(self.n_samples, max(d, n_outputs)):
                 Xt = _with_intercept(self.X[index], self.fit_intercept).T
                 q = [factor.quadratic(Xt, k) for k in range(n_blocks)]
                 yield index, np.broadcast_to(np.column_stack(q), (Xt.shape[1], n_outputs))
             return
-        if self.n_samples * n_outputs < self.n_params:  # fewer solves than the inverse has columns
+        # Where there are fewer solves than the inverse has columns.
+        if self.free is not None or self.n_samples * n_outputs < self.n_params:
             for index in row_blocks(self.n_samples, n_outputs * self.n_params):
                 part = self.rows(index)
                 units = np.eye(n_outputs)[:, None].repeat(part.n_samples, axis=1)
                 solved = [factor.solve(part.jacobian_t_rows(unit)) for unit in units]
-                yield index, np.stack([part.jacobian_rows_dot(V) for V in solved], axis=2)
+                Q = np.stack([part.jacobian_rows_dot(V) for V in solved], axis=2)
+                yield index, np.einsum("ikk->ik", Q) if self.loss.separable else Q
             return
         M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
         for index in row_blocks(self.n_samples, max(d, n_outputs**2)):
@@ -464,12 +625,6 @@ class RowRoot:
         tiles *= products[:, None, :, None]
         matrix: Array = tiles.reshape(self.rank, self.rank)
         return matrix
-
-
-def as_rows(X: Any) -> Any:
-    """Return `X` as CSR or as an ndarray of float64 or float32, uncopied where it is one."""
-    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_samples=0)
-    return sparse.csr_matrix(X) if sparse.issparse(X) else X
 
 
 def _float64(X: Any) -> Any:

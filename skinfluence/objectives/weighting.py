@@ -1,8 +1,8 @@
 """How the weights of the rows that stay move when rows leave or come.
 
 An edit of the data pushes the parameters by H^-1 r. With fixed weights r is the edited rows' own
-gradient; where the weights of other rows depend on the edit (``class_weight="balanced"``), the rest
-of the data pushes too, along a few directions shared by all edits:
+gradient; where the weights of other rows depend on the edit (``class_weight="balanced"``, the
+mean of the losses), the rest of the data pushes too, along a few directions shared by all edits:
 
     r = sum of own gradients + E z,
 
@@ -15,7 +15,7 @@ Shapes: n_samples rows, q strata whose weights move (0 where none do), m edits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -58,12 +58,20 @@ class Weighting(ABC):
     def own(self, ratios: Array) -> Array:
         """Return the entry of `ratios`, shape (n_samples, q), for each row's own stratum."""
 
+    def all_weights(self, ratios: Array, sample_weight: Array) -> Array:
+        """Return the weights of all rows after each edit, as if all stayed, (n_samples, m)."""
+        return self.weights(ratios, sample_weight) * self.scales(ratios)
+
     @abstractmethod
     def weights(self, ratios: Array, sample_weight: Array) -> Array:
-        """Return the weights of all rows after each edit, as if all of them stayed.
+        """Return the weights of all rows after each edit but for `scales`, as if all rows stayed.
 
         Shape (n_samples, m), or (n_samples, 1) where all columns are alike.
         """
+
+    def scales(self, ratios: Array) -> Array:
+        """Return the factor by which each edit multiplies all `weights` alike, shape (m,)."""
+        return np.ones(len(ratios))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,38 +106,55 @@ class Fixed(Weighting):
 
 
 @dataclass(frozen=True, eq=False)
-class Balanced(Weighting):
-    """``class_weight="balanced"``: class c weighs S / (n_classes S_c), S_c the count of its rows.
+class Averaged(Weighting):
+    """The mean of the losses of each stratum is penalised: weights are divided by its count.
+
+    One stratum of all rows is the mean form, sum_i s_i l_i / S + penalty. In the sum form its
+    penalty counts S times, and a row that leaves takes its share along; here the penalty stays and
+    what remains of the losses is scaled up by S / (S - s_i), which has the same minimum.
 
     Parameters
     ----------
     codes : ndarray of int, shape (n_samples,)
-        Class of every row.
+        Stratum of every row.
     counts : ndarray of shape (n_samples,)
-        What a row adds to S and S_c: its sample weight, or 1, as the estimator counts.
-    totals : ndarray of shape (n_classes,), optional
-        S_c of the training rows; computed from `counts` unless these are only some of them.
+        What a row adds to the count of its stratum: its sample weight, or 1, as the estimator
+        counts.
+    totals : ndarray of shape (n_strata,), optional
+        Counts of the training rows; computed from `counts` unless these are only some of them.
     """
 
     codes: Array
     counts: Array
     totals: Array | None = None
 
+    @classmethod
+    def of_all(cls, counts: Array) -> Self:
+        """Return one stratum of all rows."""
+        return cls(np.zeros(len(counts), dtype=int), counts)
+
     @property
-    def class_totals(self) -> Array:
+    def stratum_totals(self) -> Array:
         if self.totals is not None:
             return self.totals
         totals: Array = np.bincount(self.codes, weights=self.counts)
         return totals
 
-    def rows(self, index: slice | Array) -> Balanced:
-        return Balanced(self.codes[index], self.counts[index], self.class_totals)
+    def rows(self, index: slice | Array) -> Self:
+        return replace(
+            self,
+            codes=self.codes[index],
+            counts=self.counts[index],
+            totals=self.stratum_totals,
+        )
 
-    def joined(self, codes: Array, counts: Array) -> Balanced:
-        return Balanced(codes, counts, self.class_totals)
+    def joined(self, codes: Array, counts: Array) -> Self:
+        totals = self.stratum_totals
+        codes = codes if len(totals) > 1 else np.zeros(len(counts), dtype=int)
+        return replace(self, codes=codes, counts=counts, totals=totals)
 
     def shared_columns(self, sample_weight: Array) -> Array:
-        """Return the weights of each class's rows: E is the gradient of each class's losses."""
+        """Return the weights of each stratum's rows: E is the gradient of its losses."""
         columns: Array = sample_weight[:, None] * self._member()
         return columns
 
@@ -138,26 +163,48 @@ class Balanced(Weighting):
         return counted
 
     def derivative_shares(self, leaving: Array) -> Array:
-        # The ratio falls by 1/S and, for the row's own class, rises by 1/S_c; a push is minus that.
-        totals = self.class_totals
-        z: Array = leaving.sum(axis=1, keepdims=True) / totals.sum() - leaving / totals
+        # The ratio of the row's own stratum rises by 1/S_c; a push is minus that.
+        z: Array = -leaving / self.stratum_totals
         return z
 
     def ratios(self, leaving: Array) -> Array:
-        totals = self.class_totals
+        totals = self.stratum_totals
         kept = totals - leaving
-        # The last row of a class leaves nothing behind to be weighed.
+        # The last row of a stratum leaves nothing behind to be weighed.
         emptied = kept <= 1e-12 * totals
-        scale = 1.0 - leaving.sum(axis=1, keepdims=True) / totals.sum()
-        out: Array = np.where(emptied, 1.0, scale * totals / np.where(emptied, 1.0, kept))
+        out: Array = np.where(emptied, 1.0, totals / np.where(emptied, 1.0, kept))
         return out
 
     def own(self, ratios: Array) -> Array:
         return np.take_along_axis(ratios, self.codes[:, None], axis=1)[:, 0]
 
     def weights(self, ratios: Array, sample_weight: Array) -> Array:
+        if ratios.shape[1] == 1:
+            return sample_weight[:, None]
         return sample_weight[:, None] * ratios.T[self.codes]
 
+    def scales(self, ratios: Array) -> Array:
+        return ratios[:, 0] if ratios.shape[1] == 1 else np.ones(len(ratios))
+
     def _member(self) -> Array:
-        member: Array = self.codes[:, None] == np.arange(len(self.class_totals))
+        member: Array = self.codes[:, None] == np.arange(len(self.stratum_totals))
         return member
+
+
+@dataclass(frozen=True, eq=False)
+class Balanced(Averaged):
+    """``class_weight="balanced"``: class c weighs S / (n_classes S_c), S_c the count of its rows.
+
+    Its strata are the classes; besides S_c the count S of all rows moves.
+    """
+
+    def derivative_shares(self, leaving: Array) -> Array:
+        fall: Array = leaving.sum(axis=1, keepdims=True) / self.stratum_totals.sum()
+        return fall + super().derivative_shares(leaving)
+
+    def ratios(self, leaving: Array) -> Array:
+        totals = self.stratum_totals
+        emptied = totals - leaving <= 1e-12 * totals
+        scale = 1.0 - leaving.sum(axis=1, keepdims=True) / totals.sum()
+        out: Array = np.where(emptied, 1.0, scale * super().ratios(leaving))
+        return out

@@ -26,6 +26,12 @@ from skinfluence.removal.exact import exact, minimise_after
 from skinfluence.removal.groups import GroupRemoval
 from skinfluence.removal.measures import Measures, measures
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
+from skinfluence.removal.settled import (
+    SettledGroups,
+    moving_support,
+    settled,
+    warn_of_moving_support,
+)
 
 __all__ = [
     "TRUSTED_SHIFT",
@@ -35,9 +41,13 @@ __all__ = [
     "Measures",
     "Projection",
     "Removal",
+    "SettledGroups",
     "exact",
     "first_order",
     "measures",
     "minimise_after",
+    "moving_support",
     "newton",
+    "settled",
+    "warn_of_moving_support",
 ]

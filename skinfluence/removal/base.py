@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
 from skinfluence.removal.edits import Edits, Rows
 from skinfluence.solvers import Factor
@@ -244,8 +244,10 @@ class Removal(Counterfactuals):
         delta = JT.astype(np.float64, copy=False)
         delta *= self.coefficients[rows][:, :, None]
         if self.shares.shape[1]:
-            E = self.shared.reshape(n_outputs, -1, self.shares.shape[1])
-            T = projection.T.reshape(n_outputs, -1, projection.T.shape[1])
+            base = self.edits.base
+            spread = base.spread if isinstance(base, LinearObjective) else np.asarray
+            E = spread(self.shared).reshape(n_outputs, -1, self.shares.shape[1])
+            T = spread(projection.T).reshape(n_outputs, -1, projection.T.shape[1])
             delta += np.einsum("kdq,kdt,iq->ikt", E, T, self.shares[rows], optimize=True)
         return delta.transpose(2, 0, 1)
 

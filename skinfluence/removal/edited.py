@@ -42,7 +42,9 @@ class Edited(ABC):
     factor : Factor
         Of a curvature near that of the edited objectives.
     w : ndarray of shape (n_samples, m) or (n_samples, 1)
-        The weights the edits leave, as if no row left.
+        The weights the edits leave but for `scale`, as if no row left.
+    scale : ndarray of shape (m,)
+        Factor common to all weights of a column.
     gone : tuple of two ndarrays of int
         (rows, columns): which rows have left which column.
     coming : LinearObjective or None
@@ -62,6 +64,7 @@ class Edited(ABC):
         objective: LinearObjective,
         factor: Factor,
         w: Array,
+        scale: Array,
         gone: tuple[Array, Array],
         coming: LinearObjective | None,
         pushes: Array,
@@ -70,6 +73,7 @@ class Edited(ABC):
         self.objective = objective
         self.factor = factor
         self.w = w
+        self.scale = scale
         order = np.argsort(gone[0], kind="stable")
         self.gone = gone[0][order], gone[1][order]
         self.coming = coming
@@ -88,6 +92,7 @@ class Edited(ABC):
         here = place[at] >= 0
         out.gone = rows[here], place[at[here]]
         out.w = self.w[:, columns] if self.w.shape[1] > 1 else self.w
+        out.scale = self.scale[columns]
         out.coming = None if self.coming is None else self.coming.rows(columns)
         out.pushes, out.caused = self.pushes[:, columns], self.caused[columns]
         return out
@@ -205,6 +210,8 @@ class Edited(ABC):
     def _weighted(self, B: Array, rows: slice = slice(None)) -> Array:
         """Weigh some rows, B of shape (n_rows, m, K), in place, the ones that left with zero."""
         B *= self.w[rows, :, None].astype(B.dtype, copy=False)
+        if np.any(self.scale != 1.0):
+            B *= self.scale[:, None].astype(B.dtype, copy=False)
         first, stop, _ = rows.indices(self.objective.n_samples)
         here = slice(*np.searchsorted(self.gone[0], (first, stop)))
         B[self.gone[0][here] - first, self.gone[1][here]] = 0.0
@@ -245,6 +252,7 @@ class EditedRows(Edited):
             objective,
             factor,
             objective.weighting.weights(ratios, objective.sample_weight),
+            objective.weighting.scales(ratios),
             (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
             coming,
             features.jacobian_t_rows(a) + removal.shared @ (1.0 - ratios).T,

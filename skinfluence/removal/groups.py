@@ -179,16 +179,18 @@ class EditedGroups(Edited):
         weighting, counts = objective.weighting, masks @ objective.weighting.counted()
         ratios = weighting.ratios(counts)
         w = weighting.weights(ratios, objective.sample_weight)
+        scale = weighting.scales(ratios)
         columns = np.repeat(np.arange(masks.shape[0]), np.diff(masks.indptr))
         gone = masks.indices, columns
         A = np.zeros((objective.n_samples, masks.shape[0]))
         A[gone] = np.broadcast_to(w, A.shape)[gone]
+        A *= scale
         pushes = objective.weighted_grad_sum(A) + shared_directions(objective) @ (1.0 - ratios).T
-        out = cls(objective, factor, w, gone, None, pushes, damping)
+        out = cls(objective, factor, w, scale, gone, None, pushes, damping)
         out.inverses = []
         for j in range(masks.shape[0]):
             rows = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
-            moved = w[:, j] if ratios.shape[1] else None
+            moved = w[:, j % w.shape[1]] * scale[j] if ratios.shape[1] else None
             out.inverses.append(inverse_without(objective, rows, moved, factor, factorize))
         return out
 
@@ -237,7 +239,7 @@ def inverse_without(
     """
     if not len(rows) and weights is None:
         return factor
-    n_coupled = 1 if objective.loss.separable else objective.loss.n_outputs
+    n_coupled = objective.loss.n_outputs if objective.coupled else 1
     if weights is None and len(rows) * n_coupled <= objective.block_shape()[1]:
         down_dated = _down_date(objective.rows(rows), factor)
         if down_dated is not None:
@@ -280,7 +282,7 @@ def _down_date(part: LinearObjective, factor: Factor) -> DownDated | None:
     n, K = part.n_samples, part.loss.n_outputs
     G = part.sample_weight.reshape(-1, *[1] * (1 if part.loss.separable else 2))
     G = G * part.output_hessians()
-    if part.loss.separable:  # one block per output, of the same features
+    if not part.coupled:  # one block per output, of the same features
         J = part.jacobian_t_rows(np.ones((n, K))).reshape(K, -1, n)
         V = factor.solve(J.reshape(-1, n)).reshape(J.shape)
         weight = G.T[:, :, None] * np.eye(n)
@@ -290,7 +292,7 @@ def _down_date(part: LinearObjective, factor: Factor) -> DownDated | None:
         J = J.reshape(1, part.n_params, n * K)
         V = factor.solve(J[0])[None]
         weight = np.zeros((1, n, K, n, K))
-        weight[0, np.arange(n), :, np.arange(n)] = G
+        weight[0, np.arange(n), :, np.arange(n)] = G if G.ndim == 3 else G[:, :, None] * np.eye(K)
         weight = weight.reshape(1, n * K, n * K)
     inner = np.empty_like(weight)
     Q = J.transpose(0, 2, 1) @ V

@@ -112,7 +112,8 @@ def newton(
     shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
     factors = [factor]
     if shares.shape[1]:
-        weights = objective.weighting.weights(edits.typical_ratios(), objective.sample_weight)
+        typical = edits.typical_ratios()
+        weights = objective.weighting.all_weights(typical, objective.sample_weight)
         factors = [factorize(objective.weighing(w)) for w in weights.T]
     a = edits.gradients(slice(None), edits.ratios)
     coefficients, moved, leverage = np.empty_like(a), np.empty_like(a), np.empty(edits.n_edits)
@@ -132,6 +133,7 @@ def newton(
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
             moved[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
             coefficients[rows] = c
+    off = edits.off_stratum()
     removal = Removal(
         edits,
         coefficients,
@@ -141,7 +143,7 @@ def newton(
         tuple(factors),
         leverage=leverage,
         moved=moved,
-        widest=widest if edits.leaving and len(factors) == 1 else np.inf,
+        widest=widest if edits.leaving and np.all(off < 1e-12) else np.inf,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
         method="newton",
@@ -149,7 +151,7 @@ def newton(
     )
     alone = leverage > 1.0 - ALONE
     unsafe = np.abs(moved).max(axis=1) > TRUSTED_SHIFT * objective.loss.curvature_scale
-    unsafe |= edits.off_stratum() > OFF_STRATUM
+    unsafe |= off > OFF_STRATUM
     if objective.constant_hessian:
         unsafe &= ~alone  # one step is exact, given the curvature without the row
     else:
@@ -178,7 +180,9 @@ def _steps_of_their_own(
     undetermined = []
     for column, i in enumerate(rows):
         row = np.array([i])
-        weights = objective.weighting.weights(edits.ratios[row], objective.sample_weight)[:, 0]
+        weights = objective.sample_weight
+        if edits.ratios.shape[1]:
+            weights = objective.weighting.all_weights(edits.ratios[row], weights)[:, 0]
         weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
         if edits.coming is not None:  # the row is back, with another weight
             back = edits.coming.rows(row)

@@ -100,7 +100,7 @@ class CholeskyFactor:
         A multiple of n_blocks * block_size: blocks that are alike are stored once.
     rcond : float
         Smallest estimated reciprocal condition number of the scaled blocks.
-    shifts : ndarray of int, shape (n_directions, n_outputs)
+    shifts : list of ndarray of int
         Parameters whose common shift the curvature maps to zero.
     """
 
@@ -108,7 +108,7 @@ class CholeskyFactor:
     scale: Array
     n_params: int
     rcond: float
-    shifts: Array
+    shifts: list[Array]
 
     def solve(self, V: Array) -> Array:
         n_blocks, size = self.scale.shape

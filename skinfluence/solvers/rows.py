@@ -164,7 +164,7 @@ def factorize_by_rows(curvature: Curvature) -> RowFactor | None:
     return RowFactor(blocks, curvature.n_params)
 
 
-def _factorize(root: Root, diagonal: Array, shifts: Array) -> RowBlock:
+def _factorize(root: Root, diagonal: Array, shifts: list[Array]) -> RowBlock:
     free = np.flatnonzero(diagonal == 0)
     scale = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
     M = root.gram(scale)

@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    LogisticRegression,
+    LogisticRegressionCV,
+)
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
-from skinfluence.adapters import adapt
+from skinfluence.adapters import adapt, final_step
 from skinfluence.adapters.registry import registered
 from tests import oracles
-from tests.cases import CASES, classification
+from tests.cases import BINARY, CASES, REAL, THREE, classification
+from tests.models import MODELS
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # LogisticRegressionCV announces other defaults in every fit; its own table row states what we use.
@@ -29,9 +37,78 @@ def fitted_wrapper(case, **params):
     return wrapper(case, **params).fit(case.data.X, case.data.y, **weights)
 
 
+# Searches of their own: the plain model at what they chose has a row in `tests.models`.
+TIGHT = {"tol": 1e-14, "max_iter": 100_000}
+SEARCHED = {
+    LassoCV: (
+        LassoCV(alphas=[0.1, 0.4], cv=3, **TIGHT),
+        lambda found: Lasso(found.alpha_, **TIGHT),
+    ),
+    ElasticNetCV: (
+        ElasticNetCV(alphas=[0.1, 0.4], l1_ratio=[0.3, 0.7], cv=3, **TIGHT),
+        lambda found: ElasticNet(found.alpha_, l1_ratio=found.l1_ratio_, **TIGHT),
+    ),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("kind", SEARCHED)
+def test_a_searched_penalty_is_frozen(kind, weighted):
+    searching, chosen = SEARCHED[kind]
+    s = REAL.s if weighted else None
+    model = InfluenceRegressor(searching).fit(REAL.X, REAL.y, s)
+    plain = chosen(model.estimator_)
+    alone = InfluenceRegressor(plain).fit(REAL.X, REAL.y, s)
+    expected = alone.influence_scores(REAL.X_test, REAL.y_test)
+    found = model.influence_scores(REAL.X_test, REAL.y_test)
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
+
+    def losses(kept):
+        weights = {} if s is None else {"sample_weight": s[kept]}
+        fitted = clone(plain).fit(REAL.X[kept], REAL.y[kept], **weights)
+        return 0.5 * (fitted.predict(REAL.X_test) - REAL.y_test) ** 2
+
+    rows, everything = [0, 17, 41, 52], np.arange(60)
+    actual = [losses(np.delete(everything, i)) - losses(everything) for i in rows]
+    exact = model.influence_scores(REAL.X_test, REAL.y_test, method="exact")[:, rows]
+    slope, error = oracles.slope_and_error(exact, np.transpose(actual))
+    assert abs(slope - 1) < 1e-6
+    assert error < 1e-6
+
+
+SPELLINGS = {
+    "l1": {"penalty": "l1", "solver": "saga"},
+    "l1 by its ratio": {"penalty": "elasticnet", "l1_ratio": 1.0, "solver": "saga"},
+    "elastic net": {"penalty": "elasticnet", "l1_ratio": 0.4, "solver": "saga"},
+    "liblinear": {"penalty": "l1", "solver": "liblinear", "intercept_scaling": 3.0},
+    "l2": {"penalty": "l2", "solver": "newton-cholesky"},
+    "none": {"penalty": None, "solver": "newton-cholesky"},
+}
+if LogisticRegression().penalty == "deprecated":  # since 1.8 the ratio alone decides
+    SPELLINGS |= {
+        "ratio alone": {"l1_ratio": 0.4, "solver": "saga"},
+        "ratio of 1": {"l1_ratio": 1.0, "solver": "saga"},
+        "ratio of 1 and liblinear": {"l1_ratio": 1.0, "solver": "liblinear"},
+    }
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
+@pytest.mark.parametrize("data", [BINARY, THREE], ids=["two classes", "three"])
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_every_spelling_of_a_penalty_is_the_one_that_was_minimised(name, data):
+    params = {"C": 0.3, "tol": 1e-11, "max_iter": 50_000, "random_state": 0} | SPELLINGS[name]
+    if data is THREE and params["solver"] == "liblinear":
+        pytest.skip("one class against the rest, or refused")
+    fitted = LogisticRegression(**params).fit(data.X, data.y, data.s)
+    objective = adapt(fitted, data.X, data.y, data.s)
+    row_gradients = np.abs(objective.weighted_grad_sum(np.diag(data.s))).max()
+    assert np.abs(objective.gradient()).max() < 1e-6 * row_gradients
+
+
 def test_every_adapter_has_a_case():
-    mine = [t for t in registered() if t.__module__.startswith(("sklearn.", "skinfluence."))]
-    assert {t.__name__ for t in mine} == {type(case.estimator).__name__ for case in CASES}
+    mine = {t for t in registered() if t.__module__.startswith(("sklearn.", "skinfluence."))}
+    held = {type(final_step(one.estimator)) for one in (*CASES, *MODELS)}
+    assert mine == held | set(SEARCHED)
 
 
 @cases

@@ -11,6 +11,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from skinfluence import register_adapter
 from skinfluence.adapters import adapt
 from skinfluence.adapters.registry import write_parameters
+from skinfluence.losses import HalfSquaredError
+from skinfluence.objectives import LinearObjective
 from tests import oracles
 from tests.cases import BINARY, CASES, REAL, THREE
 
@@ -32,7 +34,7 @@ def test_parameters_written_are_parameters_adapted(case):
     theta = oracles.minimise(twin, objective.theta)
     before = {name: deepcopy(value) for name, value in vars(fitted).items()}
     coef = fitted.coef_
-    write_parameters(fitted, theta)
+    write_parameters(fitted, objective.at(theta), data.X)
     np.testing.assert_array_equal(coef, before["coef_"])  # a new array, not the old one filled
     assert form(fitted.coef_) == form(before["coef_"])
     assert form(fitted.intercept_) == form(before["intercept_"])
@@ -58,7 +60,7 @@ def test_single_precision_stays(estimator):
     fitted.coef_ = fitted.coef_.astype(np.float32)  # 1.6 returns some in double precision
     before = form(fitted.coef_), form(fitted.intercept_)
     theta = np.arange(1.0, 1.0 + oracles.theta_of(fitted).size)
-    write_parameters(fitted, theta)
+    write_parameters(fitted, adapt(fitted, X, y, None).at(theta), X)
     assert (form(fitted.coef_), form(fitted.intercept_)) == before
     np.testing.assert_array_equal(oracles.theta_of(fitted), theta)
 
@@ -67,7 +69,8 @@ def test_single_precision_stays(estimator):
 def test_one_column_of_targets_keeps_its_shapes(estimator):
     fitted = clone(estimator).fit(REAL.X, REAL.y[:, None])
     before = form(fitted.coef_), form(fitted.intercept_), fitted.predict(REAL.X).shape
-    write_parameters(fitted, np.arange(5.0))
+    objective = adapt(fitted, REAL.X, REAL.y[:, None], None)
+    write_parameters(fitted, objective.at(np.arange(5.0)), REAL.X)
     assert (form(fitted.coef_), form(fitted.intercept_), fitted.predict(REAL.X).shape) == before
     expected = REAL.X @ np.arange(4.0) + 4.0
     np.testing.assert_allclose(fitted.predict(REAL.X).ravel(), expected)
@@ -85,24 +88,36 @@ class Writable(Weights):
     pass
 
 
+def weights_objective(estimator, X, y, sample_weight):
+    return LinearObjective.from_coefficients(
+        X, y, HalfSquaredError(), estimator.weights_, None, l2=0.0
+    )
+
+
 def test_an_estimator_without_coef_needs_a_way_to_write():
-    register_adapter(Weights)(lambda estimator, X, y, sample_weight: None)
+    register_adapter(Weights)(weights_objective)
     fitted = Weights().fit(REAL.X, REAL.y)
+    objective = adapt(fitted, REAL.X, REAL.y, None)
     message = (
         "Weights has no coef_, so its parameters cannot be written back. Register its adapter with "
         "a way to: @skinfluence.register_adapter(Weights, write=...)."
     )
     with pytest.raises(TypeError, match=re.escape(message)):
-        write_parameters(fitted, np.zeros(4))
+        write_parameters(fitted, objective, REAL.X)
 
 
 def test_a_registered_way_to_write_is_used():
-    def write(estimator, theta):
-        estimator.weights_ = theta
+    given = []
 
-    register_adapter(Writable, write=write)(lambda estimator, X, y, sample_weight: None)
+    def write(estimator, objective, X):
+        given.append((estimator, objective, X))
+        estimator.weights_ = objective.theta
+
+    register_adapter(Writable, write=write)(weights_objective)
     fitted = Writable().fit(REAL.X, REAL.y)
-    write_parameters(fitted, np.arange(4.0))
+    moved = adapt(fitted, REAL.X, REAL.y, None).at(np.arange(4.0))
+    write_parameters(fitted, moved, REAL.X)
+    assert given == [(fitted, moved, REAL.X)]
     assert fitted.weights_.tolist() == [0.0, 1.0, 2.0, 3.0]
     assert not hasattr(fitted, "coef_")
 
@@ -112,5 +127,7 @@ def test_a_type_without_adapter_is_refused():
         pass
 
     fitted = Mine().fit(BINARY.X, BINARY.y)
+    known = LogisticRegression().fit(BINARY.X, BINARY.y)
+    objective = adapt(known, BINARY.X, BINARY.y, None)
     with pytest.raises(TypeError, match="Mine is a subclass of LogisticRegression"):
-        write_parameters(fitted, np.zeros(5))
+        write_parameters(fitted, objective, BINARY.X)

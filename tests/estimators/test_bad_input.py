@@ -6,22 +6,34 @@ And it is refused early: before the curvature is factorised, with the model as i
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import (
+    Lasso,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
     Ridge,
     RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
 )
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import all_estimators
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
-from skinfluence.adapters import adapt
+from skinfluence.adapters import adapt, check_supported, final_step
+from skinfluence.adapters.registry import REFUSED as REFUSED_TYPES
+from skinfluence.adapters.registry import registered
 from skinfluence.solvers import base as solver_base
 from tests.cases import classification, regression
 
@@ -99,9 +111,11 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_unknown_estimator(name):
+    known = ", ".join(sorted(t.__name__ for t in registered()))
+    assert "LinearRegression, LinearSVC, " in known
     message = (
         r"has no known objective, so its influence is not defined here\. Supported are "
-        r"LinearRegression, LogisticRegression, .*, alone or as the last step of a Pipeline\. .* "
+        rf"{known}, alone or as the last step of a Pipeline\. .* "
         r"can be added: @skinfluence\.register_adapter\("
     )
     with pytest.raises(TypeError, match=message):
@@ -151,12 +165,38 @@ def test_wrong_kind(wrap):
         InfluenceRegressor(wrap(RidgeClassifier())).fit(REAL.X, REAL.y)
 
 
+KINDS_OF = dict(all_estimators())
+PARTS = {
+    "StackingClassifier": [("a", LogisticRegression())],
+    "StackingRegressor": [("a", Ridge())],
+    "VotingClassifier": [("a", LogisticRegression())],
+    "VotingRegressor": [("a", Ridge())],
+    "ClassifierChain": LogisticRegression(),
+    "RegressorChain": Ridge(),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_TYPES)
+def test_known_types_that_are_refused_have_a_reason_of_their_own(name):
+    kind = KINDS_OF[name]  # a name that scikit-learn has
+    inner = kind(PARTS[name]) if name in PARTS else kind()
+    message = rf"^{name} was given, but \w.*[.:] (Use|Wrap|Refit|Fit) [^\n]*\.$"
+    with pytest.raises(TypeError, match=message):
+        check_supported(inner)
+    if is_classifier(inner) or is_regressor(inner):
+        wrapper = InfluenceClassifier if is_classifier(inner) else InfluenceRegressor
+        for estimator in (inner, make_pipeline(StandardScaler(), inner)):
+            model = wrapper(estimator)
+            with pytest.raises(TypeError, match=message):
+                model.fit(DATA.X, DATA.y)
+            assert not hasattr(model, "estimator_")
+
+
+def test_no_type_is_both_supported_and_refused():
+    assert not {t.__name__ for t in registered()}.intersection(REFUSED_TYPES)
+
+
 REFUSED = {
-    "l1": (LogisticRegression(penalty="l1", solver="saga"), "penalty was given; an l2 penalty or"),
-    "l1_ratio": (
-        LogisticRegression(penalty="elasticnet", l1_ratio=0.5, solver="saga"),
-        r"with an l1 or elastic-net penalty was given; .* Fit with l1_ratio=0 \(penalty='l2'",
-    ),
     "averaged folds": (
         LogisticRegressionCV(refit=False),
         r"LogisticRegressionCV\(refit=False\) averages the models of its folds .*use refit=True",
@@ -166,16 +206,42 @@ REFUSED = {
         r"Ridge\(positive=True\) was given; its optimum lies on the bounds .*Use positive=False",
     ),
     "positive least squares": (LinearRegression(positive=True), "Use positive=False"),
+    "positive lasso": (Lasso(positive=True), r"Lasso\(positive=True\) was given; .*bounds"),
+    "crammer singer": (
+        LinearSVC(multi_class="crammer_singer"),
+        r"LinearSVC\(multi_class='crammer_singer'\) was given; .* Use multi_class='ovr'",
+    ),
+    "perceptron": (
+        SGDClassifier(loss="perceptron"),
+        r"SGDClassifier\(loss='perceptron'\) was given; .*no optimum .*Use loss='hinge'",
+    ),
+    "rows held out": (
+        SGDRegressor(early_stopping=True),
+        r"SGDRegressor\(early_stopping=True\) was given; .* Use early_stopping=False",
+    ),
+    "scaled process": (
+        GaussianProcessRegressor(normalize_y=True),
+        r"\(normalize_y=True\) was given; .*Use normalize_y=False inside a TransformedTarget",
+    ),
+    "inside one-vs-rest": (
+        OneVsRestClassifier(SGDClassifier(loss="perceptron")),
+        r"SGDClassifier\(loss='perceptron'\) was given",
+    ),
+    "search without a fit": (
+        GridSearchCV(LogisticRegression(), {"C": [1.0]}, refit=False),
+        r"GridSearchCV\(refit=False\) was given: it fits nothing on all rows\. Use refit=True\.",
+    ),
+    "inside a search": (
+        RandomizedSearchCV(Ridge(positive=True), {"alpha": [1.0]}),
+        r"Ridge\(positive=True\) was given",
+    ),
 }
-if LogisticRegression().penalty == "deprecated":  # since scikit-learn 1.8 the ratio alone decides
-    elastic = LogisticRegression(l1_ratio=0.5, solver="saga")
-    REFUSED["ratio alone"] = (elastic, "l1 or elastic-net penalty was given")
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_parameters_without_an_influence_function(name):
     inner, message = REFUSED[name]
-    wrapper = InfluenceRegressor if "positive" in name else InfluenceClassifier
+    wrapper = InfluenceRegressor if is_regressor(inner) else InfluenceClassifier
     for estimator in (inner, make_pipeline(StandardScaler(), inner)):
         model = wrapper(estimator)
         with pytest.raises(ValueError, match=message):
@@ -193,8 +259,13 @@ PARAMETERS = {
     "refine": ("yes", "refine='yes' was given; accepted are 'auto', True and False"),
     "temperature": (
         0.1,
-        r"temperature=0\.1 was given, but it smooths hinge losses only and LogisticRegression has "
-        "none; leave temperature=None",
+        r"^temperature=0\.1 was given, but it smooths hinges only and LogisticRegression with "
+        r"these parameters has none; leave temperature=None\.$",
+    ),
+    "no temperature": (
+        0,
+        r"^temperature=0 was given; a positive number in the units of the raw predictions, or "
+        r"None, is accepted\.$",
     ),
     "damping": (-1.0, r"damping=-1\.0 was given; a number >= 0 in the units of the Hessian"),
     "curvature": ("flat", r"curvature='flat' was given; accepted are \('auto', 'hessian', "),
@@ -204,6 +275,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_of_the_wrapper(name, classifier):
     value, message = PARAMETERS[name]
+    name = name.rpartition(" ")[2]
     expected = classifier.influence_scores(DATA.X_test, DATA.y_test)
     with pytest.raises(ValueError, match=message):
         InfluenceClassifier(**{name: value}).fit(DATA.X, DATA.y)
@@ -212,6 +284,34 @@ def test_parameters_of_the_wrapper(name, classifier):
     refuse(classifier, ValueError, message, DATA.X_test, DATA.y_test)
     classifier.set_params(**{name: default})
     np.testing.assert_array_equal(classifier.influence_scores(DATA.X_test, DATA.y_test), expected)
+
+
+@pytest.mark.parametrize("temperature", [-0.1, float("nan"), float("inf"), "hot"])
+def test_temperature_that_is_no_temperature(temperature):
+    message = f"temperature={temperature!r} was given; a positive number in the units of the raw"
+    with pytest.raises(ValueError, match=message):
+        InfluenceClassifier(LinearSVC(loss="hinge"), temperature=temperature).fit(DATA.X, DATA.y)
+
+
+WITHOUT_HINGE = {
+    "squared hinge": LinearSVC(),
+    "logistic by descent": SGDClassifier(loss="log_loss"),
+    "inside": make_pipeline(StandardScaler(), OneVsRestClassifier(LinearSVC())),
+    "squared tube": LinearSVR(loss="squared_epsilon_insensitive"),
+    "transformed target": TransformedTargetRegressor(),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_HINGE)
+def test_temperature_without_a_hinge(name):
+    inner = WITHOUT_HINGE[name]
+    wrapper = InfluenceRegressor if is_regressor(inner) else InfluenceClassifier
+    message = (
+        rf"^temperature=0\.1 was given, but it smooths hinges only and "
+        rf"{type(final_step(inner)).__name__} with these parameters has none; leave temperature="
+    )
+    with pytest.raises(ValueError, match=message):
+        wrapper(inner, temperature=0.1).fit(DATA.X, DATA.y)
 
 
 @pytest.mark.parametrize("damping", ["much", float("nan"), None])

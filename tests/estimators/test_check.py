@@ -1,6 +1,7 @@
 """The check against refits, itself checked against refits that are written out here."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from sklearn.linear_model import (
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence.adapters import Training, adapt
 from skinfluence.estimators.check import choose_rows, read_target
 from skinfluence.estimators.rows import only_ones_of_their_class
 from tests.cases import classification, regression
@@ -245,7 +248,7 @@ def test_prediction_of_one_output():
 
 @pytest.mark.parametrize("target", ["loss", "decision_function", "predict_proba"])
 def test_target_read_from_a_fitted_estimator(target):
-    """Labels of the training rows are placeholders and cannot show in what is read."""
+    """Labels and weights of the training rows cannot show in what is read."""
     fitted = make_pipeline(StandardScaler(), tight()).fit(THREE.X, THREE.y)
     index = np.arange(len(THREE.X_test)), THREE.y_test
     expected = {
@@ -253,9 +256,40 @@ def test_target_read_from_a_fitted_estimator(target):
         "decision_function": fitted.decision_function(THREE.X_test)[index],
         "predict_proba": fitted.predict_proba(THREE.X_test)[index],
     }[target]
-    for y_train in (THREE.y, THREE.y[::-1][:2], [2, 2]):
-        read = read_target(fitted, THREE.X_test, THREE.y_test, y_train, target=target, output=None)
+    features = fitted[:-1].transform(THREE.X)
+    like = adapt(fitted[-1], features, THREE.y, None)
+    for y_train, s in ((THREE.y, None), (THREE.y[::-1], None), (THREE.y, THREE.s)):
+        read = read_target(
+            fitted,
+            Training(features, y_train, s),
+            THREE.X_test,
+            THREE.y_test,
+            target=target,
+            output=None,
+            like=like,
+        )
         np.testing.assert_allclose(read, expected, rtol=1e-9)
+
+
+def test_target_read_under_the_loss_of_the_question():
+    """A refit is read at the temperature and in the units asked for, not at its own default."""
+    fitted = LinearSVC(loss="hinge", C=0.3, random_state=0).fit(DATA.X, DATA.y)
+    objective = adapt(fitted, DATA.X, DATA.y, None)
+    t = 0.2
+    like = replace(objective, loss=objective.loss.at_temperature(t))
+    read = read_target(
+        fitted,
+        Training(DATA.X, DATA.y, None),
+        DATA.X_test,
+        DATA.y_test,
+        target="loss",
+        output=None,
+        like=like,
+    )
+    signs = np.where(DATA.y_test == fitted.classes_[1], 1.0, -1.0)
+    margins = signs * fitted.decision_function(DATA.X_test)
+    np.testing.assert_allclose(read, t * np.logaddexp(0.0, (1.0 - margins) / t), rtol=1e-9)
+    assert abs(objective.loss.temperature / t - 1.0) > 0.5
 
 
 # ----------------------------------------------------------------------------------- which rows

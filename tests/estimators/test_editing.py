@@ -601,8 +601,9 @@ def slope_objective(estimator, X, y, sample_weight):
     )
 
 
-def write_slope(estimator, theta):
-    estimator.slope_ = theta
+def write_slope(estimator, objective, X):
+    assert len(X) == objective.n_samples
+    estimator.slope_ = objective.theta
 
 
 register_adapter(Slope)(slope_objective)

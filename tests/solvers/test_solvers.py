@@ -5,10 +5,11 @@ import pytest
 from scipy import linalg, sparse
 
 from skinfluence.curvature import Curvature
-from skinfluence.losses import HalfSquaredError, Logistic, Multinomial
+from skinfluence.losses import HalfSquaredError, Logistic, Multinomial, Tweedie
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.solvers import Cholesky, SingularCurvatureError, resolve
 from skinfluence.solvers.rows import RowFactor, roots_of
+from tests.cases import REAL
 from tests.objectives.test_linear import KINDS
 
 
@@ -115,30 +116,49 @@ def test_a_singular_curvature_is_refused_with_its_causes(solver):
     solver.factorize(Curvature(one, damping=1e-3))
 
 
+class Huge(Objective):
+    """A model whose curvature nobody may form."""
+
+    theta = np.broadcast_to(0.0, 10**7)
+    convex = True
+
+    def at(self, theta): ...
+    def on(self, X, y=None): ...
+    def rows(self, index): ...
+    def losses(self): ...
+    def grads_dot(self, V): ...
+    def weighted_grad_sum(self, A): ...
+
+    def hvp(self, V):
+        raise AssertionError("must not be formed")
+
+
 def test_memory_is_checked_before_it_is_taken():
-    class Huge(Objective):
-        theta = np.broadcast_to(0.0, 10**7)
-        convex = True
-
-        def at(self, theta): ...
-        def on(self, X, y=None): ...
-        def rows(self, index): ...
-        def losses(self): ...
-        def grads_dot(self, V): ...
-        def weighted_grad_sum(self, A): ...
-
-        def hvp(self, V):
-            raise AssertionError("must not be formed")
-
     with pytest.raises(MemoryError, match=r"10,000,000 parameters .* needs .* fewer features"):
         Cholesky().factorize(Curvature(Huge()))
 
 
 def test_cholesky_refuses_what_may_be_indefinite():
-    one = KINDS["binary"]()
-    object.__setattr__(one, "convex", False)
+    class Own(Huge):
+        convex = False
+
+    assert not Curvature(Own()).positive_semidefinite
     with pytest.raises(ValueError, match="needs a positive semidefinite curvature"):
-        Cholesky().factorize(Curvature(one))
+        Cholesky().factorize(Curvature(Own()))
+
+
+def test_a_linear_model_is_at_a_minimum_even_where_its_loss_is_not_convex():
+    loss = Tweedie(0.0, "log")
+    assert not loss.convex
+    rng = np.random.default_rng(0)
+    coef = rng.standard_normal(REAL.X.shape[1])
+    one = LinearObjective.from_coefficients(
+        REAL.X, np.exp(REAL.y / 9), loss, coef / 9, 0.0, l2=90.0
+    )
+    assert not one.convex
+    assert Curvature(one).positive_semidefinite
+    H = one.hvp(np.eye(one.n_params))
+    np.testing.assert_allclose(Cholesky().factorize(Curvature(one)).solve(H), np.eye(5), atol=1e-9)
 
 
 def test_auto_says_what_it_chose_and_unknown_names_are_refused():

@@ -1,0 +1,127 @@
+"""Minimise under an l1 penalty: Newton steps on the coefficients that are not 0.
+
+On its support, with its signs, the penalty is linear and F smooth: `LinearObjective.on_support`. A
+step that would change a sign ends where the coefficient is 0, and it leaves; when F is stationary
+on the support, the coefficient at 0 whose derivative exceeds its penalty most comes in, on the side
+where F falls. Every step descends, so that no support comes back. (Osborne, Presnell & Turlach
+2000, doi:10.1093/imanum/20.3.389, for squared losses.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.refinement import newton_step, shortened
+from skinfluence.solvers import Factor
+
+Array = npt.NDArray[Any]
+
+ENTERS = 1e-9
+"""Relative excess of a derivative over its l1 penalty at which a coefficient enters."""
+
+
+def settle(
+    objective: LinearObjective,
+    factorize: Callable[[Objective], Factor],
+    goal: float,
+    *,
+    max_iter: int = 10_000,
+) -> LinearObjective:
+    """Return an objective with an l1 penalty at its minimum.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        At a place to start from.
+    factorize : callable
+        From an objective to the factor of its curvature.
+    goal : float
+        Distance to the minimum, in the norm of the curvature, that is close enough.
+    max_iter : int
+        Steps.
+
+    Raises
+    ------
+    ValueError
+        If no minimum is reached.
+    SingularCurvatureError
+        If there is more than one.
+    """
+    signs = np.sign(objective.theta)
+    for _ in range(max_iter):
+        part = objective.on_support(signs)
+        gradient = part.gradient()
+        factor = factorize(part)
+        step, distance = newton_step(factor, gradient)
+        if distance > goal:
+            moved = _move(objective, part, factor, step, distance, signs)
+            if moved is not None:
+                objective, signs = moved
+                continue
+        entering = _entering(objective, signs)
+        if entering is None:
+            return objective
+        j, sign = entering
+        signs[j] = sign
+    raise ValueError(
+        "No minimum was reached under the l1 penalty: the data may be separable, or the features "
+        "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
+    )
+
+
+def _move(
+    objective: LinearObjective,
+    part: LinearObjective,
+    factor: Factor,
+    step: Array,
+    distance: float,
+    signs: Array,
+) -> tuple[LinearObjective, Array] | None:
+    """Take a step on the support, or to where it changes; None where only rounding is left."""
+    assert part.support is not None and objective.l1 is not None
+    penalised = objective.l1[part.support] > 0
+    own = signs[part.support]
+    target = part.theta + step
+    crossing = penalised & (own * target < 0)
+    if not np.any(crossing):
+        moved = shortened(part, factor, step, distance)
+        if moved is None:
+            return None
+        return _with_part(objective, part, moved.theta), signs
+    # All that would change their sign leave at once, if F falls; else the first of them.
+    everywhere = np.where(crossing, 0.0, target)
+    ratio = np.where(crossing, np.abs(part.theta) / np.where(crossing, np.abs(step), 1.0), np.inf)
+    nearest = ratio == ratio.min()
+    first = np.where(nearest, 0.0, part.theta + float(ratio.min()) * step)
+    value = part.value()
+    for theta, leaving in ((everywhere, crossing), (first, nearest)):
+        if leaving is nearest or part.at(theta).value() < value:
+            after = signs.copy()
+            after[part.support[leaving]] = 0.0
+            return _with_part(objective, part, theta), after
+    return None
+
+
+def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) -> LinearObjective:
+    assert part.support is not None
+    whole = np.zeros(objective.n_params)
+    whole[part.support] = theta
+    return replace(objective, theta=whole)
+
+
+def _entering(objective: LinearObjective, signs: Array) -> tuple[int, float] | None:
+    """Return the coefficient whose derivative exceeds its penalty most, and the sign it takes."""
+    assert objective.l1 is not None
+    gradient = objective.smooth_gradient()
+    outside = (signs == 0) & (objective.l1 > 0)
+    excess = np.where(outside, np.abs(gradient) / np.where(outside, objective.l1, 1.0) - 1.0, 0.0)
+    j = int(np.argmax(excess)) if len(excess) else 0
+    if not len(excess) or excess[j] <= ENTERS:
+        return None
+    return j, -float(np.sign(gradient[j]))

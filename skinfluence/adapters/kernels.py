@@ -1,0 +1,185 @@
+"""Adapters of kernel ridge regression and Gaussian processes, and the features of any kernel.
+
+- KernelRidge minimises sum_i s_i r_i^2 + alpha |f|^2: with half squared errors l2 = alpha.
+- GaussianProcessRegressor predicts the minimum of sum_i r_i^2 / (2 noise_i) + 1/2 |f|^2 at its
+  fitted hyper-parameters, noise_i = alpha_i plus what the kernel has of white noise.
+
+|f| is the norm of the kernel's space; in the features of `KernelFeatures` that of the parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import pairwise_kernels
+
+from skinfluence.adapters.class_weights import row_weights
+from skinfluence.adapters.registry import register_adapter
+from skinfluence.losses import HalfSquaredError
+from skinfluence.objectives import KernelFeatures, LinearObjective
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A kernel by name or as a function of two rows, with its parameters."""
+
+    name: Any
+    params: dict[str, Any]
+
+    def __call__(self, X: Any, Y: Any) -> Array:
+        """Return the kernel of all pairs of rows, in double precision."""
+        known = {} if callable(self.name) else {"filter_params": True}
+        X, Y = (_in_double(one) for one in (X, Y))
+        K: Array = pairwise_kernels(X, Y, metric=self.name, **known, **self.params)
+        return K
+
+
+def _in_double(X: Any) -> Any:
+    return X.astype(np.float64) if sparse.issparse(X) else np.asarray(X, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionOfTables:
+    """A kernel that is a function of two tables of rows, as support vector machines take it."""
+
+    function: Any
+
+    def __call__(self, X: Any, Y: Any) -> Array:
+        """Return the kernel of all pairs of rows."""
+        return np.asarray(self.function(X, Y), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """Rows that hold their products with every training row; pivots are positions."""
+
+    def __call__(self, X: Any, positions: Array) -> Array:
+        """Return the products with the training rows at some positions."""
+        return np.asarray(X)[:, positions]
+
+
+def machine_kernel(estimator: Any, X: Any) -> Any:
+    """Return the kernel of a support vector machine, "scale" and "auto" as its fit read them."""
+    if callable(estimator.kernel):
+        return FunctionOfTables(estimator.kernel)
+    if estimator.kernel == "precomputed":
+        return Precomputed()
+    gamma = machine_gamma(estimator, X)
+    params = {"gamma": gamma, "degree": estimator.degree, "coef0": estimator.coef0}
+    return Kernel(estimator.kernel, params)
+
+
+def machine_gamma(estimator: Any, X: Any) -> float:
+    """Return the number that gamma stands for on these training rows."""
+    X = as_table(X)
+    if estimator.gamma == "auto":
+        return 1.0 / float(X.shape[1])
+    if estimator.gamma != "scale":
+        return float(estimator.gamma)
+    if sparse.issparse(X):
+        variance = float(X.multiply(X).mean() - X.mean() ** 2)
+    else:
+        variance = float(np.var(X))
+    return 1.0 / (float(X.shape[1]) * variance) if variance > 0 else 1.0
+
+
+def as_table(X: Any) -> Any:
+    """Return rows as a CSR matrix or an array, which positions index."""
+    return sparse.csr_matrix(X) if sparse.issparse(X) else np.asarray(X)
+
+
+def features_of_kernel(kernel: Any, X: Any) -> tuple[KernelFeatures, Array]:
+    """Return the features of a kernel and those of the training rows, shape (n_train, rank)."""
+    X = as_table(X)
+    if isinstance(kernel, Precomputed):
+        return KernelFeatures.of(kernel, np.arange(len(X)), X.astype(np.float64))
+    return KernelFeatures.of(kernel, X, kernel(X, X))
+
+
+def dual_coefficients(objective: LinearObjective) -> Array:
+    """Return alpha, shape (n_samples, K), with f = sum_i alpha_i k(x_i, .) at a minimum.
+
+    By stationarity, l2 theta = -sum_i w_i dl/deta phi_i.
+    """
+    penalties = objective.l2.reshape(objective.loss.n_outputs, objective.block_size)[:, 0]
+    alpha: Array = -objective.sample_weight[:, None] * objective.output_gradients() / penalties
+    return alpha
+
+
+def _write_kernel_ridge(estimator: Any, objective: LinearObjective, X: Any) -> None:
+    estimator.X_fit_ = as_table(X)
+    alpha = dual_coefficients(objective)
+    estimator.dual_coef_ = alpha.reshape(-1, *np.shape(estimator.dual_coef_)[1:])
+
+
+@register_adapter(KernelRidge, write=_write_kernel_ridge)
+def kernel_ridge(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objective of ridge regression in the space of a kernel."""
+    if estimator.kernel == "precomputed":
+        kernel: Any = Precomputed()
+    else:
+        params: dict[str, Any] = dict(estimator.kernel_params or {})
+        if not callable(estimator.kernel):
+            names = ("gamma", "degree", "coef0")
+            params = {name: getattr(estimator, name) for name in names}
+        kernel = Kernel(estimator.kernel, params)
+    features, Phi = features_of_kernel(kernel, X)
+    dual = np.reshape(estimator.dual_coef_, (len(Phi), -1))
+    return LinearObjective.from_coefficients(
+        Phi,
+        y,
+        HalfSquaredError(dual.shape[1]),
+        dual.T @ Phi,
+        None,
+        l2=estimator.alpha,
+        sample_weight=row_weights(sample_weight, len(Phi)),
+    ).reading(features)
+
+
+def _check_process(estimator: Any) -> None:
+    if estimator.normalize_y:
+        raise ValueError(
+            "GaussianProcessRegressor(normalize_y=True) was given; the mean and the scale it takes "
+            "off the targets move with every row. Use normalize_y=False inside a "
+            "TransformedTargetRegressor(transformer=StandardScaler()), whose scaling is frozen."
+        )
+
+
+def _write_process(estimator: Any, objective: LinearObjective, X: Any) -> None:
+    X, y, noise = as_table(X), objective.targets, 1.0 / objective.sample_weight
+    K = estimator.kernel_(X, X)
+    if np.ndim(estimator.alpha):  # one for each row
+        estimator.alpha = noise - (np.diagonal(estimator.kernel_(X)) - np.diagonal(K))
+    K[np.diag_indices_from(K)] += noise
+    estimator.X_train_, estimator.y_train_ = X, y.reshape(-1, *np.shape(estimator.y_train_)[1:])
+    estimator.L_ = np.linalg.cholesky(K)
+    alpha = dual_coefficients(objective)
+    estimator.alpha_ = alpha.reshape(-1, *np.shape(estimator.alpha_)[1:])
+
+
+@register_adapter(GaussianProcessRegressor, check=_check_process, write=_write_process)
+def gaussian_process(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objective of a Gaussian process's mean, its hyper-parameters frozen."""
+    X = as_table(X)
+    K = estimator.kernel_(X, X)
+    # White noise is in k(X) alone: k(X, X) is of two sets of rows, which share none of it.
+    noise = np.diagonal(estimator.kernel_(X)) - np.diagonal(K) + estimator.alpha
+    features, Phi = KernelFeatures.of(estimator.kernel_, X, K)
+    dual = np.reshape(estimator.alpha_, (len(Phi), -1))
+    return LinearObjective.from_coefficients(
+        Phi,
+        y,
+        HalfSquaredError(dual.shape[1]),
+        dual.T @ Phi,
+        None,
+        l2=1.0,
+        sample_weight=1.0 / noise,
+    ).reading(features)

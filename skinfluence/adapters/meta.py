@@ -1,0 +1,159 @@
+"""Adapters of meta-estimators whose parts are fitted side by side on the same features.
+
+Their objectives add up: one linear objective with the outputs of all parts, whose curvature is
+block-diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+
+from skinfluence.adapters.kernels import as_table
+from skinfluence.adapters.registry import (
+    adapt,
+    check_supported,
+    is_smoothed,
+    register_adapter,
+    write_parameters,
+)
+from skinfluence.losses import Joint, Loss, OneVsOne, OneVsRest
+from skinfluence.objectives import Fixed, LinearObjective
+
+Array = npt.NDArray[Any]
+
+
+def _check(estimator: Any) -> None:
+    check_supported(estimator.estimator)
+
+
+def _smoothed(estimator: Any) -> bool:
+    return is_smoothed(estimator.estimator)
+
+
+def _write(estimator: Any, objective: LinearObjective, X: Any) -> None:
+    """Write the parameters of each part, which are consecutive."""
+    losses = _parts_of(objective.loss, len(estimator.estimators_))
+    first = 0
+    for one, loss in zip(estimator.estimators_, losses, strict=True):
+        outputs = slice(first, first + loss.n_outputs)
+        write_parameters(one, objective.outputs(outputs, loss), X)
+        first += loss.n_outputs
+
+
+def _parts_of(loss: Loss, n_parts: int) -> list[Loss]:
+    if isinstance(loss, Joint):
+        return list(loss.parts)
+    return [loss.pair if isinstance(loss, (OneVsOne, OneVsRest)) else loss] * n_parts
+
+
+@register_adapter(OneVsRestClassifier, check=_check, write=_write, smoothed=_smoothed)
+def one_vs_rest(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objectives of each class against the rest, as one."""
+    labels = estimator.label_binarizer_.transform(np.asarray(y) if not sparse.issparse(y) else y)
+    labels = labels.toarray() if sparse.issparse(labels) else np.asarray(labels)
+    parts = []
+    for k, one in enumerate(estimator.estimators_):
+        if not hasattr(one, "classes_"):
+            raise ValueError(
+                f"OneVsRestClassifier was fitted on rows among which the label "
+                f"{estimator.classes_[k]!r} is on all or on none, so its part predicts a constant. "
+                "Leave that label out."
+            )
+        parts.append(_part(one, X, labels[:, k], sample_weight))
+    pair = _common(estimator, parts)
+    if len(parts) == 1:
+        return parts[0].judging(_of_classes(pair, estimator.classes_), y)
+    loss = OneVsRest(pair, estimator.classes_, estimator.multilabel_)
+    return _side_by_side(estimator, parts).judging(loss, y)
+
+
+@register_adapter(OneVsOneClassifier, check=_check, write=_write, smoothed=_smoothed)
+def one_vs_one(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objectives of each pair of classes, on the rows of these two, as one."""
+    if getattr(estimator.estimator, "class_weight", None) is not None:
+        raise ValueError(
+            "OneVsOneClassifier over an estimator with class_weight was given; every pair is "
+            "fitted with class weights of its own, which is not supported. Use class_weight=None."
+        )
+    X, y = as_table(X), np.asarray(y)
+    # Features are those of all rows; each part is fitted on two classes, and adapted over them.
+    parts = []
+    pairs = [(a, b) for a in range(len(estimator.classes_)) for b in range(a)]
+    pairs = sorted((b, a) for a, b in pairs)
+    for one, (a, b) in zip(estimator.estimators_, pairs, strict=True):
+        rows = np.flatnonzero((y == estimator.classes_[a]) | (y == estimator.classes_[b]))
+        part = _part(one, X[rows], (y[rows] == estimator.classes_[b]).astype(int), None)
+        if not isinstance(part.weighting, Fixed):
+            raise ValueError(
+                f"OneVsOneClassifier over {type(one).__name__} was given, whose penalty counts the "
+                "rows of each pair, which is not supported. Use OneVsRestClassifier."
+            )
+        whole = part.on(X)  # without targets
+        parts.append(whole)
+    pair = _common(estimator, parts)
+    if len(parts) == 1:
+        return parts[0].judging(_of_classes(pair, estimator.classes_), y)
+    return _side_by_side(estimator, parts).judging(OneVsOne(pair, estimator.classes_), y)
+
+
+@register_adapter(
+    MultiOutputClassifier, MultiOutputRegressor, check=_check, write=_write, smoothed=_smoothed
+)
+def multi_output(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    """Return the objectives of each target, as one."""
+    Y = np.asarray(y)
+    parts = [_part(one, X, Y[:, k], sample_weight) for k, one in enumerate(estimator.estimators_)]
+    whole = _side_by_side(estimator, parts)
+    return whole.judging(Joint(tuple(part.loss for part in parts)), Y)
+
+
+def _part(one: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
+    part = adapt(one, X, y, sample_weight)
+    if not isinstance(part, LinearObjective) or part.l1 is not None or part.free is not None:
+        raise ValueError(
+            f"{type(one).__name__} with these parameters was given inside a meta-estimator; linear "
+            "models and kernels with an l2 penalty or none are accepted there. Wrap its parts one "
+            "by one."
+        )
+    return part
+
+
+def _common(estimator: Any, parts: list[LinearObjective]) -> Loss:
+    """Return the loss of the parts, at one temperature."""
+    loss = parts[0].loss
+    if loss.temperature is not None:
+        loss = loss.at_temperature(float(np.median([p.loss.temperature for p in parts])))
+    return loss
+
+
+def _of_classes(pair: Any, classes: Array) -> Loss:
+    loss: Loss = replace(pair, classes=classes)
+    return loss
+
+
+def _side_by_side(estimator: Any, parts: list[LinearObjective]) -> LinearObjective:
+    """Return one objective with the parameters of all parts; its loss is still that of one."""
+    first = parts[0]
+    for part in parts[1:]:
+        same = part.X.shape == first.X.shape and part.fit_intercept == first.fit_intercept
+        if same and part.X is not first.X:
+            off = abs(part.X - first.X)
+            same = float(off.max()) == 0.0 if off.size else True
+        if not same or not np.array_equal(part.sample_weight, first.sample_weight):
+            raise ValueError(
+                f"The parts of {type(estimator).__name__} were fitted on other features or with "
+                "other weights each (a Pipeline, kernels or class weights inside), which is not "
+                "supported. Put transformers in front of it, or wrap its parts one by one."
+            )
+    return replace(
+        first,
+        theta=np.concatenate([part.theta for part in parts]),
+        l2=np.concatenate([part.l2 for part in parts]),
+    )

@@ -1,0 +1,35 @@
+"""Losses of one raw prediction: value, derivatives, exact change, response."""
+
+from skinfluence.losses.base import Loss, encode_labels
+from skinfluence.losses.binary import OneVsOne, OneVsRest
+from skinfluence.losses.classification import Logistic, Multinomial
+from skinfluence.losses.composed import Joint, TransformedTarget
+from skinfluence.losses.concomitant import ConcomitantHuber
+from skinfluence.losses.glm import Tweedie
+from skinfluence.losses.margins import ModifiedHuber, SmoothHinge, SquaredHinge
+from skinfluence.losses.residuals import (
+    HalfSquaredError,
+    Huber,
+    SmoothEpsilonInsensitive,
+    SquaredEpsilonInsensitive,
+)
+
+__all__ = [
+    "ConcomitantHuber",
+    "HalfSquaredError",
+    "Huber",
+    "Joint",
+    "Logistic",
+    "Loss",
+    "ModifiedHuber",
+    "Multinomial",
+    "OneVsOne",
+    "OneVsRest",
+    "SmoothEpsilonInsensitive",
+    "SmoothHinge",
+    "SquaredEpsilonInsensitive",
+    "SquaredHinge",
+    "TransformedTarget",
+    "Tweedie",
+    "encode_labels",
+]

@@ -1,0 +1,288 @@
+"""The contract of a loss, and the encoding of targets.
+
+Conventions
+-----------
+eta : ndarray of shape (..., K)
+    Raw predictions of K outputs (the linear predictor of a linear model).
+y : ndarray
+    Encoded targets, as `Loss.encode` returns them: shape (..., K) for losses that are a sum over
+    the outputs (`separable`), shape (...) for `Multinomial` (class codes) and `ConcomitantHuber`,
+    shape (..., target_width) for losses composed of others. Leading axes broadcast against those of
+    `eta`, so that one test target meets many moved predictions.
+K : int
+    `n_outputs`.
+
+A loss knows nothing of parameters, features, sample weights or penalties. Every function is
+pointwise in the leading axes and works in float64; only `Loss.gradient_change` keeps the precision
+of the changes it is given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+__all__ = ["Loss", "encode_labels"]
+
+
+def encode_labels(y: Any, classes: Array) -> Array:
+    """Return the position of every label of `y` in the sorted `classes`.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    classes : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    ndarray of int, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a label is not one of `classes`.
+    """
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(
+            f"Labels of shape {y.shape} were given; one label per row, shape (n_samples,), is "
+            "accepted. Multi-label targets are not supported."
+        )
+    unseen = [label for label in np.unique(y).tolist() if label not in classes.tolist()]
+    if unseen:
+        raise ValueError(
+            f"The labels {unseen} were never seen in training; the model knows "
+            f"{classes.tolist()}. Drop these rows, or pass a target that needs no label."
+        )
+    codes: Array = np.searchsorted(classes, y)
+    return codes
+
+
+def encode_signs(y: Any, classes: Array, n_outputs: int) -> Array:
+    """Return +1.0 where a row is of the class of an output, else -1.0, shape (n, n_outputs)."""
+    return 2.0 * indicator(encode_labels(y, classes), n_outputs) - 1.0
+
+
+def encode_numbers(y: Any, n_outputs: int) -> Array:
+    """Return finite numbers of shape (n_samples, n_outputs).
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a target is not finite.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim == 1:
+        y = y[:, None]
+    if y.ndim != 2 or y.shape[1] != n_outputs:
+        raise ValueError(
+            f"Targets of shape {y.shape} were given; the model predicts {n_outputs} "
+            f"output(s), so shape (n_samples, {n_outputs}) is accepted."
+        )
+    if not np.all(np.isfinite(y)):
+        raise ValueError(
+            "Targets with NaN or infinity were given; finite numbers are accepted. Drop or "
+            "impute these rows."
+        )
+    out: Array = y
+    return out
+
+
+def check_temperature(temperature: Any) -> None:
+    """Raise ValueError for a temperature that smooths nothing."""
+    if temperature is None or not 0.0 < temperature < np.inf:
+        raise ValueError(
+            f"temperature={temperature!r} was given; a positive number is accepted, in units of "
+            "the raw prediction. Try .01."
+        )
+
+
+class Loss(ABC):
+    """Contract of a loss: a pointwise function of a target and a raw prediction.
+
+    A subclass gives `value`, `gradient` and `hessian`; it overrides `change` where the difference
+    of two values would cancel, and `response` where predictions live on another scale.
+
+    Attributes
+    ----------
+    n_outputs : int
+        K, the number of raw predictions of one row.
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels of a classification loss.
+    separable : bool
+        The loss is a sum over the outputs: `hessian` returns its diagonal, shape (..., K), and the
+        curvature of a linear model falls into K independent blocks.
+    shift_invariant : bool
+        Adding one constant to all outputs changes nothing: the rows of `hessian` sum to zero and
+        the curvature of a linear model is singular along the common shift.
+    constant_hessian : bool
+        `hessian` does not depend on eta: one Newton step is exact.
+    curvature_scale : float
+        Change of a raw prediction over which `hessian` may change by a factor e: the third
+        derivative is at most the second over this (generalised self-concordance, Bach 2010,
+        doi:10.1214/09-EJS521). Infinite for a constant Hessian.
+    canonical : bool
+        The expected Hessian (Fisher information) equals the Hessian.
+    has_probabilities : bool
+        `response` returns class probabilities, shape (..., n_classes).
+    certified : bool
+        `curvature_scale` is a proven bound. False for losses of no such bound, the piecewise
+        quadratic ones above all: there it is the distance of raw predictions over which the
+        curvature typically jumps.
+    alike : bool
+        Every output has the same loss: a constant Hessian is the same for all of them.
+    convex : bool
+        `hessian` is positive semidefinite at every eta.
+    temperature : float or None
+        The width over which a smoothed loss is smooth; None for the others.
+    targets : tuple of str or None
+        The only targets that make sense, where they are not the usual ones of a classifier (with
+        `classes`) or a regressor; else None.
+    """
+
+    n_outputs: int
+    classes: Array | None = None
+    separable: bool = True
+    shift_invariant: bool = False
+    constant_hessian: bool = False
+    curvature_scale: float = 1.0
+    canonical: bool = True
+    has_probabilities: bool = False
+    certified: bool = True
+    alike: bool = True
+    convex: bool = True
+    temperature: float | None = None
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def n_responses(self) -> int:
+        """Return the number of outputs a user sees in the predictions of a regressor."""
+        return self.n_outputs
+
+    @property
+    def target_width(self) -> int:
+        """Return the length of the last axis of encoded targets; 0 where they have none of K."""
+        return self.n_outputs if self.separable else 0
+
+    def at_temperature(self, temperature: float) -> Loss:
+        """Return the same loss at another temperature.
+
+        Raises
+        ------
+        TypeError
+            If the loss is not a smoothed one.
+        """
+        raise TypeError(
+            f"A temperature was given for {type(self).__name__}, which has none; SmoothHinge, "
+            "SmoothEpsilonInsensitive and losses composed of them are accepted. Leave temperature "
+            "at None."
+        )
+
+    def shift_groups(self) -> list[slice]:
+        """Return the groups of outputs along whose common shift the loss does not change."""
+        return [slice(0, self.n_outputs)] if self.shift_invariant else []
+
+    @abstractmethod
+    def encode(self, y: Any) -> Array:
+        """Return targets as this loss wants them; raise ValueError for what it cannot judge."""
+
+    @abstractmethod
+    def value(self, y: Array, eta: Array) -> Array:
+        """Return the loss, shape (...)."""
+
+    @abstractmethod
+    def gradient(self, y: Array, eta: Array) -> Array:
+        """Return the first derivative in eta, shape (..., K)."""
+
+    @abstractmethod
+    def hessian(self, y: Array, eta: Array) -> Array:
+        """Return the second derivative in eta: (..., K) if separable, else (..., K, K)."""
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        """Return the map from delta to gradient(y, eta + delta) - gradient(y, eta).
+
+        Made once and applied often; overridden where the difference would cancel.
+        """
+        before = self.gradient(y, eta)
+        return lambda delta: self.gradient(y, eta + delta) - before
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        """Return the map from v to the second derivative times v; v of shape (..., K).
+
+        Made once and applied often; overridden where the product needs no K x K matrix.
+        """
+        G = self.hessian(y, eta)
+        if self.separable:
+            return lambda v: G * v
+        return lambda v: np.matmul(G, v[..., None])[..., 0]
+
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        """Return the map from (k, m) to that entry of the second derivative, shape (...).
+
+        Overridden where an entry needs no K x K matrix.
+        """
+        G = self.hessian(y, eta)
+        if self.separable:
+            return lambda k, m: G[..., k] if k == m else np.zeros(G.shape[:-1])
+        return lambda k, m: G[..., k, m]
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        """Return value(y, eta + delta) - value(y, eta), accurate for small `delta`."""
+        return self.value(y, eta + delta) - self.value(y, eta)
+
+    def response(self, eta: Array) -> Array:
+        """Return predictions on the scale of the response; class probabilities if there are any."""
+        return eta
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        """Return the derivative in eta of ``response(eta)[..., index]``, shape (..., K)."""
+        return one_hot(index, self.n_outputs)
+
+    def decide(self, eta: Array) -> Array:
+        """Return the labels that raw predictions speak for, shape (...); needs `classes`."""
+        assert self.classes is not None
+        one = eta.shape[-1] == 1
+        codes = (eta[..., 0] > 0).astype(int) if one else np.argmax(eta, axis=-1)
+        labels: Array = self.classes[codes]
+        return labels
+
+    def recedes(self, y: Array, eta: Array) -> Array:
+        """Return, row by row, whether the loss only falls as eta is scaled up without bound."""
+        return np.zeros(eta.shape[:-1], dtype=bool)
+
+
+def indicator(codes: Array, n_outputs: int) -> Array:
+    """Return 1.0 where a row is of the class of an output (the second class if there is one)."""
+    if n_outputs == 1:
+        out: Array = (codes == 1).astype(np.float64)[:, None]
+        return out
+    return one_hot(codes, n_outputs)
+
+
+def one_hot(index: Array, size: int) -> Array:
+    """Return 1.0 at `index` along a new last axis of length `size`, else 0.0."""
+    hot: Array = (np.asarray(index)[..., None] == np.arange(size)).astype(np.float64)
+    return hot
+
+
+def pick(values: Array, y: Array) -> Array:
+    """Return values[..., y], with y broadcast against the leading axes of `values`."""
+    y = np.broadcast_to(y, values.shape[:-1])
+    return np.take_along_axis(values, y[..., None], axis=-1)[..., 0]
+
+
+def in_precision(values: Array, dtype: Any) -> Array:
+    """Return `values` in `dtype`, the largest number in place of what overflows."""
+    if np.dtype(dtype) == np.float64:
+        return values
+    most = np.finfo(dtype).max
+    out: Array = np.clip(values, -most, most).astype(dtype)
+    return out

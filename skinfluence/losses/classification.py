@@ -1,0 +1,161 @@
+"""Losses of class probabilities: logistic, one versus the rest, multinomial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+from skinfluence.losses.base import Array, Loss, encode_labels, indicator, one_hot, pick
+from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
+
+__all__ = ["Logistic", "Multinomial"]
+
+
+@dataclass(frozen=True, eq=False)
+class Logistic(Loss):
+    """Logistic loss of each output summed over the outputs, log(1 + exp(eta)) - y eta, y in {0, 1}.
+
+    One output for two classes (positive for ``classes[1]``), otherwise one versus the rest.
+    """
+
+    classes: Array
+    has_probabilities = True
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    def encode(self, y: Any) -> Array:
+        return indicator(encode_labels(y, self.classes), self.n_outputs)
+
+    def value(self, y: Array, eta: Array) -> Array:
+        # log(1 + exp(-m)) for the margin m: no cancellation when a confident row is right.
+        out: Array = np.sum(log1pexp((1.0 - 2.0 * y) * eta), axis=-1)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        sign = 1.0 - 2.0 * y
+        out: Array = sign * expit(sign * eta)
+        return out
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        out: Array = expit(eta) * expit(-eta)
+        return out
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return expit_change(eta)
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        sign = 1.0 - 2.0 * y
+        out: Array = np.sum(log1pexp_change(sign * eta, sign * delta), axis=-1)
+        return out
+
+    def response(self, eta: Array) -> Array:
+        if self.n_outputs == 1:
+            return np.concatenate([expit(-eta), expit(eta)], axis=-1)
+        # expit / sum(expit), where all of them may underflow
+        out: Array = softmax(log_expit(eta), axis=-1)
+        return out
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        if self.n_outputs == 1:
+            sign = np.where(index[..., None] == 1, 1.0, -1.0)
+            slope: Array = sign * expit(eta) * expit(-eta)
+            return slope
+        # P = p / sum(p) and p_k' = p_k (1 - p_k): dP_c / deta_k = P_c (delta_ck - P_k) (1 - p_k)
+        P = self.response(eta)
+        own = pick(P, index)[..., None]
+        out: Array = own * (one_hot(index, self.n_outputs) - P) * expit(-eta)
+        return out
+
+    def recedes(self, y: Array, eta: Array) -> Array:
+        out: Array = np.all((2.0 * y - 1.0) * eta > 0, axis=-1)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Multinomial(Loss):
+    """Multinomial logistic loss, log(sum_k exp(eta_k)) - eta_y, one output per class."""
+
+    classes: Array
+    separable = False
+    shift_invariant = True
+    has_probabilities = True
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        return len(self.classes)
+
+    def encode(self, y: Any) -> Array:
+        return encode_labels(y, self.classes)
+
+    def value(self, y: Array, eta: Array) -> Array:
+        return -pick(log_softmax(eta, axis=-1), y)
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        out: Array = softmax(eta, axis=-1) - one_hot(y, self.n_outputs)
+        return out
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        # d2l / deta_k deta_l = p_k (delta_kl - p_l)
+        p = softmax(eta, axis=-1)
+        G: Array = -p[..., :, None] * p[..., None, :]
+        k = np.arange(self.n_outputs)
+        G[..., k, k] = p * (1.0 - p)
+        return G
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        p = softmax(eta, axis=-1)
+        return lambda v: p * (v - np.sum(p * v, axis=-1, keepdims=True))
+
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        p = softmax(eta, axis=-1)
+        return lambda k, m: p[..., k] * (float(k == m) - p[..., m])
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        p = softmax(eta, axis=-1)
+
+        def change(delta: Array) -> Array:
+            q = p.astype(delta.dtype)
+            if np.max(np.abs(delta), initial=0.0) > 2.0:
+                far: Array = softmax(eta + delta, axis=-1) - p
+                return far.astype(delta.dtype)
+            # p_k e^(d_k) / sum_l p_l e^(d_l) - p_k, before it cancels.
+            rise = np.expm1(delta)
+            mean = np.sum(q * rise, axis=-1, keepdims=True)
+            rise -= mean
+            rise *= q
+            rise /= 1.0 + mean
+            return rise
+
+        return change
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the
+        # shift of d by its own component d_y leaves lse - d_y to be computed, without cancelling.
+        d = delta - pick(delta, y)[..., None]
+        near = np.max(np.abs(d), axis=-1) < 1.0
+        p = softmax(eta, axis=-1)
+        close = np.log1p(np.sum(p * np.expm1(np.where(near[..., None], d, 0.0)), axis=-1))
+        if np.all(near):
+            out: Array = close
+            return out
+        return np.where(near, close, self.value(y, eta + delta) - self.value(y, eta))
+
+    def response(self, eta: Array) -> Array:
+        p: Array = softmax(eta, axis=-1)
+        return p
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        p = softmax(eta, axis=-1)
+        out: Array = pick(p, index)[..., None] * (one_hot(index, self.n_outputs) - p)
+        return out
+
+    def recedes(self, y: Array, eta: Array) -> Array:
+        others = np.where(one_hot(y, self.n_outputs) > 0, -np.inf, eta)
+        out: Array = pick(eta, y) > np.max(others, axis=-1)
+        return out

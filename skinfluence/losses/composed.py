@@ -1,0 +1,307 @@
+"""Losses made of others: several targets a row, a transformed target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skinfluence.losses.base import Array, Loss
+
+__all__ = ["Joint", "TransformedTarget"]
+
+STEP = float(np.cbrt(np.finfo(float).eps))
+"""Relative step of a central difference: its two errors are alike, about 1e-10."""
+
+
+@dataclass(frozen=True, eq=False)
+class Joint(Loss):
+    """Several targets a row, each with a loss of its own; the outputs are concatenated.
+
+    Encoded targets are the parts' own, concatenated: one column of codes for a part without
+    an axis of outputs. `shift_invariant` is False although a part may be: no *common* shift of all
+    outputs is meant then; `shift_groups` says which outputs shift together.
+
+    Parameters
+    ----------
+    parts : tuple of Loss
+        One for each column of the targets.
+    """
+
+    parts: tuple[Loss, ...]
+    shift_invariant = False
+
+    def __post_init__(self) -> None:
+        parts = self.parts
+        temperatures = [p.temperature for p in parts if p.temperature is not None]
+        labelled = any(p.classes is not None or p.targets is not None for p in parts)
+        flags = {
+            "n_outputs": sum(p.n_outputs for p in parts),
+            "separable": all(p.separable for p in parts),
+            "constant_hessian": all(p.constant_hessian for p in parts),
+            "curvature_scale": min(p.curvature_scale for p in parts),
+            "canonical": all(p.canonical for p in parts),
+            "alike": self._equal_hessians(),
+            "certified": all(p.certified for p in parts),
+            "convex": all(p.convex for p in parts),
+            "temperature": min(temperatures) if temperatures else None,
+            "targets": ("loss",) if labelled else None,
+        }
+        for flag, value in flags.items():
+            object.__setattr__(self, flag, value)
+
+    def _equal_hessians(self) -> bool:
+        parts = self.parts
+        if not all(p.alike and p.separable and p.constant_hessian for p in parts):
+            return False
+        each = [p.hessian(*np.zeros((2, 1, p.n_outputs))) for p in parts]
+        return bool(np.ptp(np.concatenate(each, axis=-1)) == 0.0)
+
+    @property
+    def n_responses(self) -> int:
+        return self.n_outputs if self.targets else sum(p.n_responses for p in self.parts)
+
+    @property
+    def target_width(self) -> int:
+        return sum(max(p.target_width, 1) for p in self.parts)
+
+    def at_temperature(self, temperature: float) -> Loss:
+        if self.temperature is None:
+            return super().at_temperature(temperature)
+        moved = (p if p.temperature is None else p.at_temperature(temperature) for p in self.parts)
+        return replace(self, parts=tuple(moved))
+
+    def shift_groups(self) -> list[slice]:
+        groups = zip(self._slices([p.n_outputs for p in self.parts]), self.parts, strict=True)
+        return [
+            slice(at.start + group.start, at.start + group.stop)
+            for at, part in groups
+            for group in part.shift_groups()
+        ]
+
+    @staticmethod
+    def _slices(widths: list[int]) -> list[slice]:
+        ends = np.cumsum(widths).tolist()
+        return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+
+    def _places(self) -> list[tuple[Loss, slice]]:
+        places = self._slices([p.n_outputs for p in self.parts])
+        return list(zip(self.parts, places, strict=True))
+
+    def _split(self, y: Array, eta: Array) -> list[tuple[Loss, Array, Array]]:
+        """Return every part with its targets and raw predictions."""
+        columns = self._slices([max(p.target_width, 1) for p in self.parts])
+        split = []
+        for (part, at), column in zip(self._places(), columns, strict=True):
+            own = y[..., column] if part.target_width else y[..., column.start]
+            if part.target_width == 0 and part.classes is not None:
+                own = own.astype(np.intp)
+            split.append((part, own, eta[..., at]))
+        return split
+
+    def encode(self, y: Any) -> Array:
+        y = np.asarray(y)
+        if y.ndim != 2 or y.shape[1] != len(self.parts):
+            raise ValueError(
+                f"Targets of shape {y.shape} were given; the model has {len(self.parts)} targets, "
+                f"so shape (n_samples, {len(self.parts)}) is accepted. Pass one column for each."
+            )
+        encoded = []
+        for part, column in zip(self.parts, y.T, strict=True):
+            # A list, so that a column of a table of objects finds its own type.
+            own = part.encode(np.asarray(column.tolist()) if y.dtype == object else column)
+            encoded.append(np.asarray(own, float).reshape(len(y), -1))
+        return np.concatenate(encoded, axis=1)
+
+    def value(self, y: Array, eta: Array) -> Array:
+        values = [part.value(own, at) for part, own, at in self._split(y, eta)]
+        out: Array = np.sum(values, axis=0)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        parts = [part.gradient(own, at) for part, own, at in self._split(y, eta)]
+        return np.concatenate(parts, axis=-1)
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        parts = [part.hessian(own, at) for part, own, at in self._split(y, eta)]
+        if self.separable:
+            return np.concatenate(parts, axis=-1)
+        K = self.n_outputs
+        lead = np.broadcast_shapes(eta.shape[:-1], y.shape[:-1])
+        G = np.zeros((*lead, K, K))
+        for (part, at), block in zip(self._places(), parts, strict=True):
+            if part.separable:
+                k = np.arange(at.start, at.stop)
+                G[..., k, k] = block
+            else:
+                G[..., at, at] = block
+        return G
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        products = [part.hessian_product(own, at) for part, own, at in self._split(y, eta)]
+        return self._apply(products)
+
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        split = self._split(y, eta)
+        diagonals = [p.hessian(own, at) if p.separable else None for p, own, at in split]
+        entries = [None if p.separable else p.hessian_entries(own, at) for p, own, at in split]
+        lead = np.broadcast_shapes(eta.shape[:-1], y.shape[:-1])
+
+        def entry(k: int, m: int) -> Array:
+            for (_, at), diagonal, block in zip(self._places(), diagonals, entries, strict=True):
+                if at.start <= k < at.stop and at.start <= m < at.stop:
+                    if block is not None:
+                        return block(k - at.start, m - at.start)
+                    if diagonal is not None and k == m:
+                        own: Array = diagonal[..., k - at.start]
+                        return own
+            return np.zeros(lead)
+
+        return entry
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return self._apply([p.gradient_change(own, at) for p, own, at in self._split(y, eta)])
+
+    def _apply(self, maps: list[Callable[[Array], Array]]) -> Callable[[Array], Array]:
+        """Return the map that applies each map to the outputs of its part."""
+        places = [at for _, at in self._places()]
+
+        def apply(v: Array) -> Array:
+            parts = [one(v[..., at]) for one, at in zip(maps, places, strict=True)]
+            return np.concatenate(parts, axis=-1)
+
+        return apply
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        split, places = self._split(y, eta), self._places()
+        changes = [
+            part.change(own, here, delta[..., at])
+            for (part, own, here), (_, at) in zip(split, places, strict=True)
+        ]
+        out: Array = np.sum(changes, axis=0)
+        return out
+
+    def response(self, eta: Array) -> Array:
+        if self.targets:
+            return eta
+        return np.concatenate([p.response(eta[..., at]) for p, at in self._places()], axis=-1)
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        if self.targets:
+            return super().response_gradient(eta, index)
+        out = np.zeros_like(eta)
+        columns = self._slices([p.n_responses for p in self.parts])
+        for (part, at), column in zip(self._places(), columns, strict=True):
+            mine = (index >= column.start) & (index < column.stop)
+            own = np.clip(index - column.start, 0, part.n_responses - 1)
+            out[..., at] = np.where(mine[..., None], part.response_gradient(eta[..., at], own), 0.0)
+        return out
+
+    def decide(self, eta: Array) -> Array:
+        return np.stack([p.decide(eta[..., at]) for p, at in self._places()], axis=-1)
+
+    def recedes(self, y: Array, eta: Array) -> Array:
+        parts = [part.recedes(own, at) for part, own, at in self._split(y, eta)]
+        out: Array = np.all(parts, axis=0)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class TransformedTarget(Loss):
+    """A loss of transformed targets, as in `sklearn.compose.TransformedTargetRegressor`.
+
+    The loss and its derivatives are in units of the transformed target; only the response is
+    transformed back.
+
+    Parameters
+    ----------
+    loss : Loss
+        Of a regressor.
+    forward : callable
+        From targets, of the shape they are given in, to what the loss encodes.
+    inverse : callable
+        Back, entry by entry, on arrays of shape (n, n_responses). Its derivative is a central
+        difference with a relative step of 6e-6, in error by about 1e-10 of it for smooth functions.
+    """
+
+    loss: Loss
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+
+    def __post_init__(self) -> None:
+        flags = (
+            "n_outputs",
+            "separable",
+            "shift_invariant",
+            "constant_hessian",
+            "curvature_scale",
+            "canonical",
+            "certified",
+            "alike",
+            "convex",
+            "temperature",
+            "targets",
+        )
+        for flag in flags:
+            object.__setattr__(self, flag, getattr(self.loss, flag))
+
+    @property
+    def n_responses(self) -> int:
+        return self.loss.n_responses
+
+    @property
+    def target_width(self) -> int:
+        return self.loss.target_width
+
+    def at_temperature(self, temperature: float) -> Loss:
+        return replace(self, loss=self.loss.at_temperature(temperature))
+
+    def shift_groups(self) -> list[slice]:
+        return self.loss.shift_groups()
+
+    def encode(self, y: Any) -> Array:
+        return self.loss.encode(self.forward(np.asarray(y)))
+
+    def value(self, y: Array, eta: Array) -> Array:
+        return self.loss.value(y, eta)
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        return self.loss.gradient(y, eta)
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        return self.loss.hessian(y, eta)
+
+    def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return self.loss.hessian_product(y, eta)
+
+    def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
+        return self.loss.hessian_entries(y, eta)
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return self.loss.gradient_change(y, eta)
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        return self.loss.change(y, eta, delta)
+
+    def _back(self, response: Array) -> Array:
+        """Return the transform back of responses, shape (..., n_responses)."""
+        flat = response.reshape(-1, response.shape[-1])
+        out: Array = np.asarray(self.inverse(flat), dtype=np.float64).reshape(response.shape)
+        return out
+
+    def response(self, eta: Array) -> Array:
+        return self._back(self.loss.response(eta))
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        here = self.loss.response(eta)
+        h = STEP * np.maximum(np.abs(here), 1.0)
+        slope = (self._back(here + h) - self._back(here - h)) / (2.0 * h)
+        index = np.broadcast_to(index, here.shape[:-1])
+        own = np.take_along_axis(slope, index[..., None], axis=-1)
+        out: Array = own * self.loss.response_gradient(eta, index)
+        return out
+
+    def recedes(self, y: Array, eta: Array) -> Array:
+        return self.loss.recedes(y, eta)

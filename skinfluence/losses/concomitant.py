@@ -1,0 +1,123 @@
+"""Huber's loss with the scale of the noise as a second raw prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skinfluence.losses.base import Array, Loss, encode_numbers, in_precision, one_hot
+from skinfluence.losses.clipping import clip_change, inside
+
+__all__ = ["ConcomitantHuber"]
+
+SMALLEST = 1e-100
+"""Scale of the noise at which derivatives are taken where it is not positive."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConcomitantHuber(Loss):
+    """Huber's loss with a concomitant scale, as in `sklearn.linear_model.HuberRegressor`.
+
+    The two raw predictions are that of y and the scale sigma of the noise. With
+    z = (eta - y) / sigma: sigma + sigma H(z), H(z) = z^2 for abs(z) < epsilon, else
+    2 epsilon abs(z) - epsilon^2. It is convex in both where sigma > 0; elsewhere its value is
+    infinite, and derivatives are those at a tiny sigma.
+
+    Parameters
+    ----------
+    epsilon : float
+        Residual beyond which the loss is linear, in units of sigma.
+    scale : float
+        A typical sigma: the raw predictions are in units of y, so that only the caller can say over
+        which distance the curvature jumps, `curvature_scale` = epsilon * scale.
+
+    References
+    ----------
+    Owen (2007), A robust hybrid of lasso and ridge regression, doi:10.1090/conm/443/08555.
+    """
+
+    epsilon: float
+    scale: float = 1.0
+    n_outputs = 2
+    separable = False
+    canonical = False
+    certified = False
+
+    @property
+    def curvature_scale(self) -> float:  # type: ignore[override]
+        return self.epsilon * self.scale
+
+    @property
+    def n_responses(self) -> int:
+        return 1
+
+    def encode(self, y: Any) -> Array:
+        out: Array = encode_numbers(y, 1)[:, 0]
+        return out
+
+    def _parts(self, y: Array, eta: Array) -> tuple[Array, Array, Array]:
+        """Return the residual, the positive scale and the residual in its units."""
+        r = eta[..., 0] - y
+        sigma = np.maximum(eta[..., 1], SMALLEST)
+        return r, sigma, r / sigma
+
+    def _clip(self, z: Array) -> Array:
+        c: Array = np.clip(z, -self.epsilon, self.epsilon)
+        return c
+
+    def value(self, y: Array, eta: Array) -> Array:
+        # sigma + sigma (2 c z - c^2) with c = clip(z, -epsilon, epsilon)
+        r, sigma, z = self._parts(y, eta)
+        c = self._clip(z)
+        return np.where(eta[..., 1] > 0, sigma * (1.0 - c**2) + 2.0 * c * r, np.inf)
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        c = self._clip(self._parts(y, eta)[2])
+        return np.stack([2.0 * c, 1.0 - c**2], axis=-1)
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        # 2 / sigma [1, -z] [1, -z]' inside, 0 outside: homogeneous of degree 1, hence of rank one
+        _, sigma, z = self._parts(y, eta)
+        v = np.stack([np.ones_like(z), -self._clip(z)], axis=-1)
+        rise = 2.0 * inside(z, -self.epsilon, self.epsilon) / sigma
+        out: Array = rise[..., None, None] * v[..., :, None] * v[..., None, :]
+        return out
+
+    def _clip_change(self, y: Array, eta: Array, delta: Array) -> Array:
+        """Return the change of c, without cancellation where sigma stays positive."""
+        z = self._parts(y, eta)[2]
+        _, after, moved = self._parts(y, eta + delta)
+        near = (eta[..., 1] > SMALLEST) & (after > SMALLEST)
+        d = (delta[..., 0] - np.where(near, z, 0.0) * delta[..., 1]) / after
+        close = clip_change(z, -self.epsilon, self.epsilon)(d)
+        return np.where(near, close, self._clip(moved) - self._clip(z))
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        c = self._clip(self._parts(y, eta)[2])
+
+        def change(delta: Array) -> Array:
+            D = self._clip_change(y, eta, delta.astype(np.float64, copy=False))
+            out = np.stack([2.0 * D, -D * (2.0 * c + D)], axis=-1)
+            return in_precision(out, delta.dtype)
+
+        return change
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        # gradient . delta + D sigma' (2 (z' - c') + D), with c' = c + D
+        c = self._clip(self._parts(y, eta)[2])
+        D = self._clip_change(y, eta, delta)
+        r, sigma, z = self._parts(y, eta + delta)
+        linear = 2.0 * c * delta[..., 0] + (1.0 - c**2) * delta[..., 1]
+        out = linear + D * (2.0 * (r - sigma * self._clip(z)) + sigma * D)
+        before, after = eta[..., 1] > 0, eta[..., 1] + delta[..., 1] > 0
+        beyond = np.where(before, np.inf, np.where(after, -np.inf, 0.0))
+        return np.where(before & after, out, beyond)
+
+    def response(self, eta: Array) -> Array:
+        return eta[..., :1]
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        return one_hot(np.zeros_like(index), 2)

@@ -1,0 +1,251 @@
+"""Losses of a residual eta - y: squared, Huber and epsilon-insensitive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from skinfluence.losses.base import (
+    Array,
+    Loss,
+    check_temperature,
+    encode_numbers,
+    encode_signs,
+)
+from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
+from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
+
+__all__ = [
+    "HalfSquaredError",
+    "Huber",
+    "SmoothEpsilonInsensitive",
+    "SquaredEpsilonInsensitive",
+]
+
+
+class Residual(Loss):
+    """A loss of eta - y summed over the outputs.
+
+    With `classes` the targets are -1 and +1, one output per class (one for two classes).
+    """
+
+    def encode(self, y: Any) -> Array:
+        if self.classes is not None:
+            return encode_signs(y, self.classes, self.n_outputs)
+        return encode_numbers(y, self.n_outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSquaredError(Residual):
+    """Half the squared error summed over the outputs, 1/2 sum_k (eta_k - y_k)^2.
+
+    With `classes` the targets are -1 and +1, one output per class (one for two classes), as in
+    `sklearn.linear_model.RidgeClassifier`.
+    """
+
+    n_outputs: int = 1
+    classes: Array | None = None
+    constant_hessian = True
+    curvature_scale = np.inf
+
+    def value(self, y: Array, eta: Array) -> Array:
+        out: Array = 0.5 * np.sum((eta - y) ** 2, axis=-1)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        return eta - y
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        return np.ones_like(eta)
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return lambda delta: np.array(delta)
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        # The difference of two squares, before it cancels.
+        out: Array = np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Huber(Residual):
+    """Huber loss summed over the outputs, as in `sklearn.linear_model.SGDRegressor`.
+
+    With r = eta - y: r^2 / 2 for abs(r) <= epsilon, else epsilon abs(r) - epsilon^2 / 2. Its
+    `curvature_scale` is epsilon.
+
+    Parameters
+    ----------
+    epsilon : float
+        Residual beyond which the loss is linear, in units of y.
+    n_outputs : int
+    classes : ndarray of shape (n_classes,) or None
+        With them the targets are -1 and +1, as in `HalfSquaredError`.
+    """
+
+    epsilon: float
+    n_outputs: int = 1
+    classes: Array | None = None
+    canonical = False
+    certified = False
+
+    @property
+    def curvature_scale(self) -> float:  # type: ignore[override]
+        return self.epsilon
+
+    def value(self, y: Array, eta: Array) -> Array:
+        out: Array = np.sum(clip_integral(eta - y, -self.epsilon, self.epsilon), axis=-1)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        out: Array = np.clip(eta - y, -self.epsilon, self.epsilon)
+        return out
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        return inside(eta - y, -self.epsilon, self.epsilon)
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        return clip_change(eta - y, -self.epsilon, self.epsilon)
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        rise = clip_integral_change(eta - y, delta, -self.epsilon, self.epsilon)
+        out: Array = np.sum(rise, axis=-1)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredEpsilonInsensitive(Residual):
+    """Squared epsilon-insensitive loss, sum_k max(0, abs(eta_k - y_k) - epsilon)^2; no factor 1/2.
+
+    Its `curvature_scale` is epsilon, half the width of the part without curvature; for epsilon 0
+    the loss is the squared error, and its Hessian constant.
+
+    Parameters
+    ----------
+    epsilon : float
+        Residual that costs nothing, in units of y.
+    n_outputs : int
+    classes : ndarray of shape (n_classes,) or None
+        With them the targets are -1 and +1, as in `HalfSquaredError`.
+    """
+
+    epsilon: float
+    n_outputs: int = 1
+    classes: Array | None = None
+    canonical = False
+
+    @property
+    def certified(self) -> bool:  # type: ignore[override]
+        return self.constant_hessian
+
+    @property
+    def constant_hessian(self) -> bool:  # type: ignore[override]
+        return self.epsilon == 0.0
+
+    @property
+    def curvature_scale(self) -> float:  # type: ignore[override]
+        return np.inf if self.constant_hessian else self.epsilon
+
+    def _excess(self, y: Array, eta: Array) -> Array:
+        r = eta - y
+        out: Array = r - np.clip(r, -self.epsilon, self.epsilon)
+        return out
+
+    def value(self, y: Array, eta: Array) -> Array:
+        out: Array = np.sum(self._excess(y, eta) ** 2, axis=-1)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        return 2.0 * self._excess(y, eta)
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        return 2.0 - 2.0 * inside(eta - y, -self.epsilon, self.epsilon)
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        clipped = clip_change(eta - y, -self.epsilon, self.epsilon)
+
+        def change(delta: Array) -> Array:
+            out: Array = 2.0 * (delta - clipped(delta))
+            return out
+
+        return change
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        # The difference of the squares of the excess, before it cancels.
+        rise = delta - clip_change(eta - y, -self.epsilon, self.epsilon)(delta)
+        out: Array = np.sum(rise * (2.0 * self._excess(y, eta) + rise), axis=-1)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothEpsilonInsensitive(Residual):
+    """Smooth epsilon-insensitive loss summed over the outputs.
+
+    t log(1 + exp((r - epsilon) / t)) + t log(1 + exp((-r - epsilon) / t)) with r = eta - y: it
+    approaches max(0, abs(r) - epsilon) as t falls.
+
+    Parameters
+    ----------
+    epsilon : float
+        Residual that costs nothing, in units of y.
+    temperature : float
+        t, in units of y.
+    n_outputs : int
+    classes : ndarray of shape (n_classes,) or None
+        With them the targets are -1 and +1, as in `HalfSquaredError`.
+    """
+
+    epsilon: float
+    temperature: float
+    n_outputs: int = 1
+    classes: Array | None = None
+    canonical = False
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
+
+    @property
+    def curvature_scale(self) -> float:  # type: ignore[override]
+        return self.temperature
+
+    def at_temperature(self, temperature: float) -> Loss:
+        return replace(self, temperature=temperature)
+
+    def _sides(self, y: Array, eta: Array) -> tuple[Array, Array]:
+        r = eta - y
+        t = self.temperature
+        return (r - self.epsilon) / t, (-r - self.epsilon) / t
+
+    def value(self, y: Array, eta: Array) -> Array:
+        above, below = self._sides(y, eta)
+        out: Array = self.temperature * np.sum(log1pexp(above) + log1pexp(below), axis=-1)
+        return out
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        above, below = self._sides(y, eta)
+        out: Array = expit(above) - expit(below)
+        return out
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        above, below = self._sides(y, eta)
+        out: Array = (expit(above) * expit(-above) + expit(below) * expit(-below)) / (
+            self.temperature
+        )
+        return out
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        above, below = self._sides(y, eta)
+        rise = expit_change(above, 1.0 / self.temperature)
+        fall = expit_change(below, -1.0 / self.temperature)
+        return lambda delta: rise(delta) - fall(delta)
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        above, below = self._sides(y, eta)
+        d = delta / self.temperature
+        rise = log1pexp_change(above, d) + log1pexp_change(below, -d)
+        out: Array = self.temperature * np.sum(rise, axis=-1)
+        return out

@@ -1,0 +1,69 @@
+"""The softplus log(1 + exp(z)) and its derivative, the logistic function, without cancellation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit
+
+from skinfluence.losses.base import Array
+
+FAR = 30.0
+"""Change of z beyond which exp may overflow, and little is left of what was there."""
+
+
+def log1pexp(z: Array) -> Array:
+    """Return log(1 + exp(z)) without overflow."""
+    out: Array = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+    return out
+
+
+def log1pexp_change(z: Array, d: Array) -> Array:
+    """Return log(1 + exp(z + d)) - log(1 + exp(z)), accurate for small `d`."""
+    # It equals log1p(expit(z) expm1(d)), while e^d is tame.
+    near = np.abs(d) < 1.0
+    with np.errstate(over="ignore", under="ignore"):
+        close = np.log1p(expit(z) * np.expm1(np.where(near, d, 0.0)))
+    return np.where(near, close, log1pexp(z + d) - log1pexp(z))
+
+
+def expit_change(z: Array, scale: Array | float = 1.0) -> Callable[[Array], Array]:
+    """Return the map from delta to expit(z + scale * delta) - expit(z), in the dtype of delta."""
+    p, q = expit(z), expit(-z)
+    slope = p * q
+
+    def change(delta: Array) -> Array:
+        # For d > 0, expit(z + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)), where nothing cancels.
+        # For d < 0 the same with -d and q. Temporaries are reused: this runs over rows times edits.
+        d = delta if isinstance(scale, float) and scale == 1.0 else _scaled(delta, scale)
+        rise = np.abs(d)
+        far = rise > FAR if np.max(rise, initial=0.0) > FAR else None
+        if far is not None:
+            np.minimum(rise, FAR, out=rise)
+        np.expm1(rise, out=rise)
+        below = np.where(d > 0, p.astype(d.dtype), q.astype(d.dtype))
+        below *= rise
+        below += 1.0
+        rise *= slope.astype(d.dtype)
+        rise /= below
+        np.copysign(rise, d, out=rise)
+        if far is not None:
+            rise[far] = _leap(*(np.broadcast_to(a, d.shape)[far] for a in (z, scale, delta)))
+        return rise
+
+    return change
+
+
+def _scaled(delta: Array, scale: Array | float) -> Array:
+    out: Array = delta * np.asarray(scale, dtype=delta.dtype)
+    return out
+
+
+def _leap(z: Array, scale: Array, delta: Array) -> Array:
+    """Return the change of expit where it is large, in double precision."""
+    d = scale * delta.astype(np.float64)
+    # Above 0 the complements are subtracted: 1 - expit is lost where expit rounds to 1.
+    side = np.where(z + 0.5 * d > 0, -1.0, 1.0)
+    out: Array = side * (expit(side * (z + d)) - expit(side * z))
+    return out

@@ -1,0 +1,274 @@
+"""The contract of a loss: every row of the table against its twin, in value."""
+
+import pickle
+
+import autograd
+import numpy as np
+import pytest
+
+from skinfluence.losses import Joint, Loss, Multinomial, encode_labels
+from tests.losses.cases import CASES, TWO, losses
+
+SMOOTH = [
+    name
+    for name, case in CASES.items()
+    if case.loss.certified and case.loss.separable and not case.loss.constant_hessian
+]
+
+
+def diagonal(loss, G):
+    return G[..., :, None] * np.eye(loss.n_outputs) if loss.separable else G
+
+
+@losses
+def test_derivatives_equal_autograd(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    hessians = diagonal(loss, loss.hessian(y, eta))
+    for i in range(len(eta)):
+        twin = case.twin(y[i], eta[i])
+        np.testing.assert_allclose(loss.value(y, eta)[i], twin, rtol=1e-12, atol=1e-14)
+        gradient = autograd.grad(lambda e, i=i: case.twin(y[i], e))(eta[i])
+        np.testing.assert_allclose(loss.gradient(y, eta)[i], gradient, rtol=1e-10, atol=1e-13)
+        hessian = autograd.hessian(lambda e, i=i: case.twin(y[i], e))(eta[i])
+        np.testing.assert_allclose(hessians[i], hessian, rtol=1e-10, atol=1e-13)
+
+
+@losses
+def test_shapes_and_the_encoding(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    assert y.shape == ((7, loss.target_width) if loss.target_width else (7,))
+    assert loss.value(y, eta).shape == loss.recedes(y, eta).shape == (7,)
+    assert loss.gradient(y, eta).shape == (7, loss.n_outputs)
+    response = loss.response(eta)
+    if loss.classes is None:
+        assert response.shape == (7, loss.n_responses)
+    again = pickle.loads(pickle.dumps(loss)) if name != "transformed" else loss
+    np.testing.assert_array_equal(again.value(y, eta), loss.value(y, eta))
+
+
+@losses
+def test_leading_axes_broadcast(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    rng = np.random.default_rng(1)
+    delta = rng.standard_normal((len(eta), 3, loss.n_outputs))
+    delta = case.feasible(eta[:, None], delta)
+    moved = eta[:, None] + delta
+    wide = np.repeat(y[:, None], 3, axis=1)
+    for method in ("value", "gradient", "hessian"):
+        mine = getattr(loss, method)(y[:, None], moved)
+        np.testing.assert_array_equal(mine, getattr(loss, method)(wide, moved))
+        one = np.stack([getattr(loss, method)(y, moved[:, j]) for j in range(3)], axis=1)
+        np.testing.assert_allclose(mine, one, rtol=1e-14)
+    mine = loss.change(y[:, None], eta[:, None], delta)
+    one = np.stack([loss.change(y, eta, delta[:, j]) for j in range(3)], axis=1)
+    np.testing.assert_allclose(mine, one, rtol=1e-12, atol=1e-15)
+    assert loss.gradient_change(y[:, None], eta[:, None])(delta).shape == delta.shape
+
+
+@losses
+def test_hessian_products_equal_the_hessian(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    v = np.random.default_rng(1).standard_normal((len(eta), 4, loss.n_outputs))
+    G = diagonal(loss, loss.hessian(y, eta))
+    product = loss.hessian_product(y[:, None], eta[:, None])
+    np.testing.assert_allclose(product(v), np.einsum("ikl,iml->imk", G, v), atol=1e-13, rtol=1e-13)
+    if not loss.separable:
+        entry = loss.hessian_entries(y, eta)
+        for k in range(loss.n_outputs):
+            for m in range(loss.n_outputs):
+                np.testing.assert_allclose(entry(k, m), G[:, k, m], rtol=1e-12)
+
+
+@losses
+def test_derivatives_equal_finite_differences(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    h = 1e-5
+    G = diagonal(loss, loss.hessian(y, eta))
+    for k in range(loss.n_outputs):
+        e = h * np.eye(loss.n_outputs)[k]
+        first = (loss.value(y, eta + e) - loss.value(y, eta - e)) / (2 * h)
+        np.testing.assert_allclose(loss.gradient(y, eta)[:, k], first, rtol=1e-7, atol=1e-8)
+        second = (loss.gradient(y, eta + e) - loss.gradient(y, eta - e)) / (2 * h)
+        np.testing.assert_allclose(G[:, :, k], second, rtol=1e-7, atol=1e-8)
+
+
+@losses
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="no extended precision here")
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 0.9, 3.0, 40.0])
+def test_change_is_the_difference_of_values_without_cancellation(name, size):
+    """In extended precision the difference of the twin's values is good to 1e-10 at size 1e-9."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    delta = size * np.random.default_rng(1).standard_normal((len(eta), 5, loss.n_outputs))
+    delta = case.feasible(eta[:, None], delta)
+    change = loss.change(y[:, None], eta[:, None], delta)
+    for i in range(len(eta)):
+        here, target = eta[i].astype(np.longdouble), y[i].astype(np.longdouble)
+        before = case.twin(target, here)
+        expected = [float(case.twin(target, here + d) - before) for d in delta[i]]
+        rounding = 4 * np.finfo(np.longdouble).eps * abs(float(before))
+        np.testing.assert_allclose(change[i], expected, rtol=1e-9, atol=1e-9 * size + rounding)
+
+
+@losses
+def test_change_is_finite_where_both_values_are(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    delta = np.full((len(eta), 1, loss.n_outputs), 900.0)
+    delta[..., 0] = -900.0
+    delta = case.feasible(eta[:, None], delta)
+    assert np.all(np.isfinite(loss.change(y[:, None], eta[:, None], delta)))
+
+
+@losses
+def test_far_raw_predictions_give_finite_derivatives(name):
+    """Without a warning, which the tests turn into an error."""
+    case = CASES[name]
+    loss, (y, _) = case.loss, case.rows()
+    for size in (1e4, -1e4, 0.0):
+        eta = np.full((len(y), loss.n_outputs), size)
+        eta[::2, 0] *= -1.0
+        delta = np.full_like(eta, 1.0 - 2.0 * size)
+        value = loss.value(y, eta)
+        assert np.all(np.isfinite(value) | (value == np.inf))
+        assert np.all(np.isfinite(loss.response(eta)))
+        assert not np.any(np.isnan(loss.change(y, eta, delta)))
+        for array in (loss.gradient(y, eta), loss.hessian(y, eta)):
+            assert np.all(np.isfinite(array))
+        for dtype in (np.float64, np.float32):
+            moved = loss.gradient_change(y, eta)(delta.astype(dtype))
+            assert moved.dtype == dtype and np.all(np.isfinite(moved))
+
+
+SIZES = [-1e3, -60.0, -3.0, -0.4, 0.0, 0.4, 3.0, 60.0, 1e3]
+
+
+@losses
+@pytest.mark.parametrize("start", [-50.0, -3.0, 0.0, 3.0, 50.0, 300.0])
+def test_gradient_change_is_the_difference_of_gradients(name, start):
+    case = CASES[name]
+    loss, rng = case.loss, np.random.default_rng(0)
+    y, eta = case.rows(n=6)
+    eta = start * rng.choice([-1.0, 1.0], (6, loss.n_outputs))
+    eta[0] = start
+    delta = rng.choice(SIZES, (6, 40, loss.n_outputs))
+    delta[:, : len(SIZES), 0] = SIZES
+    given = delta.copy()
+    change = loss.gradient_change(y[:, None], eta[:, None])(delta)
+    after = loss.gradient(y[:, None], eta[:, None] + delta)
+    before = loss.gradient(y[:, None], eta[:, None])
+    rounding = 1e-14 + 1e-13 * (np.abs(after) + np.abs(before))
+    error = np.abs(change - (after - before)) - 1e-12 * np.abs(change)
+    assert np.max(error - rounding) <= 0.0
+    np.testing.assert_array_equal(delta, given)  # not overwritten
+
+
+@losses
+@pytest.mark.parametrize("size", [1e-7, 1e-10, 1e-14])
+def test_gradient_change_of_nearly_nothing_is_the_hessian_times_it(name, size):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    delta = size * np.random.default_rng(1).standard_normal((len(eta), 5, loss.n_outputs))
+    change = loss.gradient_change(y[:, None], eta[:, None])(delta)
+    expected = loss.hessian_product(y[:, None], eta[:, None])(delta)
+    np.testing.assert_allclose(change, expected, rtol=3e-6, atol=1e-6 * np.abs(expected).max())
+
+
+@losses
+@pytest.mark.parametrize("start", [-50.0, -3.0, 0.0, 3.0, 50.0])
+def test_gradient_change_of_single_precision(name, start):
+    case = CASES[name]
+    loss, (y, _) = case.loss, case.rows(n=6)
+    eta = np.full((6, loss.n_outputs), start)
+    eta[1::2, 0] = 0.0
+    delta = np.random.default_rng(0).choice(SIZES, (6, 40, loss.n_outputs)).astype(np.float32)
+    y, eta = y[:, None], eta[:, None]
+    change = loss.gradient_change(y, eta)(delta)
+    assert change.dtype == np.float32
+    after, before = loss.gradient(y, eta + delta.astype(float)), loss.gradient(y, eta)
+    most = np.finfo(np.float32).max
+    expected = np.clip(after - before, -most, most)
+    rounding = 1e-6 * (1.0 + np.abs(after) + np.abs(before))
+    assert np.max(np.abs(change - expected) - rounding - 1e-5 * np.abs(expected)) <= 0.0
+    tiny = (1e-7 * delta).astype(np.float32)
+    change = loss.gradient_change(y, eta)(tiny)
+    exact = loss.gradient_change(y, eta)(tiny.astype(float))
+    exact = np.clip(exact, -most, most)
+    np.testing.assert_allclose(change, exact, rtol=2e-5, atol=1e-6 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_certified_bounds_hold(name):
+    """|l'''| <= l'' / scale: the Hessian grows by e^(|d| / scale) at most, over any distance."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=40, scale=3.0)
+    before = loss.hessian(y, eta)
+    for d in (-1.0, -0.1, -1e-3, 1e-3, 0.1, 1.0):
+        bound = before * np.exp(abs(d) / loss.curvature_scale)
+        assert np.all(loss.hessian(y, eta + d) <= bound * (1 + 1e-9) + 1e-12 * before.max())
+    assert loss.convex and np.all(before >= 0)
+
+
+@losses
+def test_convexity_is_what_it_says(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=60, scale=3.0)
+    eigenvalues = np.linalg.eigvalsh(diagonal(loss, loss.hessian(y, eta)))
+    assert loss.convex == bool(np.min(eigenvalues) >= -1e-12)
+
+
+@losses
+def test_temperatures_are_changed_where_there_are_any(name):
+    loss = CASES[name].loss
+    if loss.temperature is None:
+        with pytest.raises(TypeError, match=r"which has none; SmoothHinge, .* Leave temperature"):
+            loss.at_temperature(0.1)
+    else:
+        moved = loss.at_temperature(0.1)
+        assert type(moved) is type(loss) and moved.temperature == moved.curvature_scale == 0.1
+        assert loss.temperature == 0.3
+
+
+def test_shift_groups_are_the_outputs_that_shift_together():
+    groups = {name: CASES[name].loss.shift_groups() for name in ("logistic", "multinomial")}
+    assert groups == {"logistic": [], "multinomial": [slice(0, 3)]}
+    twice = Joint((CASES["logistic"].loss, Multinomial(TWO), CASES["joint"].loss))
+    assert twice.shift_groups() == [slice(1, 3), slice(3, 6)]
+
+
+def test_defaults_of_the_contract():
+    """A loss of three methods, as a user writes it."""
+
+    class Quartic(Loss):
+        n_outputs = 2
+
+        def encode(self, y):
+            return np.asarray(y, float)
+
+        def value(self, y, eta):
+            return np.sum((eta - y) ** 4, axis=-1)
+
+        def gradient(self, y, eta):
+            return 4 * (eta - y) ** 3
+
+        def hessian(self, y, eta):
+            return 12 * (eta - y) ** 2
+
+    loss = Quartic()
+    assert loss.n_responses == loss.target_width == 2
+    assert loss.certified and loss.convex and loss.alike and loss.targets is None
+    y, eta = np.zeros((1, 2)), np.array([[1.0, 2.0]])
+    assert loss.change(y, eta, -eta) == -17.0
+    np.testing.assert_array_equal(loss.gradient_change(y, eta)(-eta), [[-4.0, -32.0]])
+
+
+def test_unseen_labels_and_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match=r"\['z'\] were never seen in training; the model knows"):
+        encode_labels(["a", "z"], TWO)
+    with pytest.raises(ValueError, match="Multi-label targets are not supported"):
+        encode_labels(np.eye(2), TWO)

@@ -1,0 +1,66 @@
+"""Logistic and multinomial losses: confident rows, probabilities, recession."""
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+
+from skinfluence.losses import Logistic, Multinomial
+from tests.losses.cases import CASES, THREE, TWO
+
+
+@pytest.mark.parametrize("eta", [-40.0, -5.0, 5.0, 40.0])
+@pytest.mark.parametrize("delta", [-3.0, -1e-9, 1e-9, 3.0])
+def test_gradient_change_of_a_confident_row_does_not_cancel(eta, delta):
+    """expit(eta + delta) - expit(eta), in numbers of 60 digits."""
+    with localcontext(prec=60):
+        before, after = (
+            1 / (1 + (-Decimal(e)).exp()) for e in (eta, Decimal(eta) + Decimal(delta))
+        )
+        expected = float(after - before)
+    for label in (0, 1):
+        loss = Logistic(TWO)
+        y = loss.encode([TWO[label]])
+        change = loss.gradient_change(y, np.array([[eta]]))(np.array([[delta]]))
+        assert change.item() == pytest.approx(expected, rel=1e-12, abs=0.0)
+
+
+@pytest.mark.parametrize(
+    "eta, delta, dtype",
+    [
+        (-600.0, 1000.0, float),
+        (600.0, -1000.0, float),
+        (-800.0, 850.0, float),
+        (700.0, -710.0, float),
+        (-90.0, 100.0, np.float32),
+        (100.0, -110.0, np.float32),
+    ],
+)
+def test_gradient_change_from_beyond_the_smallest_probability(eta, delta, dtype):
+    loss = Logistic(TWO)
+    y, before, moved = np.zeros((1, 1)), np.array([[eta]]), np.array([[delta]], dtype=dtype)
+    expected = loss.gradient(y, before + delta) - loss.gradient(y, before)
+    np.testing.assert_allclose(loss.gradient_change(y, before)(moved), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["logistic", "one-vs-rest", "multinomial"])
+def test_response_sums_to_one_and_its_gradient_equals_finite_differences(name):
+    loss, (_, eta) = CASES[name].loss, CASES[name].rows()
+    np.testing.assert_allclose(loss.response(eta).sum(axis=-1), 1.0, rtol=1e-12)
+    h = 1e-6
+    for c in range(len(loss.classes)):
+        index = np.full(len(eta), c)
+        for k in range(loss.n_outputs):
+            e = h * np.eye(loss.n_outputs)[k]
+            slope = (loss.response(eta + e)[:, c] - loss.response(eta - e)[:, c]) / (2 * h)
+            mine = loss.response_gradient(eta, index)[:, k]
+            np.testing.assert_allclose(mine, slope, rtol=1e-6, atol=1e-9)
+
+
+def test_recession_is_a_margin_of_every_output():
+    binary = Logistic(TWO)
+    y = binary.encode(["a", "b", "b"])
+    assert binary.recedes(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
+    three = Multinomial(THREE)
+    eta = np.array([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    assert three.recedes(three.encode(["a", "b", "a"]), eta).tolist() == [True, False, False]
