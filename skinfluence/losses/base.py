@@ -246,6 +246,13 @@ class Loss(ABC):
         """Return the derivative in eta of ``response(eta)[..., index]``, shape (..., K)."""
         return one_hot(index, self.n_outputs)
 
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        """Return how far any raw prediction of a row may move while its gradient stays, (...).
+
+        0 where there is curvature, which is everywhere for most losses.
+        """
+        return np.zeros(eta.shape[:-1])
+
     def decide(self, eta: Array) -> Array:
         """Return the labels that raw predictions speak for, shape (...); needs `classes`."""
         assert self.classes is not None

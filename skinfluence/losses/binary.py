@@ -81,6 +81,11 @@ class Binary(Loss):
         out: Array = np.sum(np.where(counts, rise, 0.0), axis=-1)
         return out
 
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        counts, y, eta = self._inputs(y, eta)
+        out: Array = np.where(counts, self.pair.flat_within(y, eta), np.inf).min(axis=-1)
+        return out
+
     def recedes(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
         out: Array = np.all(self.pair.recedes(y, eta) | ~counts, axis=-1)

@@ -199,6 +199,11 @@ class Joint(Loss):
             out[..., at] = np.where(mine[..., None], part.response_gradient(eta[..., at], own), 0.0)
         return out
 
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        parts = [part.flat_within(own, at) for part, own, at in self._split(y, eta)]
+        out: Array = np.min(parts, axis=0)
+        return out
+
     def decide(self, eta: Array) -> Array:
         return np.stack([p.decide(eta[..., at]) for p, at in self._places()], axis=-1)
 
@@ -302,6 +307,9 @@ class TransformedTarget(Loss):
         own = np.take_along_axis(slope, index[..., None], axis=-1)
         out: Array = own * self.loss.response_gradient(eta, index)
         return out
+
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        return self.loss.flat_within(y, eta)
 
     def recedes(self, y: Array, eta: Array) -> Array:
         return self.loss.recedes(y, eta)

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from skinfluence.losses.base import Array, Loss, check_temperature, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
-from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
+from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
 
 __all__ = ["ModifiedHuber", "SmoothHinge", "SquaredHinge"]
 
@@ -63,6 +63,11 @@ class SmoothHinge(Margin):
     def at_temperature(self, temperature: float) -> Loss:
         return replace(self, temperature=temperature)
 
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        bend = np.abs(1.0 - y * eta) - VANISHES * self.temperature
+        out: Array = np.maximum(bend.min(axis=-1), 0.0)
+        return out
+
     def _z(self, y: Array, eta: Array) -> Array:
         z: Array = (1.0 - y * eta) / self.temperature
         return z
@@ -98,6 +103,11 @@ class ClippedMargin(Margin):
 
     reach: float = np.inf
     certified = False
+
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        z = 1.0 - y * eta
+        out: Array = np.maximum(np.maximum(-z, z - self.reach), 0.0).min(axis=-1)
+        return out
 
     def value(self, y: Array, eta: Array) -> Array:
         out: Array = 2.0 * np.sum(clip_integral(1.0 - y * eta, 0.0, self.reach), axis=-1)

@@ -17,7 +17,7 @@ from skinfluence.losses.base import (
     encode_signs,
 )
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
-from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
+from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
 
 __all__ = [
     "HalfSquaredError",
@@ -101,6 +101,10 @@ class Huber(Residual):
         out: Array = np.sum(clip_integral(eta - y, -self.epsilon, self.epsilon), axis=-1)
         return out
 
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        out: Array = np.maximum(np.abs(eta - y) - self.epsilon, 0.0).min(axis=-1)
+        return out
+
     def gradient(self, y: Array, eta: Array) -> Array:
         out: Array = np.clip(eta - y, -self.epsilon, self.epsilon)
         return out
@@ -149,6 +153,10 @@ class SquaredEpsilonInsensitive(Residual):
     @property
     def curvature_scale(self) -> float:  # type: ignore[override]
         return np.inf if self.constant_hessian else self.epsilon
+
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        out: Array = np.maximum(self.epsilon - np.abs(eta - y), 0.0).min(axis=-1)
+        return out
 
     def _excess(self, y: Array, eta: Array) -> Array:
         r = eta - y
@@ -214,6 +222,11 @@ class SmoothEpsilonInsensitive(Residual):
 
     def at_temperature(self, temperature: float) -> Loss:
         return replace(self, temperature=temperature)
+
+    def flat_within(self, y: Array, eta: Array) -> Array:
+        bend = np.abs(np.abs(eta - y) - self.epsilon) - VANISHES * self.temperature
+        out: Array = np.maximum(bend.min(axis=-1), 0.0)
+        return out
 
     def _sides(self, y: Array, eta: Array) -> tuple[Array, Array]:
         r = eta - y

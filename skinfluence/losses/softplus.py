@@ -13,6 +13,10 @@ FAR = 30.0
 """Change of z beyond which exp may overflow, and little is left of what was there."""
 
 
+VANISHES = 40.0
+"""Distance from a bend, in temperatures, where nothing is left of its curvature: e^-40."""
+
+
 def log1pexp(z: Array) -> Array:
     """Return log(1 + exp(z)) without overflow."""
     out: Array = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))

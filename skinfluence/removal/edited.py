@@ -97,6 +97,34 @@ class Edited(ABC):
         out.pushes, out.caused = self.pushes[:, columns], self.caused[columns]
         return out
 
+    def among(self, rows: Array) -> Self:
+        """Return the objectives with the sums over some training rows alone.
+
+        What the others add to the gradient at theta stays; they must not move from there.
+        """
+        out = copy(self)
+        place = np.full(self.objective.n_samples, -1)
+        place[rows] = np.arange(len(rows))
+        gone, columns = self.gone
+        here = place[gone] >= 0
+        out.gone = place[gone[here]], columns[here]
+        out.w = self.w[rows]
+        out.objective = self.objective.rows(rows)
+        out.y, out.eta = self.y[rows], self.eta[rows]
+        return out
+
+    def reached(self, D: Array) -> Array:
+        """Return the training rows whose gradient may change within twice the way to theta + D."""
+        room = self.objective.loss.flat_within(
+            self.objective.targets, self.objective.raw_predictions()
+        )
+        near = room == 0.0
+        for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
+            if not np.all(near[rows]):
+                moved = np.abs(self.objective.rows(rows).jacobian_dot(D)).max(axis=(1, 2))
+                near[rows] |= room[rows] <= 2.0 * moved
+        return np.flatnonzero(near)
+
     @abstractmethod
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""

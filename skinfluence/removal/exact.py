@@ -39,6 +39,9 @@ SHRINKS = 0.25
 """Chord steps go on while each shrinks the gradient to this fraction."""
 
 
+MOST_REACHED = 0.8
+"""Part of the training rows above which all of them take part in the iteration."""
+
 EXACT_RTOL = 1e-8
 """Gradient at which ``method="exact"`` is done, as a fraction of what the removal caused."""
 
@@ -180,7 +183,7 @@ def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> 
     failed = np.flatnonzero(~converged)
     for block in row_blocks(len(failed), width, block_elements()):
         left = failed[block]
-        out[:, left], converged[left] = _newton_cg(
+        out[:, left], converged[left] = _newton(
             problem.take(left), out[:, left], goal[left], caused[left], max_iter
         )
     if problem.may_recede:
@@ -222,14 +225,35 @@ def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
     return out, converged
 
 
+def _newton(
+    problem: Edited, D: Array, goal: Array, caused: Array, max_iter: int
+) -> tuple[Array, Array]:
+    """Take damped Newton steps; return the changes and whether each column converged.
+
+    Rows on a flat part of their loss (a hinge), further from its bends than the step goes, add
+    nothing to the iteration. They are looked at again at its end.
+    """
+    # A step that overshoots into a flat part of the loss is a place from which nothing descends.
+    JD = problem.predict(D)
+    D = _step_lengths(problem, np.zeros_like(D), np.zeros_like(JD), D, JD) * D
+    rows = problem.reached(D)
+    while True:
+        few = len(rows) < MOST_REACHED * problem.objective.n_samples
+        part = problem.among(rows) if few else problem
+        D, converged = _newton_cg(part, D, goal, caused, max_iter)
+        if not few:
+            return D, converged
+        missed = np.setdiff1d(problem.reached(0.5 * D), rows)
+        if not len(missed):
+            return D, converged
+        rows = np.union1d(rows, problem.reached(D))
+
+
 def _newton_cg(
     problem: Edited, D: Array, goal: Array, caused: Array, max_iter: int
 ) -> tuple[Array, Array]:
-    """Take damped Newton steps; return the changes and whether each column converged."""
-    # A step that overshoots into a flat part of the loss is a place from which nothing descends.
+    """Take damped Newton steps with all rows that count."""
     JD = problem.predict(D)
-    t = _step_lengths(problem, np.zeros_like(D), np.zeros_like(JD), D, JD)
-    D, JD = t * D, t[None, :, None] * JD
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
     for _ in range(max_iter):
