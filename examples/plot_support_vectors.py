@@ -41,9 +41,9 @@ for ax, name in zip(axes, ("loss", "second derivative"), strict=True):
 # ------------------------------------
 #
 # Two hundred patients of the breast cancer data, an ``SVC`` with its default kernel, "rbf".
-# ``leave_one_out_check`` refits it, hinge and all, without each of 60 random rows. The target is the
-# decision function of the test rows, which needs no loss. Most rows are no support vectors: their
-# removal changes nothing, and ranks among them (Spearman) mean nothing either.
+# ``leave_one_out_check`` refits it, hinge and all, without each of 60 random rows. The target is
+# the decision function of the test rows, which needs no loss. Most rows are no support vectors:
+# their removal changes nothing, and ranks among them (Spearman) mean nothing either.
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
