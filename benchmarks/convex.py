@@ -7,8 +7,9 @@ pearson, spearman   correlation of predicted and actual changes of the test loss
 slope               actual regressed on predicted through the origin: 1 is right, above 1 the
                     prediction is too small
 error               norm of predicted minus actual over norm of actual
-judge               how far the judge on all rows is from the model's optimum, in test losses: root
-                    mean square over that of the actual changes; errors below it say nothing
+judge               how far the judge on all rows is from the optimum that is scored, in test
+                    losses: root mean square over that of the actual changes. What the judge's
+                    solver leaves; with refits of the hinge itself, what smoothing moves
 cost                seconds to score every training row on every test row, engine included, over
                     seconds of one fit of the model; "~": some rows, extrapolated
 
@@ -26,11 +27,13 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+import platform
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -81,8 +84,9 @@ clock = time.perf_counter
 class Case:
     """A model of a data set, and who judges it.
 
-    `judge` is None for `leave_one_out_check`, or returns the test losses without a row (None: with
-    all of them) from the case and the features of the final step.
+    `judge` is None for `leave_one_out_check`; or it is called with the case, the features of the
+    final step, those of the test rows and both targets, and returns a function from a row (None for
+    none) to the test losses without it. `count_all` is whether all exact minima are clocked.
     """
 
     name: str
@@ -91,7 +95,6 @@ class Case:
     temperature: float | None = None
     n_rows: int | None = None
     count_all: bool = True
-    sizes: str = field(default="", init=False)
 
 
 # --------------------------------------------------------------------------------- the data sets
@@ -190,7 +193,10 @@ def adult(quick):
     labels = ["workclass", "education", "marital-status", "occupation", "relationship"]
     features = make_column_transformer(
         (StandardScaler(), numbers),
-        (OneHotEncoder(min_frequency=20), [*labels, "race", "sex", "native-country"]),
+        (
+            OneHotEncoder(min_frequency=20, handle_unknown="infrequent_if_exist"),
+            [*labels, "race", "sex", "native-country"],
+        ),
         sparse_threshold=0,
     )
     alpha = 1e-4
@@ -198,12 +204,13 @@ def adult(quick):
     machine = LinearSVC(C=0.1, dual=False)
     descent = SGDClassifier(loss="log_loss", alpha=alpha, random_state=0)
     return parts(frame, y, quick=quick), [
-        Case("LogisticRegression, l1", make_pipeline(features, lasso), n_rows=15),
-        Case("LinearSVC, squared hinge", make_pipeline(features, machine)),
+        Case("LogisticRegression, l1", make_pipeline(features, lasso), count_all=False),
+        Case("LinearSVC, squared hinge", make_pipeline(features, machine), count_all=False),
         Case(
             "SGDClassifier(loss='log_loss')",
             make_pipeline(features, descent),
             judge=logistic_judge("newton-cholesky", alpha),
+            count_all=False,
         ),
     ]
 
@@ -248,6 +255,7 @@ def three_digits(quick):
 
 
 GROUPS = {
+    "svm": ("LinearSVC(loss='hinge'), MNIST 1 v 7", None),
     "motor": ("Poisson frequency with exposure, freMTPL2", motor),
     "wine": ("Wine quality", wine),
     "concrete": ("Concrete strength", concrete),
@@ -261,61 +269,62 @@ GROUPS = {
 # ------------------------------------------------------------------------------------ the judges
 
 
-def hinge(estimator, X, y, classes, t=0.0):
-    """Return hinge losses, smoothed for t > 0."""
-    short = 1.0 - np.where(y == classes[1], 1.0, -1.0) * estimator.decision_function(X)
-    return t * np.logaddexp(0.0, short / t) if t > 0 else np.maximum(short, 0.0)
+def without(X, y, row):
+    kept = np.arange(len(y)) != (-1 if row is None else row)
+    return X[kept], y[kept]
 
 
 def logistic_judge(solver, alpha):
     """Return the judge of stochastic gradient descent: mean log loss + alpha / 2 |coef|^2."""
 
-    def judge(case, features, tests, data, row):
-        X, y = without(features, data[1], row)
-        params = {"C": 1.0 / (alpha * len(y)), "tol": 1e-12, "max_iter": 10_000}
-        refit = LogisticRegression(solver=solver, **params).fit(X, y)
-        margin = np.where(data[4] == refit.classes_[1], 1.0, -1.0) * refit.decision_function(tests)
-        return np.logaddexp(0.0, -margin)
+    def judge(case, features, tests, y, y_test):
+        def losses(row):
+            X, labels = without(features, y, row)
+            params = {"C": 1.0 / (alpha * len(labels)), "tol": 1e-12, "max_iter": 10_000}
+            refit = LogisticRegression(solver=solver, **params).fit(X, labels)
+            sign = np.where(y_test == refit.classes_[1], 1.0, -1.0)
+            return np.logaddexp(0.0, -sign * refit.decision_function(tests))
+
+        return losses
 
     return judge
 
 
-_kernels: dict[int, Any] = {}
+def smooth_pairs(case, features, tests, y, y_test):
+    """Return the judge of a smoothed machine for every pair, in the eigenvectors of the kernel."""
+    C, gamma, t = case.estimator.C, case.estimator.gamma, case.temperature
+    values, vectors = np.linalg.eigh(rbf_kernel(features, gamma=gamma))
+    counted = values > 1e-12 * values[-1]
+    vectors, root = vectors[:, counted], np.sqrt(values[counted])
+    Phi, Phi_test = vectors * root, rbf_kernel(tests, features, gamma=gamma) @ (vectors / root)
 
+    def of_pair(pair, row):
+        chosen = np.isin(y, pair)
+        if row is not None:
+            chosen[row] = False
+        refit = SmoothLinearSVC(C=C, temperature=t).fit(Phi[chosen], y[chosen])
+        of_test = np.isin(y_test, pair)
+        out = np.zeros(len(y_test))
+        out[of_test] = hinge(refit.decision_function(Phi_test[of_test]), y_test[of_test], pair, t)
+        return out
 
-def smooth_pairs(case, features, tests, data, row):
-    """Return smoothed losses of machines for all pairs, in the eigenvectors of the kernel.
+    pairs = list(combinations(np.unique(y), 2))
+    whole = {pair: of_pair(pair, None) for pair in pairs}
 
-    A pair that the row is not of stays as it is: its losses are computed once.
-    """
-    y, y_test, machine = data[1], data[4], case.estimator
-    if id(features) not in _kernels:
-        values, vectors = np.linalg.eigh(rbf_kernel(features, gamma=machine.gamma))
-        vectors = vectors[:, values > 1e-12 * values[-1]]
-        root = np.sqrt(values[values > 1e-12 * values[-1]])
-        K = rbf_kernel(tests, features, gamma=machine.gamma)
-        _kernels[id(features)] = vectors * root, K @ (vectors / root), {}
-    Phi, Phi_test, whole = _kernels[id(features)]
-    losses = np.zeros(len(y_test))
-    for pair in combinations(np.unique(y), 2):
-        of_pair = np.isin(y_test, pair)
-        left = row if row is not None and y[row] in pair else None
-        if left is not None or pair not in whole:
-            rows = np.setdiff1d(np.flatnonzero(np.isin(y, pair)), [] if left is None else [left])
-            refit = SmoothLinearSVC(C=machine.C, temperature=case.temperature)
-            refit.fit(Phi[rows], y[rows])
-            value = hinge(refit, Phi_test[of_pair], y_test[of_pair], pair, case.temperature)
-        else:
-            value = whole[pair]
-        if left is None:
-            whole[pair] = value
-        losses[of_pair] += value
+    def losses(row):
+        mine = [row is not None and y[row] in pair for pair in pairs]
+        return sum(
+            of_pair(pair, row) if own else whole[pair]
+            for pair, own in zip(pairs, mine, strict=True)
+        )
+
     return losses
 
 
-def without(X, y, row):
-    kept = np.arange(len(y)) != (-1 if row is None else row)
-    return X[kept], y[kept]
+def hinge(decisions, y, classes, t=0.0):
+    """Return hinge losses, smoothed for t > 0."""
+    short = 1.0 - np.where(y == classes[1], 1.0, -1.0) * decisions
+    return t * np.logaddexp(0.0, short / t) if t > 0 else np.maximum(short, 0.0)
 
 
 # ------------------------------------------------------------------------------- what is measured
@@ -352,68 +361,60 @@ def scored(model, X_test, y_test, method):
     return clocked(fresh.influence_scores, X_test, y_test, method=method)
 
 
-def exact_seconds(model, X_test, y_test, n):
+def exact_seconds(model, n):
     """Return seconds for all exact minima, of some rows."""
     fresh = copy.copy(model)
-    start = clock()
-    engine = fresh._engine()
-    prepared = clock() - start
+    prepared, engine = clocked(fresh._engine)
     rows = np.unique(np.linspace(0, n - 1, N_COUNTED).astype(int))
-    took = clocked(engine.removal("exact").changes, rows)[0]
-    return prepared + took * n / len(rows)
+    removal = engine.removal("exact")
+    return prepared + clocked(removal.changes, rows)[0] * n / len(rows)
 
 
 def measured(case, data, n_rows):
     """Yield the lines of a model."""
     X, y, weight, X_test, y_test = data
-    weights = {} if weight is None else fit_weights(case.estimator, weight)
+    weights = {} if weight is None else for_final_step(case.estimator, weight)
     fit = seconds_of_fit(case.estimator, X, y, weights)
     kind = InfluenceClassifier if is_classifier(case.estimator) else InfluenceRegressor
-    wrapper = kind(case.estimator, temperature=case.temperature)
-    model = wrapper.fit(X, y, **weights)
-    n, p = shape(model)
-    case.sizes = f"{case.name} ({n:,} x {p:,}, fit {fit:.2g} s)"
+    model = kind(case.estimator, temperature=case.temperature).fit(X, y, **weights)
+    n, p = np.shape(model._training.X)
     seconds, scores = {}, {}
     for method in METHODS if case.count_all else METHODS[:2]:
         seconds[method], scores[method] = scored(model, X_test, y_test, method)
     rows = removed(scores["newton"], min(n_rows, case.n_rows or n_rows))
-    predicted = {method: scores[method][:, rows] for method in scores}
+    predicted = {method: scores[method][:, rows] for method in METHODS[:2]}
     del scores
+    exact = model._scorer(X_test, y_test, target="loss", method="exact")
+    predicted["exact"] = exact.matrix(np.float64, rows)
     if case.judge is None:
         check = model.leave_one_out_check(X_test, y_test, rows=rows, method="exact")
-        predicted["exact"], actual, noise = check.predicted, check.actual, check.noise
+        actual, noise = check.actual, check.noise
     else:
-        actual, noise = judged(case, model, data, rows)
-    floor = np.sqrt(np.mean(noise**2) / np.mean(actual**2))
-    approximately = ""
+        whole, actual = judged(case, model.estimator_, data, rows)
+        noise = whole - exact.make_target(exact.test, slice(None)).value()
+    floor = small(np.sqrt(np.mean(noise**2) / np.mean(actual**2)))
+    about = ""
     if not case.count_all:
-        seconds["exact"], approximately = exact_seconds(model, X_test, y_test, n), "~"
+        seconds["exact"], about = exact_seconds(model, n), "~"
+    name = f"{case.name} ({n:,} x {p:,}; fit {fit:.2g} s)"
     for method in METHODS:
-        about = approximately if method == "exact" else ""
-        cost = f"{about}{number(seconds[method] / fit)}"
-        yield line(case.sizes, method, predicted[method], actual, floor, cost)
+        cost = (about if method == "exact" else "") + number(seconds[method] / fit)
+        yield line(name, method, predicted[method], actual, floor, cost)
 
 
-def fit_weights(estimator, weight):
+def for_final_step(estimator, weight):
     """Return sample weights for the final step alone: exposure is none of a scaler's."""
     return {f"{estimator.steps[-1][0]}__sample_weight": weight}
 
 
-def shape(model):
-    training = model._training
-    return np.shape(training.X)
-
-
-def judged(case, model, data, rows):
-    """Return actual changes and what separates the judge on all rows from the optimum."""
-    pipeline, features, tests = model.estimator_, data[0], data[3]
-    if hasattr(pipeline, "steps"):
-        features, tests = (pipeline[:-1].transform(part) for part in (features, tests))
-    whole = case.judge(case, features, tests, data, None)
-    left = [case.judge(case, features, tests, data, row) for row in rows]
-    engine = model._engine()
-    test = engine.objective.on(tests if case.temperature is None else engine_features(model, tests))
-    return np.column_stack(left) - whole[:, None], whole - optimum(test, data[4])
+def judged(case, fitted, data, rows):
+    """Return the test losses of a judge on all rows, and their changes."""
+    X, y, _, X_test, y_test = data
+    if hasattr(fitted, "steps"):
+        X, X_test = (fitted[:-1].transform(part) for part in (X, X_test))
+    losses = case.judge(case, X, X_test, y, y_test)
+    whole = losses(None)
+    return whole, np.column_stack([losses(row) for row in rows]) - whole[:, None]
 
 
 def line(name, method, predicted, actual, floor, cost):
@@ -425,7 +426,7 @@ def line(name, method, predicted, actual, floor, cost):
         correlation(found.spearman),
         f"{found.slope:.3f}",
         small(found.relative_error),
-        small(floor),
+        floor,
         cost,
     )
 
@@ -440,3 +441,132 @@ def small(value):
 
 def number(value):
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+# ------------------------------------------------------------------- the machine of Koh and Liang
+
+
+def machine(quick, n_rows):
+    """Yield the lines of the linear machine, at three temperatures, against two kinds of refits."""
+    X, y, X_test, y_test, _ = ones_and_sevens()
+    if quick:
+        X, y, X_test, y_test = X[:1500], y[:1500], X_test[:200], y_test[:200]
+    C, classes = 1.0 / (0.01 * len(y)), np.unique(y)
+    real = LinearSVC(C=C, loss="hinge", dual=True, tol=1e-9, max_iter=1_000_000)
+    fit = seconds_of_fit(LinearSVC(C=C, loss="hinge"), X, y, {})
+
+    def changes(refit, rows, t):
+        def losses(row):
+            fitted = clone(refit).fit(*without(X, y, row))
+            return hinge(fitted.decision_function(X_test), y_test, classes, t)
+
+        whole = losses(None)
+        return whole, np.column_stack([losses(row) for row in rows]) - whole[:, None]
+
+    for t in (0.001, 0.01, 0.1):
+        wrapped = InfluenceClassifier(real, temperature=t)
+        model = wrapped.fit(X, y)
+        found = {method: scored(model, X_test, y_test, method) for method in METHODS}
+        rows = removed(found["exact"][1], n_rows)
+        costs = {method: number(found[method][0] / fit) for method in METHODS}
+        predicted = {method: found[method][1][:, rows] for method in METHODS}
+        best = model._scorer(X_test, y_test, target="loss", method="exact")
+        best = best.make_target(best.test, slice(None)).value()
+        copied = clone(wrapped).set_params(refine=False).fit(X, y)
+        copied = copied.influence_scores(X_test, y_test, method="first_order")[:, rows]
+        smooth = SmoothLinearSVC(C=C, temperature=t, intercept_scaling=1.0)
+        for name, refit, heat in (
+            ("smooth refits, smooth loss", smooth, t),
+            ("hinge refits, smooth loss", real, t),
+            ("hinge refits, hinge loss", real, 0.0),
+        ):
+            whole, actual = changes(refit, rows, heat)
+            floor = small(np.sqrt(np.mean((whole - best) ** 2) / np.mean(actual**2)))
+            name = f"t = {t:g}: {name}"
+            for method in METHODS:
+                yield line(name, method, predicted[method], actual, floor, costs[method])
+            if refit is real:
+                yield line(name, "copied weights", copied, actual, "", "")
+    rows = rows[:n_rows]
+    _, actual = changes(real, rows, 0.0)
+    yield line(
+        "no smoothing: hinge refits",
+        "l2 alone",
+        raw(real.fit(X, y), X, y, rows, X_test, y_test),
+        actual,
+        "",
+        "",
+    )
+
+
+def raw(fitted, X, y, rows, X_test, y_test):
+    """Return first-order scores of the hinge itself, whose curvature is that of the penalty."""
+    classes = fitted.classes_
+
+    def slopes(X, y):
+        sign = np.where(y == classes[1], 1.0, -1.0)
+        on = sign * fitted.decision_function(X) < 1.0
+        return -(on * sign)[:, None] * np.column_stack([X, np.ones(len(X))])
+
+    return fitted.C * slopes(X_test, y_test) @ slopes(X[rows], y[rows]).T
+
+
+# ----------------------------------------------------------------------------------- the printing
+
+
+def printed(title, lines, rst):
+    if rst:
+        print(f".. csv-table:: {title}\n   :header: {', '.join(HEADER)}\n")
+        last = None
+        for name, *values in lines:
+            shown = "" if name == last else name
+            print("   " + ", ".join(f'"{value}"' for value in (shown, *values)))
+            last = name
+        print(flush=True)
+        return
+    print(f"\n{title}\n")
+    last = None
+    for name, *values in (HEADER, *lines):
+        if name != last:
+            print(name)
+        print("   " + "".join(f"{value:>15s}" for value in values), flush=True)
+        last = name
+
+
+def lines_of(data, cases, n_rows, only):
+    for case in cases:
+        if not only or any(word in case.name for word in only):
+            start = clock()
+            yield from measured(case, data, n_rows)
+            print(f"{case.name}: {clock() - start:.0f} s", file=sys.stderr, flush=True)
+
+
+def of_group(name, quick, n_rows, models):
+    if name == "svm":
+        return list(machine(quick, 12 if quick else 45))
+    made = GROUPS[name][1](quick)
+    made = [made] if isinstance(made, tuple) else made
+    return [line for data, cases in made for line in lines_of(data, cases, n_rows, models)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="some 1,000 rows, 9 refits a model")
+    parser.add_argument("--only", nargs="*", help="names of tables: " + ", ".join(GROUPS))
+    parser.add_argument("--models", nargs="*", help="models whose name has one of these words")
+    parser.add_argument("--rst", action="store_true", help="tables for the documentation")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    versions = (
+        f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, scipy {scipy.__version__}"
+    )
+    print(f"{versions}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    for name, (title, _) in GROUPS.items():
+        if not args.only or name in args.only:
+            printed(
+                title, of_group(name, args.quick, 9 if args.quick else 30, args.models), args.rst
+            )
+
+
+if __name__ == "__main__":
+    main()

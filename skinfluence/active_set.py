@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective
-from skinfluence.refinement import newton_step, shortened
+from skinfluence.refinement import cooled, newton_step, shortened
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
@@ -60,7 +60,8 @@ def settle(
         factor = factorize(part)
         step, distance = newton_step(factor, gradient)
         if distance > goal:
-            moved = _move(objective, part, factor, step, distance, signs)
+            with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
+                moved = _move(objective, part, factor, step, distance, signs)
             if moved is not None:
                 objective, signs = moved
                 continue
@@ -73,6 +74,25 @@ def settle(
         "No minimum was reached under the l1 penalty: the data may be separable, or the features "
         "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
     )
+
+
+def settle_or_cool(
+    objective: LinearObjective, factorize: Callable[[Objective], Factor], goal: float
+) -> LinearObjective:
+    """Return an objective at its minimum, by way of higher temperatures where it has one and must.
+
+    Raises
+    ------
+    ValueError, SingularCurvatureError
+        As `settle`.
+    """
+    try:
+        return settle(objective, factorize, goal)
+    except ValueError:
+        if objective.loss.temperature is None:
+            raise
+        near = cooled(objective, lambda one: settle(one, factorize, goal))
+        return settle(near, factorize, goal)
 
 
 def _move(

@@ -126,7 +126,8 @@ def refine(
         rounding = max(1e-5 * typical, 1e4 * noise, TINY)
         if n_iter == max_iter and not objective.constant_hessian:
             raise ValueError(_NOT_FOUND)  # steps that shrink slowly for ever: no finite optimum
-        moved = shortened(objective, factor, step, distance) if n_iter < max_iter else None
+        with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
+            moved = shortened(objective, factor, step, distance) if n_iter < max_iter else None
         # The first step on a quadratic is exact; later ones only polish what rounding left.
         if moved is None and (distance <= rounding or objective.constant_hessian):
             break
@@ -158,21 +159,25 @@ def refine(
     )
 
 
-def cooled(objective: LinearObjective, factorize: Factorize) -> LinearObjective:
+def cooled(
+    objective: LinearObjective, minimum: Callable[[LinearObjective], LinearObjective]
+) -> LinearObjective:
     """Return an objective near its minimum, reached along minima at falling temperatures.
 
     Where the temperature is low, the curvature at other parameters says little about the minimum.
 
-    Raises
-    ------
-    ValueError, SingularCurvatureError
-        As `measure` and `refine`.
+    Parameters
+    ----------
+    objective : LinearObjective
+        Under a loss with a temperature.
+    minimum : callable
+        Moves an objective to its minimum.
     """
     t = objective.loss.temperature
     assert t is not None
     for heat in HEATS:
         warm = replace(objective, loss=objective.loss.at_temperature(heat * t))
-        objective = objective.at(refine(measure(warm, factorize), factorize).objective.theta)
+        objective = objective.at(minimum(warm).theta)
     return objective
 
 

@@ -170,6 +170,8 @@ def _write_machine(estimator: Any, objective: LinearObjective, X: Any) -> None:
     estimator._intercept_ = -signed if binary else signed
     estimator._n_support = np.array(sizes, dtype=np.int32)
     estimator.shape_fit_ = X.shape
+    if callable(estimator.kernel):  # predict asks for products with what it was fitted on
+        estimator._BaseLibSVM__Xfit = X
 
 
 def _codes(objective: LinearObjective) -> Array:

@@ -214,28 +214,17 @@ def build_engine(
     move = objective.convex or objective.kind == "linear"
     move = move if refinement == "auto" else bool(refinement)
     near = _in_its_support(objective, name)
-    smoothed = isinstance(near, LinearObjective) and near.loss.temperature is not None
-    if smoothed and move:
+    if isinstance(near, LinearObjective) and near.loss.temperature is not None and move:
         assert isinstance(objective, LinearObjective)
-        found = _minimum_of_smoothed(objective, undamped)
-        return Engine(
-            found,
-            found.objective,
-            factorize(found.objective) if damping else found.factor,
-            factorize,
-            undamped,
-            damping,
-            least,
-            reason,
-        )
-    try:
-        found = measure(near, undamped)
-    except SingularCurvatureError:
-        if not damping:
-            raise
-        undamped, least = factorize, damping
-        found, move = measure(near, undamped), False
-    if not smoothed:  # whose minimum is elsewhere for another reason
+        found, whole = _minimum_of_smoothed(objective, undamped)
+    else:
+        try:
+            found, whole = measure(near, undamped), objective
+        except SingularCurvatureError:
+            if not damping:
+                raise
+            undamped, least = factorize, damping
+            found, whole, move = measure(near, undamped), objective, False
         _look_at_distance(
             found,
             name,
@@ -243,16 +232,8 @@ def build_engine(
             unsure=frozen and refinement is not True,
             out_of_iterations=out_of_iterations,
         )
-    whole = objective
-    if near is not objective:
-        assert isinstance(objective, LinearObjective)
         if move:
-            goal = max(SETTLED * found.typical_removal, found.noise)
-            whole = settle(objective, undamped, goal)
-            found = _moved_to(whole.on_support(), found, undamped)
-    elif move:
-        found = refine(found, undamped)
-        whole = found.objective
+            found, whole = _at_minimum(found, objective, undamped)
     factor = factorize(found.objective) if damping else found.factor
     return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
 
@@ -270,31 +251,44 @@ def _in_its_support(objective: Objective, name: str) -> Objective:
     return near
 
 
-def _minimum_of_smoothed(
-    objective: LinearObjective, factorize: Callable[[Objective], Factor]
-) -> Refinement:
-    """Return the minimum of a smoothed loss, near or far from that of the loss itself."""
-    try:
-        return refine(measure(objective, factorize), factorize)
-    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
-        near = cooled(objective, factorize)
-        found = refine(measure(near, factorize), factorize)
-        fitted = float(np.linalg.norm(objective.gradient()))
-        return replace(found, gradient_norm=fitted)
+def _at_minimum(
+    found: Refinement, objective: Objective, factorize: Callable[[Objective], Factor]
+) -> tuple[Refinement, Objective]:
+    """Return the minimum of an objective that was measured, and the objective there.
 
-
-def _moved_to(
-    objective: LinearObjective, before: Refinement, factorize: Callable[[Objective], Factor]
-) -> Refinement:
-    """Return what is known before of the way to a minimum, there."""
-    found = measure(objective, factorize)
-    return replace(
-        before,
-        objective=objective,
-        factor=found.factor,
-        remaining_gradient_norm=found.gradient_norm,
+    The minimum is that in the coefficients that are not 0, where there is an l1 penalty.
+    """
+    if not isinstance(objective, LinearObjective) or objective.l1 is None:
+        refined = refine(found, factorize)
+        return refined, refined.objective
+    goal = max(SETTLED * found.typical_removal, found.noise)
+    whole = settle(objective, factorize, goal)
+    there = measure(whole.on_support(), factorize)
+    moved = replace(
+        found,
+        objective=there.objective,
+        factor=there.factor,
+        remaining_gradient_norm=there.gradient_norm,
         n_iter=1,
     )
+    return moved, whole
+
+
+def _minimum_of_smoothed(
+    objective: LinearObjective, factorize: Callable[[Objective], Factor]
+) -> tuple[Refinement, Objective]:
+    """Return the minimum of a smoothed loss, near or far from that of the loss itself."""
+
+    def minimum(one: LinearObjective) -> tuple[Refinement, LinearObjective]:
+        found, whole = _at_minimum(measure(one.on_support(), factorize), one, factorize)
+        assert isinstance(whole, LinearObjective)
+        return found, whole
+
+    try:
+        return minimum(objective)
+    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
+        found, whole = minimum(cooled(objective, lambda one: minimum(one)[1]))
+        return replace(found, gradient_norm=float(np.linalg.norm(objective.gradient()))), whole
 
 
 def _look_at_distance(

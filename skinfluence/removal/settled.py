@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.active_set import ENTERS, settle
+from skinfluence.active_set import ENTERS, settle_or_cool
 from skinfluence.messages import warn
 from skinfluence.objectives import Fixed, LinearObjective, Objective
 from skinfluence.objectives.base import row_blocks
@@ -56,7 +57,7 @@ class SettledRemoval(ExactRemoval):
 
     def changes(self, rows: Array) -> Array:
         small = super()._minima(rows)
-        edited = (self._edited(int(i)) for i in rows)
+        edited = ((int(i), self._edited(int(i))) for i in rows)
         base = self.edits.base
         assert isinstance(base, LinearObjective)
         return _settle_each(self.whole, base, small, edited, self.factorize)
@@ -103,7 +104,7 @@ class SettledGroups(Counterfactuals):
 
     def changes(self, rows: Array) -> Array:
         small = self.groups.changes(rows)
-        edited = (self._edited(int(j)) for j in rows)
+        edited = ((int(j), self._edited(int(j))) for j in rows)
         base = self.groups.base
         assert isinstance(base, LinearObjective)
         return _settle_each(self.whole, base, small, edited, self.factorize)
@@ -128,12 +129,25 @@ def _settle_each(
     out = np.zeros((whole.n_params, small.shape[1]))
     out[base.support] = small
     goal = 1e-13 * np.sqrt(max(whole.value(), 0.0))
-    for column, one in enumerate(edited):
+    failed = []
+    for column, (edit, one) in enumerate(edited):
         theta = whole.theta + out[:, column]
         flipped = np.sign(theta) * np.sign(whole.theta) < 0
         assert whole.l1 is not None
         start = np.where(flipped & (whole.l1 > 0), 0.0, theta)
-        out[:, column] = settle(one.at(start), factorize, goal).theta - whole.theta
+        try:
+            found = settle_or_cool(one.at(start), factorize, goal)
+        except ValueError:
+            failed.append(edit)
+        else:
+            out[:, column] = found.theta - whole.theta
+    if failed:
+        warn(
+            f"Without each of {failed[:20]} ({len(failed)} in all) no minimum was reached under "
+            "the l1 penalty: it may not be the only one. Their scores are those of the minimum "
+            "with the coefficients of the fitted model. Fit with an l2 penalty beside it.",
+            ConvergenceWarning,
+        )
     return out
 
 

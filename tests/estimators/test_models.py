@@ -440,3 +440,41 @@ def test_two_jobs_are_one(name):
         np.testing.assert_array_equal(
             two.influence_scores(data.X_test, data.y_test, method=method), scores(name, method)
         )
+
+
+# ------------------------------------------------------------------- the objective and its factor
+
+
+@every()
+def test_the_minimum_is_that_of_the_twin(name):
+    twin, theta = optimum(name)
+    assert fitted(name)._engine().whole.value() == pytest.approx(twin.value(theta), rel=1e-8)
+
+
+@every()
+def test_the_factor_solves_as_conjugate_gradients_do(name):
+    engine = fitted(name)._engine()
+    objective, rows = engine.objective, chosen(name)
+    pushes = objective.weighted_grad_sum(np.eye(objective.n_samples)[:, rows])
+    solved = engine.factor.solve(pushes)
+    for push, mine in zip(pushes.T, solved.T, strict=True):
+        other = conjugate_gradients(objective, push)
+        difference = mine - other
+        size = np.sqrt(mine @ objective.hvp(mine[:, None])[:, 0])
+        off = np.sqrt(abs(difference @ objective.hvp(difference[:, None])[:, 0]))
+        assert off <= 1e-8 * size
+
+
+def conjugate_gradients(objective, b, steps=20):
+    """Return H^-1 b, from products with H alone; begun anew `steps` times against rounding."""
+    x = np.zeros_like(b)
+    for _ in range(steps):
+        r = b - objective.hvp(x[:, None])[:, 0]
+        p, rr = r.copy(), r @ r
+        for _ in range(2 * len(b)):
+            if rr <= 1e-29 * (b @ b):
+                return x
+            Hp = objective.hvp(p[:, None])[:, 0]
+            x, r = x + rr / (p @ Hp) * p, r - rr / (p @ Hp) * Hp
+            p, rr = r + (r @ r) / rr * p, r @ r
+    return x
