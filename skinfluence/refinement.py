@@ -223,12 +223,12 @@ def newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
 
 
 def _same_curvature(a: Objective, b: Objective) -> bool:
-    """Return whether the curvature at two parameters is one within 1e-7, judged by predictions."""
+    """Return whether the curvature at two parameters is one within 1e-9, judged by predictions."""
     if a is b or a.constant_hessian:
         return True
     if isinstance(a, OutputObjective) and isinstance(b, OutputObjective):
         moved = np.abs(a.raw_predictions() - b.raw_predictions())
-        return bool(np.all(moved < 1e-7))
+        return bool(np.all(moved < 1e-9))
     return False
 
 
