@@ -22,6 +22,14 @@ from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
 
+_NOT_REACHED = (
+    "No minimum was reached under the l1 penalty: the data may be separable, or the features "
+    "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
+)
+
+ROUNDING = 1e5
+"""Goals of a distance within which a step that does not descend has met the rounding of values."""
+
 ENTERS = 1e-9
 """Relative excess of a derivative over its l1 penalty at which a coefficient enters."""
 
@@ -56,24 +64,16 @@ def settle(
     signs = np.sign(objective.theta)
     for _ in range(max_iter):
         part = objective.on_support(signs)
-        gradient = part.gradient()
-        factor = factorize(part)
-        step, distance = newton_step(factor, gradient)
-        if distance > goal:
-            with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
-                moved = _move(objective, part, factor, step, distance, signs)
-            if moved is not None:
-                objective, signs = moved
-                continue
+        moved = _descend(objective, part, factorize, signs, goal) if part.n_params else None
+        if moved is not None:
+            objective, signs = moved
+            continue
         entering = _entering(objective, signs)
         if entering is None:
             return objective
         j, sign = entering
         signs[j] = sign
-    raise ValueError(
-        "No minimum was reached under the l1 penalty: the data may be separable, or the features "
-        "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
-    )
+    raise ValueError(_NOT_REACHED)
 
 
 def settle_or_cool(
@@ -93,6 +93,25 @@ def settle_or_cool(
             raise
         near = cooled(objective, lambda one: settle(one, factorize, goal))
         return settle(near, factorize, goal)
+
+
+def _descend(
+    objective: LinearObjective,
+    part: LinearObjective,
+    factorize: Callable[[Objective], Factor],
+    signs: Array,
+    goal: float,
+) -> tuple[LinearObjective, Array] | None:
+    """Take a Newton step on the support; None where it is at its minimum."""
+    factor = factorize(part)
+    step, distance = newton_step(factor, part.gradient())
+    if distance <= goal:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
+        moved = _move(objective, part, factor, step, distance, signs)
+    if moved is None and distance > ROUNDING * goal:
+        raise ValueError(_NOT_REACHED)
+    return moved
 
 
 def _move(
@@ -117,15 +136,17 @@ def _move(
     # All that would change their sign leave at once, if F falls; else the first of them.
     everywhere = np.where(crossing, 0.0, target)
     ratio = np.where(crossing, np.abs(part.theta) / np.where(crossing, np.abs(step), 1.0), np.inf)
-    nearest = ratio == ratio.min()
-    first = np.where(nearest, 0.0, part.theta + float(ratio.min()) * step)
+    nearest, t = ratio == ratio.min(), float(ratio.min())
+    first = np.where(nearest, 0.0, part.theta + t * step)
     value = part.value()
     for theta, leaving in ((everywhere, crossing), (first, nearest)):
-        if leaving is nearest or part.at(theta).value() < value:
+        # A coefficient that is 0 already (t = 0) leaves without a fall.
+        if part.at(theta).value() < value or (t == 0.0 and leaving is nearest):
             after = signs.copy()
             after[part.support[leaving]] = 0.0
             return _with_part(objective, part, theta), after
-    return None
+    moved = shortened(part, factor, t * step, np.sqrt(t) * distance)  # not as far as that
+    return None if moved is None else (_with_part(objective, part, moved.theta), signs)
 
 
 def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) -> LinearObjective:

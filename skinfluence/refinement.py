@@ -26,8 +26,8 @@ TINY = np.finfo(np.float64).tiny
 PROBES = 256
 """Rows, evenly spread, from which the size of a typical removal is estimated."""
 
-HEATS = (1024.0, 256.0, 64.0, 16.0, 4.0)
-"""Multiples of a temperature that a minimisation cools down through."""
+COOLING = 0.25
+"""Fall of the temperature from minimum to minimum, beginning at the size of the predictions."""
 
 PROBE_NUMBERS = 2**22
 """Numbers their gradients may take: with very many parameters there are fewer, but 16."""
@@ -175,9 +175,11 @@ def cooled(
     """
     t = objective.loss.temperature
     assert t is not None
-    for heat in HEATS:
-        warm = replace(objective, loss=objective.loss.at_temperature(heat * t))
+    heat = max(float(np.abs(objective.raw_predictions()).max(initial=0.0)), 4.0 * t)
+    while heat > t:
+        warm = replace(objective, loss=objective.loss.at_temperature(heat))
         objective = objective.at(minimum(warm).theta)
+        heat *= COOLING
     return objective
 
 

@@ -273,7 +273,10 @@ def _plain_descent(descent: Any, X: Any) -> tuple[Any, str]:
     plain = clone(descent).set_params(tol=None)
     if plain.random_state is None:
         plain.set_params(random_state=0)
-    return plain, "tol=None, as many epochs as allowed; it stays noisy: see the noise floor"
+    note = "tol=None, as many epochs as allowed; it stays noisy: see the noise floor"
+    if descent.penalty in ("l1", "elasticnet"):
+        note += ". Its l1 steps may hold coefficients at 0 that belong to the optimum"
+    return plain, note
 
 
 def _plain_ridge(cv: Any, X: Any) -> tuple[Any, str]:

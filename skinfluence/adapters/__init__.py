@@ -20,6 +20,7 @@ from skinfluence.adapters.composition import (
     freezes_transformers,
     is_frozen,
     reached_max_iter,
+    searches,
     target_transformers,
     weighted_fit_params,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "is_smoothed",
     "reached_max_iter",
     "register_adapter",
+    "searches",
     "target_transformers",
     "weighted_fit_params",
     "write_parameters",

@@ -98,6 +98,15 @@ def final_step(estimator: Any) -> Any:
     return estimator if held is estimator else final_step(held)
 
 
+def searches(estimator: Any) -> bool:
+    """Return whether a search has yet to choose the parameters of the innermost estimator."""
+    held = inner(estimator)
+    if held is estimator:
+        return False
+    unfitted = isinstance(estimator, BaseSearchCV) and not hasattr(estimator, "best_estimator_")
+    return unfitted or searches(held)
+
+
 def check_composition(estimator: Any) -> None:
     """Refuse searches that keep no estimator, and targets no inner estimator can be read under.
 

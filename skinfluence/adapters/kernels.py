@@ -104,6 +104,25 @@ def features_of_kernel(kernel: Any, X: Any) -> tuple[KernelFeatures, Array]:
     return KernelFeatures.of(kernel, X, kernel(X, X))
 
 
+def same_rows(X: Any, held: Any) -> bool:
+    """Return whether two tables hold the same rows, within single precision."""
+    if np.shape(X) != np.shape(held):
+        return False
+    off = abs(X - held).max() if sparse.issparse(X) or sparse.issparse(held) else None
+    if off is not None:
+        return bool(off <= 1e-6 * abs(held).max())
+    return bool(np.allclose(X, held, rtol=1e-6, atol=1e-6 * float(np.abs(held).max(initial=0.0))))
+
+
+def refuse_other_rows(estimator: Any, own: bool) -> None:
+    """Raise ValueError unless the rows are those an estimator was fitted on, in their order."""
+    if not own:
+        raise ValueError(
+            f"The fitted {type(estimator).__name__} keeps a coefficient for every row, and "
+            "these are not the rows, or not in the order, it was fitted on. Pass those."
+        )
+
+
 def dual_coefficients(objective: LinearObjective) -> Array:
     """Return alpha, shape (n_samples, K), with f = sum_i alpha_i k(x_i, .) at a minimum.
 
@@ -131,6 +150,7 @@ def kernel_ridge(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearOb
             names = ("gamma", "degree", "coef0")
             params = {name: getattr(estimator, name) for name in names}
         kernel = Kernel(estimator.kernel, params)
+    refuse_other_rows(estimator, same_rows(as_table(X), as_table(estimator.X_fit_)))
     features, Phi = features_of_kernel(kernel, X)
     dual = np.reshape(estimator.dual_coef_, (len(Phi), -1))
     return LinearObjective.from_coefficients(
@@ -169,6 +189,7 @@ def _write_process(estimator: Any, objective: LinearObjective, X: Any) -> None:
 def gaussian_process(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a Gaussian process's mean, its hyper-parameters frozen."""
     X = as_table(X)
+    refuse_other_rows(estimator, same_rows(X, estimator.X_train_))
     K = estimator.kernel_(X, X)
     # White noise is in k(X) alone: k(X, X) is of two sets of rows, which share none of it.
     noise = np.diagonal(estimator.kernel_(X)) - np.diagonal(K) + estimator.alpha

@@ -12,8 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from sklearn.base import is_classifier
+from sklearn.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    HuberRegressor,
+    Lasso,
+    LassoCV,
+    SGDClassifier,
+)
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
 
 from skinfluence.adapters.kernels import as_table
 from skinfluence.adapters.registry import (
@@ -24,13 +35,56 @@ from skinfluence.adapters.registry import (
     write_parameters,
 )
 from skinfluence.losses import Joint, Loss, OneVsOne, OneVsRest
-from skinfluence.objectives import Fixed, LinearObjective
+from skinfluence.objectives import LinearObjective
 
 Array = npt.NDArray[Any]
 
+_WITH_L1 = (ElasticNet, ElasticNetCV, Lasso, LassoCV)
+
 
 def _check(estimator: Any) -> None:
-    check_supported(estimator.estimator)
+    name, part = type(estimator).__name__, estimator.estimator
+    inside = f"{name} over {type(part).__name__}"
+    if isinstance(part, Pipeline):
+        raise ValueError(
+            f"{name} over a Pipeline was given; its parts would be fitted on other features each. "
+            f"Put the transformers in front: make_pipeline(transformer, {name}(model))."
+        )
+    check_supported(part)
+    if is_classifier(estimator) and not is_classifier(part):
+        raise ValueError(
+            f"{inside} was given, whose parts are regressors of 0 and 1; classifiers are accepted "
+            "as parts. Use RidgeClassifier, or the like, inside."
+        )
+    share = getattr(part, "l1_ratio", None)
+    mixed = getattr(part, "penalty", "elasticnet") in ("elasticnet", "deprecated") and bool(share)
+    if isinstance(part, _WITH_L1) or getattr(part, "penalty", None) == "l1" or mixed:
+        raise ValueError(
+            f"{inside} with an l1 penalty was given; its parts would be nonzero in other "
+            "coefficients each, which is not supported. Use an l2 penalty, or wrap the parts one "
+            "by one."
+        )
+    if isinstance(part, HuberRegressor):
+        raise ValueError(
+            f"{inside} was given, whose scale is a parameter of each part, which is not supported. "
+            "Wrap the parts one by one."
+        )
+    if getattr(part, "class_weight", None) is not None:
+        raise ValueError(
+            f"{inside}(class_weight={part.class_weight!r}) was given; every part would weigh the "
+            "rows in its own way, which is not supported. Use class_weight=None, or wrap the parts "
+            "one by one."
+        )
+    if isinstance(estimator, OneVsOneClassifier) and isinstance(part, SVC):
+        raise ValueError(
+            f"{inside} was given, whose parts would have features of their own each. Use SVC, "
+            "which is one class against one itself."
+        )
+    if isinstance(estimator, OneVsOneClassifier) and isinstance(part, SGDClassifier):
+        raise ValueError(
+            f"{inside} was given, whose penalty counts the rows of each pair, which is not "
+            "supported. Use OneVsRestClassifier."
+        )
 
 
 def _smoothed(estimator: Any) -> bool:
@@ -62,9 +116,9 @@ def one_vs_rest(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObj
     for k, one in enumerate(estimator.estimators_):
         if not hasattr(one, "classes_"):
             raise ValueError(
-                f"OneVsRestClassifier was fitted on rows among which the label "
-                f"{estimator.classes_[k]!r} is on all or on none, so its part predicts a constant. "
-                "Leave that label out."
+                "OneVsRestClassifier was fitted on rows among which the label "
+                f"{estimator.classes_.tolist()[k]!r} is on all or on none, so its part predicts a "
+                "constant. Leave that label out."
             )
         parts.append(_part(one, X, labels[:, k], sample_weight))
     pair = _common(estimator, parts)
@@ -77,11 +131,6 @@ def one_vs_rest(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObj
 @register_adapter(OneVsOneClassifier, check=_check, write=_write, smoothed=_smoothed)
 def one_vs_one(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objectives of each pair of classes, on the rows of these two, as one."""
-    if getattr(estimator.estimator, "class_weight", None) is not None:
-        raise ValueError(
-            "OneVsOneClassifier over an estimator with class_weight was given; every pair is "
-            "fitted with class weights of its own, which is not supported. Use class_weight=None."
-        )
     X, y = as_table(X), np.asarray(y)
     # Features are those of all rows; each part is fitted on two classes, and adapted over them.
     parts = []
@@ -90,13 +139,7 @@ def one_vs_one(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObje
     for one, (a, b) in zip(estimator.estimators_, pairs, strict=True):
         rows = np.flatnonzero((y == estimator.classes_[a]) | (y == estimator.classes_[b]))
         part = _part(one, X[rows], (y[rows] == estimator.classes_[b]).astype(int), None)
-        if not isinstance(part.weighting, Fixed):
-            raise ValueError(
-                f"OneVsOneClassifier over {type(one).__name__} was given, whose penalty counts the "
-                "rows of each pair, which is not supported. Use OneVsRestClassifier."
-            )
-        whole = part.on(X)  # without targets
-        parts.append(whole)
+        parts.append(part.on(X))  # without targets
     pair = _common(estimator, parts)
     if len(parts) == 1:
         return parts[0].judging(_of_classes(pair, estimator.classes_), y)
@@ -116,11 +159,10 @@ def multi_output(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearOb
 
 def _part(one: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     part = adapt(one, X, y, sample_weight)
-    if not isinstance(part, LinearObjective) or part.l1 is not None or part.free is not None:
+    if not isinstance(part, LinearObjective):
         raise ValueError(
-            f"{type(one).__name__} with these parameters was given inside a meta-estimator; linear "
-            "models and kernels with an l2 penalty or none are accepted there. Wrap its parts one "
-            "by one."
+            f"{type(one).__name__} was given inside a meta-estimator; linear models and kernels "
+            "are accepted there. Wrap its parts one by one."
         )
     return part
 

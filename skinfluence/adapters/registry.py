@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from skinfluence.losses import TransformedTarget
 from skinfluence.objectives import LinearObjective, Objective
 
 Array = npt.NDArray[Any]
@@ -152,6 +153,8 @@ def write_parameters(estimator: Any, objective: Objective, X: Any) -> None:
     """
     write = _find(estimator).write or write_linear
     assert isinstance(objective, LinearObjective)
+    while isinstance(objective.loss, TransformedTarget):  # its targets are transformed already
+        objective = replace(objective, loss=objective.loss.loss)
     write(estimator, objective, X)
 
 
@@ -250,7 +253,7 @@ REFUSED = {
     **dict.fromkeys(
         ("MultiTaskElasticNet", "MultiTaskLasso"),
         "its penalty couples the targets in groups that leave the model as one, which is not "
-        "supported. Use MultiOutputRegressor(Lasso()), or Ridge.",
+        "supported. Use Lasso or ElasticNet, which take several targets, each on its own.",
     ),
     **dict.fromkeys(
         ("BayesianRidge", "ARDRegression"),

@@ -50,6 +50,11 @@ def _check(estimator: Any) -> None:
             f"{name}(loss='perceptron') was given; it is satisfied by any separating plane and has "
             "no optimum to differentiate. Use loss='hinge'."
         )
+    if estimator.learning_rate in ("pa1", "pa2"):
+        raise ValueError(
+            f"{name}(learning_rate={estimator.learning_rate!r}) was given; passive-aggressive "
+            "steps depend on the order of the rows and minimise nothing. Use another one."
+        )
     if estimator.early_stopping:
         raise ValueError(
             f"{name}(early_stopping=True) was given; it holds some rows out of the fit, at random, "

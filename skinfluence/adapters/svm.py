@@ -4,8 +4,8 @@ All minimise C sum_i s_i l_i + 1/2 |w|^2: w = s, l2 = 1 / C. LinearSVC and Linea
 intercept as the coefficient of a feature `intercept_scaling`; SVC and SVR leave it free. SVC on
 more than two classes is one machine for every pair, on the rows of these two.
 
-Hinges have no curvature. They are smoothed by a temperature t, which the wrapper sets; 1 % of the
-median distance |m| of the raw predictions from the boundary unless it says otherwise.
+Hinges have no curvature. They are smoothed by a temperature t, which the wrapper sets; unless it
+says otherwise, 1 % of the median size of the raw predictions, in regressions of the residuals.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from skinfluence.adapters.class_weights import (
     class_weighted,
+    refuse_emptied_classes,
     refuse_weights_against_the_rest,
     row_weights,
 )
 from skinfluence.adapters.kernels import (
+    Kernel,
     as_table,
     dual_coefficients,
     features_of_kernel,
     machine_kernel,
+    refuse_other_rows,
+    same_rows,
 )
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.losses import (
@@ -38,7 +42,7 @@ from skinfluence.losses import (
     SquaredEpsilonInsensitive,
     SquaredHinge,
 )
-from skinfluence.objectives import LinearObjective, Weighting
+from skinfluence.objectives import KernelFeatures, LinearObjective, Weighting
 from skinfluence.svm import SmoothLinearSVC
 
 Array = npt.NDArray[Any]
@@ -51,6 +55,12 @@ def default_temperature(raw: Array) -> float:
     """Return the temperature for a model that makes these raw predictions."""
     median = float(np.median(np.abs(raw)))
     return WARMTH * median if median > 0 else WARMTH
+
+
+def _refuse_emptied(estimator: Any, y: Any, sample_weight: Any) -> None:
+    """Refuse classes without weight, of which the library's fit leaves nothing."""
+    w = row_weights(sample_weight, len(np.asarray(y)))
+    refuse_emptied_classes(y, estimator.classes_, w)
 
 
 def _check_linear(estimator: Any) -> None:
@@ -67,6 +77,7 @@ def _check_linear(estimator: Any) -> None:
 def linear_svc(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a linear machine, its hinge smoothed, one class against the rest."""
     refuse_weights_against_the_rest(estimator)
+    _refuse_emptied(estimator, y, sample_weight)
     tight: dict[str, Any] = {"dual": False, "tol": 1e-12, "max_iter": 100_000}
     return class_weighted(estimator, X, y, sample_weight, _linear_svc_objective, **tight)
 
@@ -81,7 +92,7 @@ def _linear_svc_objective(
     return _penalised_intercept(estimator, X, y, loss, w, weighting)
 
 
-@register_adapter(SmoothLinearSVC, smoothed=lambda estimator: True)
+@register_adapter(SmoothLinearSVC)
 def smooth_linear_svc(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of the smooth machine, at its own temperature."""
     tight: dict[str, Any] = {"temperature": estimator.temperature}
@@ -137,6 +148,26 @@ def _penalised_intercept(
 # --------------------------------------------------------------------------------- with kernels
 
 
+def _support(estimator: Any, X: Any, w: Array) -> Array:
+    """Return the positions of the support vectors, which dual coefficients go by.
+
+    libsvm leaves out rows of weight 0 and counts the others.
+
+    Raises
+    ------
+    ValueError
+        If other rows are there.
+    """
+    support: Array = (
+        np.flatnonzero(w > 0)[estimator.support_] if np.any(w == 0) else (estimator.support_)
+    )
+    own = np.shape(X)[0] == estimator.shape_fit_[0]
+    if own and not callable(estimator.kernel) and estimator.kernel != "precomputed":
+        own = same_rows(as_table(X)[support], estimator.support_vectors_)
+    refuse_other_rows(estimator, own)
+    return support
+
+
 def _write_machine(estimator: Any, objective: LinearObjective, X: Any) -> None:
     """Write dual coefficients; a smoothed hinge makes every row a support vector.
 
@@ -170,6 +201,9 @@ def _write_machine(estimator: Any, objective: LinearObjective, X: Any) -> None:
     estimator._intercept_ = -signed if binary else signed
     estimator._n_support = np.array(sizes, dtype=np.int32)
     estimator.shape_fit_ = X.shape
+    kernel = objective.features.kernel if isinstance(objective.features, KernelFeatures) else None
+    if isinstance(kernel, Kernel):
+        estimator.gamma = kernel.params["gamma"]  # "scale" would read another off the rows
     if callable(estimator.kernel):  # predict asks for products with what it was fitted on
         estimator._BaseLibSVM__Xfit = X
 
@@ -192,6 +226,7 @@ def _codes(objective: LinearObjective) -> Array:
 @register_adapter(SVC, write=_write_machine, smoothed=lambda estimator: True)
 def svc(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a kernel machine, its hinge smoothed, one class against one."""
+    _refuse_emptied(estimator, y, sample_weight)
     return class_weighted(estimator, X, y, sample_weight, _svc_objective, by_rows=True)
 
 
@@ -199,8 +234,9 @@ def _svc_objective(
     estimator: Any, X: Any, y: Any, w: Array, weighting: Weighting | None
 ) -> LinearObjective:
     classes = estimator.classes_
+    support = _support(estimator, X, w)
     features, Phi = features_of_kernel(machine_kernel(estimator, X), X)
-    theta = _pair_coefficients(estimator, Phi)
+    theta = _pair_coefficients(estimator, Phi[support])
     raw = Phi @ theta.T + np.ravel(_intercepts(estimator))
     if len(classes) == 2:
         loss: Loss = SmoothHinge(classes, default_temperature(raw))
@@ -219,9 +255,12 @@ def _svc_objective(
     ).reading(features)
 
 
-def _pair_coefficients(estimator: Any, Phi: Array) -> Array:
-    """Return the coefficients of every pair of classes, positive for the later one."""
-    dual, rows = _dense(estimator.dual_coef_), Phi[estimator.support_]
+def _pair_coefficients(estimator: Any, rows: Array) -> Array:
+    """Return the coefficients of every pair of classes, positive for the later one.
+
+    From the features of the support vectors.
+    """
+    dual = _dense(estimator.dual_coef_)
     n_classes = len(estimator.classes_)
     if n_classes == 2:
         out: Array = dual @ rows
@@ -250,8 +289,10 @@ def _intercepts(estimator: Any) -> Array:
 @register_adapter(SVR, write=_write_machine, smoothed=lambda estimator: True)
 def svr(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a kernel machine for regression, its tube smoothed."""
+    w = row_weights(sample_weight, len(np.asarray(y)))
+    support = _support(estimator, X, w)
     features, Phi = features_of_kernel(machine_kernel(estimator, X), X)
-    theta = _dense(estimator.dual_coef_) @ Phi[estimator.support_]
+    theta = _dense(estimator.dual_coef_) @ Phi[support]
     residuals = Phi @ theta[0] + estimator.intercept_[0] - np.ravel(y)
     return LinearObjective.from_coefficients(
         Phi,
@@ -260,5 +301,5 @@ def svr(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
         theta,
         estimator.intercept_,
         l2=1.0 / estimator.C,
-        sample_weight=row_weights(sample_weight, len(np.asarray(y))),
+        sample_weight=w,
     ).reading(features)

@@ -24,6 +24,7 @@ from skinfluence.adapters import (
     final_step,
     fit_recorded,
     is_frozen,
+    is_smoothed,
     reached_max_iter,
     target_transformers,
     weighted_fit_params,
@@ -235,12 +236,13 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
             refinement=self.refine,
             frozen=is_frozen(self.estimator_),
             out_of_iterations=reached_max_iter(final),
+            smoothed=is_smoothed(final),
         )
 
     def _method(self, method: str | None) -> str:
         """Return what a method means here, after the checks that every question begins with."""
         check_is_fitted(self)
-        check_parameters(self, self._inner())
+        check_parameters(self, self.estimator_)
         if method is not None:
             check_method(method)
         return resolve_method(self.method if method is None else method, self._objective())

@@ -270,7 +270,7 @@ def _notes(
             f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"
         )
     far = wrapper._engine().refinement.relative_distance
-    if far > 0.01:
+    if far > 0.01 and not any(note.startswith("smoothing") for note in notes):
         notes.append(
             f"refinement: the fitted parameters were {far:.2f} typical removals away from "
             "the stationary point"

@@ -12,7 +12,13 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from skinfluence.adapters import Training, features_of, final_step, write_parameters
+from skinfluence.adapters import (
+    Training,
+    features_of,
+    final_step,
+    is_smoothed,
+    write_parameters,
+)
 from skinfluence.estimators.engine import Engine
 from skinfluence.estimators.left_out import LeftOutWrapper
 from skinfluence.estimators.questions import check_targets, objective_over
@@ -378,6 +384,9 @@ class EditingWrapper(LeftOutWrapper):
         out._fit_params = take_params(self._fit_params, kept, self._n_train)
         out._routing = self._routing
         out.estimator_ = deepcopy(self.estimator_)
+        base = self._objective()
+        if isinstance(base, LinearObjective) and is_smoothed(final_step(self.estimator_)):
+            out.temperature = base.loss.temperature  # else it would be read off the moved model
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(out, name, getattr(self, name))

@@ -38,6 +38,9 @@ FAR = 1.0
 FOREIGN = 10.0
 """The same for a frozen model that was surely fitted on something else."""
 
+FOREIGN_GAP = 0.5
+"""The same for smoothed losses: the gap between the minima, relative to the raw predictions."""
+
 SETTLED = 1e-10
 """Distance to a minimum under an l1 penalty, in typical removals, that is close enough."""
 
@@ -179,6 +182,7 @@ def build_engine(
     refinement: Any,
     frozen: bool,
     out_of_iterations: bool,
+    smoothed: bool = False,
 ) -> Engine:
     """Return the engine of an objective at its fitted parameters.
 
@@ -195,6 +199,8 @@ def build_engine(
         The estimator came fitted: it may have been fitted on something else.
     out_of_iterations : bool
         It stopped at its max_iter, which is reason enough to be far from the optimum.
+    smoothed : bool
+        The objective is a smoothed one, the estimator's own is not: their minima differ.
 
     Raises
     ------
@@ -214,9 +220,17 @@ def build_engine(
     move = objective.convex or objective.kind == "linear"
     move = move if refinement == "auto" else bool(refinement)
     near = _in_its_support(objective, name)
-    if isinstance(near, LinearObjective) and near.loss.temperature is not None and move:
+    unsure = frozen and refinement is not True
+    if smoothed and move:
         assert isinstance(objective, LinearObjective)
         found, whole = _minimum_of_smoothed(objective, undamped)
+        if unsure and smoothing_gap(objective, whole) > FOREIGN_GAP:
+            raise ValueError(
+                f"The raw predictions of the fitted {name} are far from those of the smoothed "
+                f"optimum on these rows: these do {_NOT_ITS_OWN}, or the temperature is too high. "
+                "Pass what it was fitted with, a lower temperature, or refine=True to score the "
+                "smoothed optimum on these rows instead."
+            )
     else:
         try:
             found, whole = measure(near, undamped), objective
@@ -229,7 +243,7 @@ def build_engine(
             found,
             name,
             moves=move,
-            unsure=frozen and refinement is not True,
+            unsure=unsure,
             out_of_iterations=out_of_iterations,
         )
         if move:
@@ -289,6 +303,17 @@ def _minimum_of_smoothed(
     except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
         found, whole = minimum(cooled(objective, lambda one: minimum(one)[1]))
         return replace(found, gradient_norm=float(np.linalg.norm(objective.gradient()))), whole
+
+
+def smoothing_gap(fitted: LinearObjective, smooth: Objective) -> float:
+    """Return how far the raw predictions of the smoothed optimum are from the fitted ones.
+
+    Root mean squares over the training rows, relative to the fitted ones.
+    """
+    assert isinstance(smooth, LinearObjective)
+    before = fitted.raw_predictions()
+    off = np.linalg.norm(smooth.raw_predictions() - before)
+    return float(off / max(np.linalg.norm(before), np.finfo(np.float64).tiny))
 
 
 def _look_at_distance(

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from skinfluence.adapters import features_of, final_step, is_smoothed
+from skinfluence.adapters import features_of, final_step, is_smoothed, searches
 from skinfluence.curvature import KINDS
 from skinfluence.effects import target_of
 from skinfluence.objectives import Objective, OutputObjective
@@ -45,12 +45,13 @@ def check_parameters(wrapper: Any, inner: Any) -> None:
     temperature: Any = wrapper.temperature
     if temperature is None:
         return
-    if not (isinstance(temperature, Real) and 0 < float(temperature) < np.inf):
+    number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not (number and 0 < float(temperature) < np.inf):
         raise ValueError(
             f"temperature={temperature!r} was given; a positive number in the units of the raw "
             "predictions, or None, is accepted."
         )
-    if not is_smoothed(final_step(inner)):
+    if not (searches(inner) or is_smoothed(final_step(inner))):
         raise ValueError(
             f"temperature={temperature!r} was given, but it smooths hinges only and "
             f"{type(final_step(inner)).__name__} with these parameters has none; leave "

@@ -34,13 +34,14 @@ class InfluenceClassifier(ClassifierMixin, EditingWrapper):
     Parameters
     ----------
     estimator : estimator, default=None
-        LogisticRegression (every solver, l2 or no penalty), LogisticRegressionCV, RidgeClassifier,
-        RidgeClassifierCV, or a Pipeline that ends in one; LogisticRegression() by default.
-        ``FrozenEstimator(fitted)`` is taken as it is. For the CV estimators the chosen
-        hyper-parameter is frozen.
+        Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
+        LogisticRegression, RidgeClassifier, SGDClassifier, LinearSVC, SVC, SmoothLinearSVC, their
+        CV variants, OneVsRestClassifier, OneVsOneClassifier, MultiOutputClassifier, and searches
+        over them. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is.
+        Hyper-parameters that a search or a CV estimator chose are frozen.
     method : {"auto", "first_order", "newton", "exact"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models; "exact" iterates to the
-        minimum without each row, at a multiple of the cost.
+        How a removal is computed. "auto" is "newton" for linear models and kernels; "exact"
+        iterates to the minimum without each row, at a multiple of the cost.
     solver : {"auto", "cholesky"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
@@ -49,10 +50,14 @@ class InfluenceClassifier(ClassifierMixin, EditingWrapper):
         Added to the diagonal of the curvature, in the units of the Hessian of the summed loss.
     refine : {"auto", True, False}, default="auto"
         Differentiate at the stationary point, reached from the fitted parameters in a copy
-        ("auto": for convex models). False scores the fitted parameters as they are. True also
-        accepts a frozen model that was fitted on other rows.
+        ("auto": for convex and for linear models); for hinges, that of the smoothed objective.
+        False scores the fitted parameters as they are: Koh & Liang's copied weights, with
+        "first_order". True also accepts a frozen model that was fitted on other rows.
     temperature : float, default=None
-        Smoothing of hinge losses; no model supported today has one.
+        Width of the bend of a smoothed hinge, or of the tube of a support vector regression, in
+        units of the raw prediction; None is 1 % of the median size of the raw predictions.
+        The summary of `leave_one_out_check` says how far the smoothed model is from the fitted
+        one. Refused for models without a hinge.
     n_jobs : int, default=None
         Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
         where it is None. Results do not depend on it.
@@ -144,11 +149,15 @@ class InfluenceRegressor(RegressorMixin, EditingWrapper):
     Parameters
     ----------
     estimator : estimator, default=None
-        LinearRegression, Ridge (one or several targets), RidgeCV, or a Pipeline that ends in one;
-        Ridge() by default. ``FrozenEstimator(fitted)`` is taken as it is. For RidgeCV the chosen
-        alpha is frozen.
+        Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
+        LinearRegression, Ridge, Lasso, ElasticNet, their CV variants, HuberRegressor, generalised
+        linear models, SGDRegressor, LinearSVR, SVR, KernelRidge, GaussianProcessRegressor,
+        MultiOutputRegressor, TransformedTargetRegressor, and searches over them. None is Ridge().
+        ``FrozenEstimator(fitted)`` is taken as it is. Hyper-parameters that a search or a CV
+        estimator chose, or a Gaussian process fitted, are frozen.
     method : {"auto", "first_order", "newton", "exact"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models, which is exact here.
+        How a removal is computed. "auto" is "newton" for linear models, exact for least squares;
+        "exact" iterates to the minimum without each row, at a multiple of the cost.
     solver : {"auto", "cholesky"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
@@ -157,10 +166,14 @@ class InfluenceRegressor(RegressorMixin, EditingWrapper):
         Added to the diagonal of the curvature, in the units of the Hessian of the summed loss.
     refine : {"auto", True, False}, default="auto"
         Differentiate at the stationary point, reached from the fitted parameters in a copy
-        ("auto": for convex models). False scores the fitted parameters as they are. True also
-        accepts a frozen model that was fitted on other rows.
+        ("auto": for convex and for linear models); for hinges, that of the smoothed objective.
+        False scores the fitted parameters as they are: Koh & Liang's copied weights, with
+        "first_order". True also accepts a frozen model that was fitted on other rows.
     temperature : float, default=None
-        Smoothing of hinge losses; no model supported today has one.
+        Width of the bend of a smoothed hinge, or of the tube of a support vector regression, in
+        units of the raw prediction; None is 1 % of the median size of the residuals.
+        The summary of `leave_one_out_check` says how far the smoothed model is from the fitted
+        one. Refused for models without a hinge.
     n_jobs : int, default=None
         Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
         where it is None. Results do not depend on it.

@@ -114,15 +114,20 @@ class LeaveOneOutCheck:
         str
         """
         n_test, n_rows = self.predicted.shape
-        errors = [one.relative_error for one in self.per_test]
+        errors = np.array([one.relative_error for one in self.per_test])
+        moved = errors[~np.isnan(errors)]  # beyond a margin no removal may change a test loss
+        each = ""
+        if len(moved):
+            each = f"median over test rows {np.median(moved):.2g}, largest {np.max(moved):.2g}"
+        if len(moved) < len(errors):
+            each += f" ({len(errors) - len(moved)} that no removal moved left out)"
         lines = [
             f"{n_rows} training rows removed and refitted, {n_test} test rows "
             f"(target={self.target}, method={self.method}, refit={self.refit})",
             f"  Pearson         {self.pearson:8.4f}",
             f"  Spearman        {self.spearman:8.4f}",
             f"  slope           {self.slope:8.4f}   actual on predicted; 1 is right",
-            f"  relative error  {self.relative_error:8.2g}   "
-            f"median over test rows {np.median(errors):.2g}, largest {np.max(errors):.2g}",
+            f"  relative error  {self.relative_error:8.2g}   {each}",
             f"  noise floor     {self.noise_floor:8.1e}   "
             f"{self.relative_noise_floor:.1e} of a typical change",
         ]
@@ -133,7 +138,8 @@ class LeaveOneOutCheck:
 
     def _reasons(self) -> list[str]:
         reasons = []
-        if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3):
+        smoothed = any(note.startswith("smoothing") for note in self.notes)
+        if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3) and not smoothed:
             reasons.append(
                 "noise: much of the difference is how far the judge's fit and the model are apart, "
                 "not an effect of rows; if the judge is tight, the adapter of the model (one you "

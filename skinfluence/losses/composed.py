@@ -267,7 +267,16 @@ class TransformedTarget(Loss):
         return self.loss.shift_groups()
 
     def encode(self, y: Any) -> Array:
-        return self.loss.encode(self.forward(np.asarray(y)))
+        y = np.asarray(y, dtype=np.float64)
+        moved = np.asarray(self.forward(y))
+        left = np.isfinite(y) & ~np.isfinite(moved).reshape(y.shape) if moved.size == y.size else []
+        if np.any(left):
+            raise ValueError(
+                f"The transformation of the target gave NaN or infinity for {int(np.sum(left))} "
+                f"target(s), the first {y[left][0]:g}; targets in its domain are accepted. Drop "
+                "these rows, or use another transformation."
+            )
+        return self.loss.encode(moved)
 
     def value(self, y: Array, eta: Array) -> Array:
         return self.loss.value(y, eta)

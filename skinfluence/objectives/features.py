@@ -62,8 +62,8 @@ class KernelFeatures:
     """Features whose inner products are a kernel: phi(x) = L^-1 k(P, x), k(P, P) = L L'.
 
     P are the pivots of a Cholesky factor that stops where only rounding is left, so that
-    Phi Phi' = K on the training rows and a function f = phi(x)' theta has the norm |theta| in the
-    space of the kernel. A penalty on f is then a penalty on theta.
+    Phi Phi' = K on the training rows and a function f = phi(x)' theta has the norm ``|theta|`` in
+    the space of the kernel. A penalty on f is then a penalty on theta.
 
     Attributes
     ----------

@@ -30,6 +30,12 @@ from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
 
+NEGLIGIBLE = 1e-18
+"""Part of the largest curvature of a row below which one adds nothing to their sum."""
+
+MOST_CURVED = 0.9
+"""Part of the rows with a curvature above which choosing them costs more than it saves."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearObjective(OutputObjective):
@@ -407,14 +413,15 @@ class LinearObjective(OutputObjective):
                 total += _sparse_gram(self.X[index], g[index], self.fit_intercept)
             return total
         gram = np.zeros((d, d), order="F")
-        for index in row_blocks(self.n_samples, d):
-            # Entries of one tile have one sign in every loss here: +-Z'Z, half the work of X' D X.
-            for sign in (1.0, -1.0):
-                chosen = sign * g[index] > 0
-                if np.any(chosen):
-                    Z = _with_intercept(self.X[index], self.fit_intercept)
-                    Z *= np.sqrt(np.where(chosen, sign * g[index], 0.0))[:, None]
-                    gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
+        # Entries of one tile have one sign in most losses: +-Z'Z, half the work of X' D X.
+        for sign in (1.0, -1.0):
+            curved = np.flatnonzero(sign * g > NEGLIGIBLE * np.abs(g).max(initial=0.0))
+            whole = len(curved) > MOST_CURVED * self.n_samples
+            for part in row_blocks(self.n_samples if whole else len(curved), d):
+                rows: slice | Array = part if whole else curved[part]
+                Z = _with_intercept(self.X[rows], self.fit_intercept)
+                Z *= np.sqrt(np.maximum(sign * g[rows], 0.0))[:, None]
+                gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
         upper = np.triu_indices(d, 1)
         gram[upper] = gram.T[upper]
         return gram
@@ -422,22 +429,30 @@ class LinearObjective(OutputObjective):
     def hessian_roots(self) -> list[Root] | None:
         n_blocks, size = self.block_shape()
         K = 1 if self.loss.separable else self.loss.n_outputs
-        if self.free is not None or not self.convex or self.n_samples * K >= size:
+        if self.free is not None or not self.convex:
             return None
-        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
-        if K > 1 and not np.all(penalties == penalties[0]):
-            return None
-        G = self.output_hessians() * self.sample_weight.reshape(-1, *[1] * (1 if K == 1 else 2))
         if K == 1:
-            one = HalfSquaredError()  # the products with J of any single output
-            roots = np.sqrt(np.maximum(G, 0.0))
-            return [
-                RowRoot(replace(self, loss=one, theta=self.theta[:size]), roots[:, k, None, None])
-                for k in range(n_blocks)
-            ]
+            return self._roots_of_outputs(n_blocks, size)
+        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
+        if self.n_samples * K >= size or not np.all(penalties == penalties[0]):
+            return None
+        G = self.output_hessians() * self.sample_weight[:, None, None]
         values, vectors = np.linalg.eigh(G)
         root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
         return [RowRoot(self, root)]
+
+    def _roots_of_outputs(self, n_blocks: int, size: int) -> list[Root] | None:
+        """Return the roots of each output, of the rows that have a curvature there."""
+        G = self.output_hessians() * self.sample_weight[:, None]
+        one = replace(self, loss=HalfSquaredError(), theta=self.theta[:size])  # products with J
+        roots: list[Root] = []
+        for g in G.T[:n_blocks]:
+            curved = np.flatnonzero(g > NEGLIGIBLE * g.max(initial=0.0))
+            if not 0 < len(curved) < size:
+                return None
+            part = one if len(curved) == self.n_samples else one.rows(curved)
+            roots.append(RowRoot(part, np.sqrt(g[curved])[:, None, None]))
+        return roots
 
     def in_row_space(self) -> tuple[LinearObjective, Axes] | None:
         """Return the objective in coordinates of the space its rows span, and their axes.

@@ -12,7 +12,6 @@ Shapes: D, S, gradients (n_params, m); J D, raw predictions (n_samples, m, K).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from typing import Any, Self
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Removal
+from skinfluence.removal.edits import Edits
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ CHUNK = 2**19
 """Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
 
 
-class Edited(ABC):
+class Edited:
     """The objectives after each of m edits.
 
     Attributes
@@ -83,6 +83,39 @@ class Edited(ABC):
         self.y = objective.targets[:, None]
         self.eta = objective.raw_predictions()[:, None]
 
+    @classmethod
+    def of_rows(cls, edits: Edits, rows: Array, shared: Array, factor: Factor) -> Edited:
+        """Return the objectives after some edits of one row each; `shared` is E."""
+        out = Edited.__new__(Edited)
+        out._state(edits, rows, shared, factor, 0.0)
+        return out
+
+    def _state(
+        self, edits: Edits, rows: Array, shared: Array, factor: Factor, damping: float
+    ) -> None:
+        """State the objectives after edits of one row each."""
+        objective, features = edits.base, edits.features.rows(rows)
+        assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+        ratios = edits.ratios[rows]
+        coming = None
+        if edits.coming is not None:
+            part = edits.coming.rows(rows)
+            assert isinstance(part, LinearObjective)
+            coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
+        nothing = np.empty(0, dtype=int)
+        pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
+        Edited.__init__(
+            self,
+            objective,
+            factor,
+            objective.weighting.weights(ratios, objective.sample_weight),
+            objective.weighting.scales(ratios),
+            (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
+            coming,
+            pushes + shared @ (1.0 - ratios).T,
+            damping,
+        )
+
     def take(self, columns: Array) -> Self:
         """Return the objectives after some of the edits."""
         out = copy(self)
@@ -125,9 +158,10 @@ class Edited(ABC):
                 near[rows] |= room[rows] <= 2.0 * moved
         return np.flatnonzero(near)
 
-    @abstractmethod
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""
+        Z = self.apply(gradient)
+        return Z, norm_in(gradient, Z)
 
     def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
         """Return a bound on the size, as `precondition` has it, of the gradient after -Z, (m,).
@@ -267,26 +301,11 @@ class EditedRows(Edited):
 
     def __init__(self, removal: Removal, rows: Array, stratum: int) -> None:
         edits, factor = removal.edits, removal.factors[stratum]
-        objective, features = edits.base, edits.features.rows(rows)
-        assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+        self._state(edits, rows, removal.shared, factor, removal.damping)
+        features = edits.features.rows(rows)
+        assert isinstance(features, LinearObjective)
         ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])
-        coming = None
-        if edits.coming is not None:
-            part = edits.coming.rows(rows)
-            assert isinstance(part, LinearObjective)
-            coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
-        nothing = np.empty(0, dtype=int)
-        super().__init__(
-            objective,
-            factor,
-            objective.weighting.weights(ratios, objective.sample_weight),
-            objective.weighting.scales(ratios),
-            (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
-            coming,
-            features.jacobian_t_rows(a) + removal.shared @ (1.0 - ratios).T,
-            removal.damping,
-        )
-        K = objective.loss.n_outputs
+        K = self.n_outputs
         units = np.eye(K)[:, None].repeat(len(rows), axis=1)
         J = np.stack([features.jacobian_t_rows(unit) for unit in units])
         self._own = np.stack([factor.solve(one) for one in J])  # H^-1 J_i', (K, n_params, m)

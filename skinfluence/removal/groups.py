@@ -204,10 +204,6 @@ class EditedGroups(Edited):
         solved = [one.solve(V[:, j : j + 1]) for j, one in enumerate(self.inverses)]
         return np.concatenate(solved, axis=1)
 
-    def precondition(self, gradient: Array) -> tuple[Array, Array]:
-        Z = self.apply(gradient)
-        return Z, norm_in(gradient, Z)
-
     def doubt(self, D: Array) -> Array:
         """Return the length of the Newton step from D as a part of that to the first one, (m,)."""
         if self.objective.constant_hessian:

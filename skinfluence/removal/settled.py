@@ -20,9 +20,11 @@ from skinfluence.messages import warn
 from skinfluence.objectives import Fixed, LinearObjective, Objective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Counterfactuals, Removal, in_threads
+from skinfluence.removal.edited import Edited
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import ExactRemoval
 from skinfluence.removal.groups import GroupRemoval
+from skinfluence.removal.one_step import shared_directions
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
@@ -56,11 +58,29 @@ class SettledRemoval(ExactRemoval):
         return out
 
     def changes(self, rows: Array) -> Array:
-        small = super()._minima(rows)
-        edited = ((int(i), self._edited(int(i))) for i in rows)
         base = self.edits.base
         assert isinstance(base, LinearObjective)
-        return _settle_each(self.whole, base, small, edited, self.factorize)
+        D = np.zeros((self.whole.n_params, len(rows)))
+        D[base.support] = super()._minima(rows)
+        for column in np.flatnonzero(self._unsettled(rows, D)):
+            i = int(rows[column])
+            D[:, column] = _settle(self.whole, D[:, column], self._edited(i), self.factorize)
+        return _named_failures(D, rows)
+
+    def _unsettled(self, rows: Array, D: Array) -> Array:
+        """Return which minima on the support are not those in all parameters, shape (m,)."""
+        edits, whole = self.everywhere, self.whole
+        assert whole.l1 is not None
+        smooth = Edits(replace(whole, l1=None), edits.leaving, edits.coming)
+        after = Edited.of_rows(smooth, rows, shared_directions(whole), self.factors[0])
+        gradient, _ = after.gradient(D)
+        theta = whole.theta[:, None]
+        penalised = (whole.l1 > 0)[:, None]
+        flips = penalised & (np.sign(theta) * (theta + D) < 0)
+        beyond = np.abs(gradient) > (1.0 + ENTERS) * whole.l1[:, None]
+        enters = penalised & (theta == 0) & beyond
+        out: Array = np.any(flips | enters, axis=0)
+        return out
 
     def _edited(self, i: int) -> LinearObjective:
         """Return the objective after one edit, over all parameters."""
@@ -103,11 +123,13 @@ class SettledGroups(Counterfactuals):
         return self.groups.n_edits
 
     def changes(self, rows: Array) -> Array:
-        small = self.groups.changes(rows)
-        edited = ((int(j), self._edited(int(j))) for j in rows)
         base = self.groups.base
         assert isinstance(base, LinearObjective)
-        return _settle_each(self.whole, base, small, edited, self.factorize)
+        D = np.zeros((self.whole.n_params, len(rows)))
+        D[base.support] = self.groups.changes(rows)
+        for column, j in enumerate(rows):
+            D[:, column] = _settle(self.whole, D[:, column], self._edited(int(j)), self.factorize)
+        return _named_failures(D, rows)
 
     def _edited(self, j: int) -> LinearObjective:
         mask, weighting = self.groups.masks[[j]], self.whole.weighting
@@ -122,33 +144,37 @@ def settled(found: ExactRemoval, everywhere: Edits, factorize: Factorize) -> Set
     return SettledRemoval(**fields, everywhere=everywhere, factorize=factorize)
 
 
-def _settle_each(
-    whole: LinearObjective, base: LinearObjective, small: Array, edited: Any, factorize: Factorize
+def _settle(
+    whole: LinearObjective, change: Array, edited: LinearObjective, factorize: Factorize
 ) -> Array:
-    """Return changes of all parameters from those on the support, one edit after the other."""
-    out = np.zeros((whole.n_params, small.shape[1]))
-    out[base.support] = small
+    """Return the change to the minimum of an edited objective, from a place near it.
+
+    NaN where none is reached.
+    """
+    assert whole.l1 is not None
+    theta = whole.theta + change
+    flipped = (whole.l1 > 0) & (np.sign(theta) * np.sign(whole.theta) < 0)
     goal = 1e-13 * np.sqrt(max(whole.value(), 0.0))
-    failed = []
-    for column, (edit, one) in enumerate(edited):
-        theta = whole.theta + out[:, column]
-        flipped = np.sign(theta) * np.sign(whole.theta) < 0
-        assert whole.l1 is not None
-        start = np.where(flipped & (whole.l1 > 0), 0.0, theta)
-        try:
-            found = settle_or_cool(one.at(start), factorize, goal)
-        except ValueError:
-            failed.append(edit)
-        else:
-            out[:, column] = found.theta - whole.theta
-    if failed:
+    try:
+        found = settle_or_cool(edited.at(np.where(flipped, 0.0, theta)), factorize, goal)
+    except ValueError:
+        return np.full_like(change, np.nan)
+    out: Array = found.theta - whole.theta
+    return out
+
+
+def _named_failures(D: Array, edits: Array) -> Array:
+    """Return the changes, 0 for edits without which no minimum was reached, after naming them."""
+    failed = np.isnan(D).any(axis=0)
+    if np.any(failed):
+        D[:, failed] = 0.0
         warn(
-            f"Without each of {failed[:20]} ({len(failed)} in all) no minimum was reached under "
-            "the l1 penalty: it may not be the only one. Their scores are those of the minimum "
-            "with the coefficients of the fitted model. Fit with an l2 penalty beside it.",
+            f"Without each of {edits[failed][:20].tolist()} ({int(failed.sum())} in all) no "
+            "minimum was reached under the l1 penalty: it may not be the only one. Their scores "
+            "are 0. Fit with an l2 penalty beside it.",
             ConvergenceWarning,
         )
-    return out
+    return D
 
 
 def _weights_after(whole: LinearObjective, ratios: Array) -> Array:

@@ -134,7 +134,7 @@ def roots_of(curvature: Curvature) -> list[Root] | None:
     if roots is None:
         return None
     free = np.sum(curvature.diagonal() == 0, axis=1)
-    rank = roots[0].rank
+    rank = min(root.rank for root in roots)
     return roots if np.all(free <= min(max(MOST_FREE * rank, 32), rank - 1)) else None
 
 
@@ -151,7 +151,7 @@ def factorize_by_rows(curvature: Curvature) -> RowFactor | None:
     roots = roots_of(curvature)
     if roots is None:
         return None
-    rank = roots[0].rank
+    rank = max(root.rank for root in roots)
     require_memory(
         (len(roots) + 2.0) * rank**2 * 8,
         f"The curvature by its {rank:,} rows (times coupled classes) and its factor",

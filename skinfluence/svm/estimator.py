@@ -24,7 +24,7 @@ class SmoothLinearSVC(ClassifierMixin, BaseEstimator):
 
     Minimises, for two classes coded y = -1, +1,
 
-        C sum_i s_i c_i t log(1 + exp((1 - y_i (w x_i + b)) / t)) + 1/2 |w|^2
+        ``C sum_i s_i c_i t log(1 + exp((1 - y_i (w x_i + b)) / t)) + 1/2 |w|^2``
 
     with sample weights s and class weights c, and adds 1/2 (b / intercept_scaling)^2 where the
     intercept is penalised. As the temperature t falls this approaches
@@ -49,8 +49,8 @@ class SmoothLinearSVC(ClassifierMixin, BaseEstimator):
         the sum of the sample weights, S_c that of the class and K the number of classes.
     tol : float, default=1e-10
         Largest accepted norm of the gradient, as a fraction of the sum of the norms of its terms,
-        C sum_i s_i c_i |l'_i| |(x_i, 1)| + |w|. Newton steps go on until they no longer halve it,
-        so that it mostly ends at rounding (about 1e-16 / t).
+        ``C sum_i s_i c_i |l'_i| |(x_i, 1)| + |w|``. Newton steps go on until they no longer halve
+        it, so that it mostly ends at rounding (about 1e-16 / t).
     max_iter : int, default=1000
         Largest number of Newton steps, over all temperatures, of one binary problem.
 

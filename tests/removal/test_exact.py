@@ -11,8 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.refinement import measure, refine
+from skinfluence.losses import SmoothHinge
+from skinfluence.objectives import LinearObjective
+from skinfluence.refinement import cooled, measure, refine
 from skinfluence.removal import Edits, minimise_after, newton, one_step
+from skinfluence.removal.edited import EditedRows
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, LOGISTIC_COUNTS, classification, wide_logistic
@@ -94,3 +97,31 @@ def test_minima_in_the_space_of_the_rows_equal_refits(n_classes, balanced, form)
     full = oracles.tight(estimator, data.X, data.y, None, LOGISTIC_COUNTS)
     change = [oracles.losses_of(one, data.X_test, data.y_test) for one in (refit, full)]
     np.testing.assert_allclose(relabelled[:, 17], change[0] - change[1], rtol=1e-5, atol=1e-8)
+
+
+def test_rows_on_flat_parts_are_left_out_and_looked_at_again():
+    """A squared hinge without the rows beyond the margin is another problem until they matter."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 5))
+    y = (X[:, 0] + 0.3 * rng.standard_normal(400) > 0).astype(int)
+    objective = LinearObjective.from_coefficients(
+        X, y, SmoothHinge(np.array([0, 1]), 1e-3), np.array([2.0, 0, 0, 0, 0]), 0.0, l2=0.1
+    )
+    one = cooled(objective, lambda warm: refine(measure(warm, factorize), factorize).objective)
+    one = refine(measure(one, factorize), factorize).objective
+    removal = newton(Edits(one), factorize(one), factorize, guard=False)
+    pulling = np.flatnonzero(np.abs(removal.coefficients[:, 0]) > 0.5)[:8]
+    found = minimise_after(removal, pulling, rtol=1e-9)
+    for i, change in zip(pulling, found.T, strict=True):
+        kept = np.delete(np.arange(400), i)
+        left = one.rows(kept).at(one.theta + change)
+        assert np.linalg.norm(left.gradient()) < 1e-7
+    edited = EditedRows(removal, pulling, 0)
+    reached = edited.reached(found)
+    assert len(pulling) < len(reached) < 200  # of 400
+    few = edited.among(reached)
+    for one_problem in (edited, few):
+        gradient, _ = one_problem.gradient(found)
+        assert np.abs(gradient).max() < 1e-7
+    none = edited.among(np.arange(0))
+    assert np.abs(none.gradient(found)[0]).max() > 1e-3

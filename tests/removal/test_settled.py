@@ -1,0 +1,73 @@
+"""Removals under an l1 penalty: which move the support, and the minima beyond it."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Lasso
+from sklearn.preprocessing import PolynomialFeatures, scale
+
+from skinfluence import InfluenceRegressor
+from skinfluence.removal import Edits, moving_support
+
+X, Y = load_diabetes(return_X_y=True)
+X = PolynomialFeatures(2, include_bias=False, interaction_only=True).fit_transform(
+    X / X.std(axis=0)
+)
+X, Y, ALPHA = scale(X[:150]), Y[:150], 10.0
+
+
+def tight(X, Y, s=None):
+    return Lasso(alpha=ALPHA, tol=1e-13, max_iter=10**6).fit(X, Y, s)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return InfluenceRegressor(Lasso(alpha=ALPHA, tol=1e-10)).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def refits():
+    return [tight(np.delete(X, i, 0), np.delete(Y, i)) for i in range(len(X))]
+
+
+def test_rows_that_move_the_support_are_named(model, refits):
+    full = tight(X, Y).coef_ != 0
+    moves = np.array([np.any((one.coef_ != 0) != full) for one in refits])
+    assert 5 < moves.sum() < 50
+    engine = model._engine()
+    with pytest.warns(UserWarning, match="other coefficients would be 0 than now") as caught:
+        removal = engine.removal("newton")
+    named = np.zeros(len(X), dtype=bool)
+    named[moving_support(removal, Edits(engine.whole))] = True
+    # To first order: rows within the rounding of the edge may be on the other side of it.
+    assert np.sum(named != moves) <= 5
+    first = np.flatnonzero(named)[0]
+    assert f"Without each of the rows {first}, " in str(caught[0].message)
+    assert "use method='exact'" in str(caught[0].message)
+
+
+def test_exact_follows_the_support(model, refits):
+    full = tight(X, Y)
+    whole = np.column_stack([[one.coef_ for one in refits], [one.intercept_ for one in refits]])
+    actual = whole - np.append(full.coef_, full.intercept_)
+    changes = model.parameter_influence(method="exact")
+    assert changes.shape == (150, 56)
+    assert np.linalg.norm(changes - actual) < 1e-7 * np.linalg.norm(actual)
+    with pytest.warns(UserWarning, match="other coefficients"):
+        newton = model.parameter_influence(method="newton")
+    support = np.append(full.coef_ != 0, True)
+    assert np.all(newton[:, ~support] == 0.0)
+    stays = [np.all((one.coef_ != 0) == support[:-1]) for one in refits]
+    assert np.linalg.norm((newton - actual)[stays]) < 1e-3 * np.linalg.norm(actual[stays])
+
+
+def test_a_group_and_what_is_left(model):
+    group = np.arange(30, 60)
+    judge = tight(np.delete(X, group, 0), np.delete(Y, group))
+    left = model.without(group)
+    np.testing.assert_array_equal(left.estimator_.coef_ != 0, judge.coef_ != 0)
+    np.testing.assert_allclose(left.estimator_.coef_, judge.coef_, rtol=1e-8, atol=1e-10)
+    again = left.without(np.arange(10))
+    gone = np.r_[np.arange(10), group]
+    judge = tight(np.delete(X, gone, 0), np.delete(Y, gone))
+    np.testing.assert_allclose(again.estimator_.coef_, judge.coef_, rtol=1e-8, atol=1e-10)
