@@ -355,7 +355,7 @@ class EditedRows(Edited):
         # in the norms of H_i; that of H is at most sqrt(1 - h) times larger where h < 0. Z moves no
         # raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
         lost = digits_lost(self.factor)
-        if np.isinf(self._widest) or np.isinf(lost):
+        if np.isinf(self._widest) or np.isinf(lost) or not self.objective.loss.certified:
             return super().after(gradient, Z, reach)
         length = norm_in(gradient, Z)
         moved = reach + length * np.sqrt(self._widest / self._left)

@@ -39,6 +39,9 @@ SHRINKS = 0.25
 """Chord steps go on while each shrinks the gradient to this fraction."""
 
 
+FLAT = 1e-14
+"""Curvature along a direction, relative to that of the preconditioner, that is none."""
+
 MOST_REACHED = 0.8
 """Part of the training rows above which all of them take part in the iteration."""
 
@@ -174,7 +177,14 @@ def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> 
     A column whose remaining rows are separated, without a penalty, has no minimum, however small
     its gradient: it has not converged.
     """
-    caused = problem.caused
+    # Steps that run away, where hardly any curvature is left, end as columns that did not converge.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _minimise(problem, D, rtol, max_iter)
+
+
+def _minimise(problem: Edited, D: Array, rtol: float, max_iter: int) -> tuple[Array, Array]:
+    D = np.where(np.isfinite(D).all(axis=0), D, 0.0)
+    caused = np.where(np.isfinite(problem.caused), problem.caused, 0.0)
     goal = np.maximum(rtol * caused, ROUNDING * np.sqrt(max(problem.objective.value(), 0.0)))
     out, converged = np.zeros_like(D), caused == 0.0
     moving = np.flatnonzero(~converged)
@@ -206,7 +216,9 @@ def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
     while len(active):
         gradient, reach = problem.gradient(D.astype(np.float32) if single else D)
         gradient = gradient.astype(np.float64, copy=False)
-        Z, size = problem.precondition(gradient)
+        sane = np.isfinite(gradient).all(axis=0)
+        Z, size = problem.precondition(np.where(sane, gradient, 0.0))
+        size[~sane] = np.inf
         better = size < best
         out[:, active[better]] = D[:, better]
         done = np.zeros(len(active), dtype=bool)
@@ -216,7 +228,7 @@ def _chord(problem: Edited, D: Array, goal: Array) -> tuple[Array, Array]:
             out[:, active[certain]] = D[:, certain] - Z[:, certain]
             done |= certain
             converged[active[done]] = True
-        keep = np.flatnonzero(~done & (size <= SHRINKS * best))
+        keep = np.flatnonzero(~done & sane & (size <= SHRINKS * best))
         if len(keep) < len(active):
             active, D, size = active[keep], D[:, keep], size[keep]
             Z, problem = Z[:, keep], problem.take(keep)
@@ -258,12 +270,13 @@ def _newton_cg(
     active = np.arange(D.shape[1])
     for _ in range(max_iter):
         gradient, _ = problem.gradient(D)
-        size = problem.norm(gradient)
-        done = size <= goal
-        if np.any(done):
-            out[:, active[done]] = D[:, done]
-            converged[active[done]] = True
-            keep = np.flatnonzero(~done)
+        sane = np.isfinite(gradient).all(axis=0)
+        size = problem.norm(np.where(sane, gradient, 0.0))
+        done = sane & (size <= goal)
+        out[:, active[sane]] = D[:, sane]
+        converged[active[done]] = True
+        keep = np.flatnonzero(sane & ~done)
+        if len(keep) < len(active):
             active, D, JD = active[keep], D[:, keep], JD[:, keep]
             gradient, size = gradient[:, keep], size[keep]
             goal, caused = goal[keep], caused[keep]
@@ -274,7 +287,6 @@ def _newton_cg(
         S, JS = _cg(problem, problem.curvature(D, JD), -gradient, forcing)
         t = _step_lengths(problem, D, JD, S, JS)
         D, JD = D + t * S, JD + t[None, :, None] * JS
-    out[:, active] = D
     return out, converged
 
 
@@ -298,8 +310,8 @@ def _cg(
         JP = problem.predict(P)
         HP = times(P, JP)
         pHp = np.sum(P * HP, axis=0)
-        open_ &= pHp > 0
-        alpha = np.where(open_, rz / np.where(pHp > 0, pHp, 1.0), 0.0)
+        open_ &= pHp > FLAT * rz
+        alpha = np.where(open_, rz / np.where(open_, pHp, 1.0), 0.0)
         S += alpha * P
         JS += alpha[None, :, None] * JP
         R -= alpha * HP

@@ -11,14 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.losses import SmoothHinge
+from skinfluence.losses import Logistic, SmoothHinge, SquaredHinge
 from skinfluence.objectives import LinearObjective
 from skinfluence.refinement import cooled, measure, refine
 from skinfluence.removal import Edits, minimise_after, newton, one_step
 from skinfluence.removal.edited import EditedRows
 from skinfluence.solvers import Cholesky
 from tests import oracles
-from tests.cases import CASES, LOGISTIC_COUNTS, classification, wide_logistic
+from tests.cases import BINARY, CASES, LOGISTIC_COUNTS, classification, wide_logistic
 
 
 def factorize(objective):
@@ -125,3 +125,20 @@ def test_rows_on_flat_parts_are_left_out_and_looked_at_again():
         assert np.abs(gradient).max() < 1e-7
     none = edited.among(np.arange(0))
     assert np.abs(none.gradient(found)[0]).max() > 1e-3
+
+
+def test_nothing_is_certified_where_the_curvature_jumps():
+    """The bound on the next gradient holds for self-concordant losses alone."""
+    objectives = [
+        LinearObjective.from_coefficients(X, y, loss, w, 0.0, l2=1.0)
+        for X, y, w in [(BINARY.X, BINARY.y, np.full(4, 0.1))]
+        for loss in (SquaredHinge(np.unique(y)), Logistic(np.unique(y)))
+    ]
+    for objective, known in zip(objectives, (False, True), strict=True):
+        found = refine(measure(objective, factorize), factorize)
+        removal = newton(Edits(found.objective), found.factor, factorize, guard=False)
+        rows = np.arange(10)
+        problem = EditedRows(removal, rows, 0)
+        gradient, reach = problem.gradient(np.zeros((5, 10)))
+        Z, _ = problem.precondition(gradient)
+        assert np.all(np.isfinite(problem.after(gradient, Z, reach))) == known
