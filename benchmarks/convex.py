@@ -51,7 +51,7 @@ TABLES = {
 METHODS = ("first_order", "newton", "exact")
 INTRO = """\
 Scores against refits on real data, printed by ``python benchmarks/convex.py --rst``
-({versions}; one BLAS thread).
+({versions}; one thread, of BLAS and of OpenMP).
 
 - *pearson, spearman, slope, error*: predicted and actual changes of the losses of held-out
   rows, all pairs of a removed row and a test row pooled; slope is actual regressed on predicted
@@ -315,7 +315,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="some 1,000 rows, 9 refits a model")
     parser.add_argument("--only", nargs="*", help="names of tables: " + ", ".join(TABLES))
     parser.add_argument("--models", nargs="*", help="models whose name has one of these words")
-    parser.add_argument("--cpu", action="store_true", help="CPU seconds: for a busy machine")
+    parser.add_argument("--cpu", action="store_true", help="CPU seconds, right with one thread")
     parser.add_argument("--rst", action="store_true", help="tables for the documentation")
     args = parser.parse_args()
     global clock
