@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.linalg import lapack, solve_triangular
-from scipy.linalg.blas import dsyrk
 
 from skinfluence.losses import HalfSquaredError, Loss
+from skinfluence.objectives.axes import Axes, DenseAxes, SparseAxes
 from skinfluence.objectives.base import BlockFactor, OutputObjective, Root, row_blocks
 from skinfluence.objectives.features import (
     AsGiven,
@@ -26,15 +25,11 @@ from skinfluence.objectives.features import (
     Selected,
     as_rows,
 )
+from skinfluence.objectives.gram import NEGLIGIBLE, in_double, weighted_gram, with_intercept
+from skinfluence.objectives.roots import RowRoot
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
-
-NEGLIGIBLE = 1e-18
-"""Part of the largest curvature of a row below which one adds nothing to their sum."""
-
-MOST_CURVED = 0.9
-"""Part of the rows with a curvature above which choosing them costs more than it saves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +252,7 @@ class LinearObjective(OutputObjective):
         W = self.coefficients()
         eta = np.empty((self.n_samples, self.loss.n_outputs))
         for index in row_blocks(self.n_samples, self.X.shape[1]):
-            eta[index] = _float64(self.X[index]) @ W[:, : self.X.shape[1]].T
+            eta[index] = in_double(self.X[index]) @ W[:, : self.X.shape[1]].T
         return eta + W[:, -1] if self.fit_intercept else eta
 
     def raw_predictions(self) -> Array:
@@ -334,7 +329,7 @@ class LinearObjective(OutputObjective):
         return out
 
     def jacobian_t_rows(self, B: Array) -> Array:
-        Xt = _with_intercept(self.X, self.fit_intercept).T
+        Xt = with_intercept(self.X, self.fit_intercept).T
         return self._gather(_class_major(Xt[:, None, :] * B.T[None, :, :]))
 
     @property
@@ -365,7 +360,7 @@ class LinearObjective(OutputObjective):
         width = self.loss.n_outputs * max(self.block_size, self.loss.n_outputs)
         for index in row_blocks(self.n_samples, width):
             part = self.rows(index)
-            size = abs(_float64(part.X)) @ W[:, :p].T
+            size = abs(in_double(part.X)) @ W[:, :p].T
             size += np.abs(part.output_gradients()) + (W[:, -1] if self.fit_intercept else 0.0)
             G = part.output_hessians()
             G = G if part.loss.separable else np.diagonal(G, axis1=1, axis2=2)
@@ -379,7 +374,7 @@ class LinearObjective(OutputObjective):
         G = self.output_hessians()
         H = np.empty((n_blocks, d, d))
         for k in range(n_blocks):
-            H[k] = self._weighted_gram(self.sample_weight * G[:, k])
+            H[k] = weighted_gram(self.X, self.sample_weight * G[:, k], self.fit_intercept)
         penalties = self.l2.reshape(self.loss.n_outputs, d)[:n_blocks]
         H[:, np.arange(d), np.arange(d)] += penalties
         return H
@@ -391,40 +386,20 @@ class LinearObjective(OutputObjective):
         H = np.zeros((n_outputs, d, n_outputs, d))
         for k in range(n_outputs):
             for m in range(k + 1, 0 if self.loss.separable else n_outputs):
-                H[k, :, m] = H[m, :, k] = tile = self._weighted_gram(w * entry(k, m))
+                H[k, :, m] = H[m, :, k] = tile = weighted_gram(
+                    self.X, w * entry(k, m), self.fit_intercept
+                )
                 if self.loss.shift_invariant:
                     # The rows of G sum to zero: G_kk = -sum_m G_km.
                     H[k, :, k] -= tile
                     H[m, :, m] -= tile
             if not self.loss.shift_invariant:
-                H[k, :, k] = self._weighted_gram(w * entry(k, k))
+                H[k, :, k] = weighted_gram(self.X, w * entry(k, k), self.fit_intercept)
         matrix: Array = H.reshape(n_outputs * d, n_outputs * d)
         if self.free is not None:
             matrix = matrix[np.ix_(self.free, self.free)]
         matrix[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
         return matrix
-
-    def _weighted_gram(self, g: Array) -> Array:
-        """Return sum_i g_i x_i x_i', the intercept included, shape (d, d)."""
-        d = self.block_size
-        if sparse.issparse(self.X):
-            total: Array = np.zeros((d, d))
-            for index in row_blocks(self.n_samples, d):
-                total += _sparse_gram(self.X[index], g[index], self.fit_intercept)
-            return total
-        gram = np.zeros((d, d), order="F")
-        # Entries of one tile have one sign in most losses: +-Z'Z, half the work of X' D X.
-        for sign in (1.0, -1.0):
-            curved = np.flatnonzero(sign * g > NEGLIGIBLE * np.abs(g).max(initial=0.0))
-            whole = len(curved) > MOST_CURVED * self.n_samples
-            for part in row_blocks(self.n_samples if whole else len(curved), d):
-                rows: slice | Array = part if whole else curved[part]
-                Z = _with_intercept(self.X[rows], self.fit_intercept)
-                Z *= np.sqrt(np.maximum(sign * g[rows], 0.0))[:, None]
-                gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
-        upper = np.triu_indices(d, 1)
-        gram[upper] = gram.T[upper]
-        return gram
 
     def hessian_roots(self) -> list[Root] | None:
         n_blocks, size = self.block_shape()
@@ -499,7 +474,7 @@ class LinearObjective(OutputObjective):
         if not self.coupled:
             n_blocks = self.block_shape()[0]
             for index in row_blocks(self.n_samples, max(d, n_outputs)):
-                Xt = _with_intercept(self.X[index], self.fit_intercept).T
+                Xt = with_intercept(self.X[index], self.fit_intercept).T
                 q = [factor.quadratic(Xt, k) for k in range(n_blocks)]
                 yield index, np.broadcast_to(np.column_stack(q), (Xt.shape[1], n_outputs))
             return
@@ -514,7 +489,7 @@ class LinearObjective(OutputObjective):
             return
         M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
         for index in row_blocks(self.n_samples, max(d, n_outputs**2)):
-            Xb = _with_intercept(self.X[index], self.fit_intercept)
+            Xb = with_intercept(self.X[index], self.fit_intercept)
             Q = np.empty((len(Xb), n_outputs, n_outputs))
             for k in range(n_outputs):
                 for m in range(k, n_outputs):
@@ -522,149 +497,7 @@ class LinearObjective(OutputObjective):
             yield index, Q
 
 
-class Axes(Protocol):
-    """Orthonormal axes of the space that rows X span.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n_samples, rank)
-        X in these coordinates.
-    """
-
-    rows: Array
-
-    def coordinates(self, V: Array) -> Array:
-        """Return the coordinates of the part of V, shape (n_features, k), in the space."""
-        ...
-
-    def lift(self, C: Array) -> Array:
-        """Return the vectors of coordinates C, shape (rank, k)."""
-        ...
-
-
-@dataclass(eq=False)
-class DenseAxes:
-    """From X' = U R."""
-
-    rows: Array
-    axes: Array
-
-    @classmethod
-    def of(cls, X: Array) -> DenseAxes:
-        """Return the axes of the rows of X."""
-        axes, R = np.linalg.qr(_float64(X).T)
-        return cls(R.T, axes)
-
-    def coordinates(self, V: Array) -> Array:
-        out: Array = self.axes.T @ V
-        return out
-
-    def lift(self, C: Array) -> Array:
-        out: Array = self.axes @ C
-        return out
-
-
-@dataclass(eq=False)
-class SparseAxes:
-    """X_r' L^-T for r independent rows X_r with X_r X_r' = L L': never formed, X stays sparse."""
-
-    rows: Array
-    chosen: Any
-    lower: Array
-
-    @classmethod
-    def of(cls, X: Any) -> SparseAxes:
-        """Return the axes of the rows of X, by a pivoted Cholesky factor of their products."""
-        X = _float64(X)
-        L, pivots, rank, _ = lapack.dpstrf((X @ X.T).toarray(), lower=1)
-        L = np.tril(L)[:, :rank]
-        rows = np.empty_like(L)
-        rows[pivots - 1] = L
-        return cls(rows, X[pivots[:rank] - 1], L[:rank])
-
-    def coordinates(self, V: Array) -> Array:
-        out: Array = solve_triangular(self.lower, self.chosen @ V, lower=True)
-        return out
-
-    def lift(self, C: Array) -> Array:
-        out: Array = self.chosen.T @ solve_triangular(self.lower, C, lower=True, trans="T")
-        return out
-
-
-@dataclass(frozen=True, eq=False)
-class RowRoot:
-    """Z, whose rows are those of S_i J_i, S_i' S_i = G_i.
-
-    Attributes
-    ----------
-    objective : LinearObjective
-        Of K outputs: those that are coupled, or one.
-    roots : ndarray of shape (n_samples, K, K)
-        S_i.
-    """
-
-    objective: LinearObjective
-    roots: Array
-
-    @property
-    def rank(self) -> int:
-        return int(self.roots.shape[0] * self.roots.shape[1])
-
-    def dot(self, V: Array) -> Array:
-        out: Array = self.roots @ self.objective.jacobian_dot(V)
-        return out.reshape(self.rank, V.shape[1])
-
-    def t_dot(self, U: Array) -> Array:
-        n, K, _ = self.roots.shape
-        B = self.roots.transpose(0, 2, 1) @ U.reshape(n, K, -1)
-        return self.objective.jacobian_t_dot(B)
-
-    def gram(self, scale: Array) -> Array:
-        one = scale[: self.objective.block_size]  # alike for coupled outputs
-        X, p = self.objective.X, self.objective.X.shape[1]
-        if sparse.issparse(X):
-            X = _float64(X)
-            products = (X.multiply(one[:p]).tocsr() @ X.T).toarray()
-        else:
-            products = np.zeros((X.shape[0], X.shape[0]))
-            for columns in row_blocks(p, X.shape[0]):
-                part = _float64(X[:, columns])
-                products += (part * one[columns]) @ part.T
-        if self.objective.fit_intercept:
-            products += one[p]
-        if self.roots.shape[1] == 1:
-            root = self.roots[:, 0, 0]
-            out: Array = products * root * root[:, None]
-            return out
-        tiles = np.einsum("iac,jbc->iajb", self.roots, self.roots, optimize=True)
-        tiles *= products[:, None, :, None]
-        matrix: Array = tiles.reshape(self.rank, self.rank)
-        return matrix
-
-
-def _float64(X: Any) -> Any:
-    return X.astype(np.float64, copy=False)
-
-
-def _with_intercept(X: Any, fit_intercept: bool) -> Array:
-    """Return a dense float64 copy of a block of rows, with a last column of ones."""
-    out = np.ones((X.shape[0], X.shape[1] + fit_intercept))
-    out[:, : X.shape[1]] = X.toarray() if sparse.issparse(X) else X
-    return out
-
-
 def _class_major(V: Array) -> Array:
     """Return (block_size, K, k) as (K * block_size, k)."""
     d, n_outputs, k = V.shape
     return np.ascontiguousarray(V.transpose(1, 0, 2)).reshape(n_outputs * d, k)
-
-
-def _sparse_gram(X: Any, g: Array, fit_intercept: bool) -> Array:
-    p = X.shape[1]
-    out = np.empty((p + fit_intercept, p + fit_intercept))
-    Xg = sparse.csr_matrix(_float64(X).multiply(g[:, None]))
-    out[:p, :p] = (_float64(X).T @ Xg).toarray()
-    if fit_intercept:
-        out[:p, -1] = out[-1, :p] = np.asarray(Xg.sum(axis=0)).ravel()
-        out[-1, -1] = g.sum()
-    return out

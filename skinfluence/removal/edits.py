@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.objectives.linear import Axes
+from skinfluence.objectives.axes import Axes
 
 Array = npt.NDArray[Any]
 

@@ -23,8 +23,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
+from skinfluence.objectives.axes import Axes
 from skinfluence.objectives.base import row_blocks
-from skinfluence.objectives.linear import Axes
 from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
