@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.refinement import cooled, newton_step, shortened
-from skinfluence.solvers import Factor
+from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +29,9 @@ _NOT_REACHED = (
 
 ROUNDING = 1e5
 """Goals of a distance within which a step that does not descend has met the rounding of values."""
+
+STIFF = 1e-8
+"""Damping, in mean curvatures, of steps where the curvature is singular."""
 
 ENTERS = 1e-9
 """Relative excess of a derivative over its l1 penalty at which a coefficient enters."""
@@ -103,7 +106,12 @@ def _descend(
     goal: float,
 ) -> tuple[LinearObjective, Array] | None:
     """Take a Newton step on the support; None where it is at its minimum."""
-    factor = factorize(part)
+    try:
+        factor = factorize(part)
+    except SingularCurvatureError:  # more coefficients than rows: a loose fit's. Some will leave
+        H = part.hessian_blocks()
+        stiff = STIFF * float(np.mean(np.diagonal(H, axis1=1, axis2=2)))
+        factor = factorize(replace(part, l2=part.l2 + stiff))
     step, distance = newton_step(factor, part.gradient())
     if distance <= goal:
         return None

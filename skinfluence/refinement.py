@@ -159,6 +159,29 @@ def refine(
     )
 
 
+def minimum(objective: LinearObjective, factorize: Factorize) -> Refinement:
+    """Return the minimum of an objective, by way of higher temperatures where it has one and must.
+
+    Raises
+    ------
+    ValueError, SingularCurvatureError
+        As `measure` and `refine`.
+    """
+    try:
+        return refine(measure(objective, factorize), factorize)
+    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
+        if objective.loss.temperature is None:
+            raise
+
+        def there(one: LinearObjective) -> LinearObjective:
+            found = refine(measure(one, factorize), factorize).objective
+            assert isinstance(found, LinearObjective)
+            return found
+
+        near = cooled(objective, there)
+        return refine(measure(near, factorize), factorize)
+
+
 def cooled(
     objective: LinearObjective, minimum: Callable[[LinearObjective], LinearObjective]
 ) -> LinearObjective:

@@ -22,6 +22,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from skinfluence.adapters.class_weights import row_weights
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.losses import HalfSquaredError
+from skinfluence.memory import require_memory
 from skinfluence.objectives import KernelFeatures, LinearObjective
 
 Array = npt.NDArray[Any]
@@ -96,12 +97,23 @@ def as_table(X: Any) -> Any:
     return sparse.csr_matrix(X) if sparse.issparse(X) else np.asarray(X)
 
 
+def require_kernel_memory(n: int) -> None:
+    """Raise MemoryError before the kernel of n rows, and its factor, do not fit."""
+    require_memory(
+        4.0 * n**2 * 8,
+        f"The kernel of {n:,} training rows and its factor",
+        "Fit on fewer rows, or a linear model on Nystroem features in a Pipeline.",
+    )
+
+
 def features_of_kernel(kernel: Any, X: Any) -> tuple[KernelFeatures, Array]:
     """Return the features of a kernel and those of the training rows, shape (n_train, rank)."""
     X = as_table(X)
+    require_kernel_memory(X.shape[0])
     if isinstance(kernel, Precomputed):
         return KernelFeatures.of(kernel, np.arange(len(X)), X.astype(np.float64))
-    return KernelFeatures.of(kernel, X, kernel(X, X))
+    K = np.ascontiguousarray(kernel(X, X), dtype=np.float64)
+    return KernelFeatures.of(kernel, X, K)
 
 
 def same_rows(X: Any, held: Any) -> bool:
@@ -129,6 +141,11 @@ def dual_coefficients(objective: LinearObjective) -> Array:
     By stationarity, l2 theta = -sum_i w_i dl/deta phi_i.
     """
     penalties = objective.l2.reshape(objective.loss.n_outputs, objective.block_size)[:, 0]
+    if np.any(penalties == 0):
+        raise ValueError(
+            "A kernel model with alpha=0 was given, whose dual coefficients its optimum does not "
+            "determine; a positive penalty is accepted here. Fit with a small alpha, such as 1e-8."
+        )
     alpha: Array = -objective.sample_weight[:, None] * objective.output_gradients() / penalties
     return alpha
 
@@ -190,6 +207,12 @@ def gaussian_process(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Line
     """Return the objective of a Gaussian process's mean, its hyper-parameters frozen."""
     X = as_table(X)
     refuse_other_rows(estimator, same_rows(X, estimator.X_train_))
+    if sample_weight is not None:
+        raise TypeError(
+            "sample_weight was given, but GaussianProcessRegressor.fit takes none. Fit without "
+            "sample_weight, or with an alpha for each row."
+        )
+    require_kernel_memory(len(X))
     K = estimator.kernel_(X, X)
     # White noise is in k(X) alone: k(X, X) is of two sets of rows, which share none of it.
     noise = np.diagonal(estimator.kernel_(X)) - np.diagonal(K) + estimator.alpha

@@ -204,6 +204,8 @@ def _write_machine(estimator: Any, objective: LinearObjective, X: Any) -> None:
     kernel = objective.features.kernel if isinstance(objective.features, KernelFeatures) else None
     if isinstance(kernel, Kernel):
         estimator.gamma = kernel.params["gamma"]  # "scale" would read another off the rows
+    if getattr(estimator, "probability", None) is True:
+        estimator.probability = False  # its calibration is of other coefficients
     if callable(estimator.kernel):  # predict asks for products with what it was fitted on
         estimator._BaseLibSVM__Xfit = X
 

@@ -110,7 +110,15 @@ def check_target(name: str, objective: Objective) -> None:
     else:
         accepted = CLASSIFIER_TARGETS[:2]
     if name not in accepted:
-        raise ValueError(f"target={name!r} was given; this model has the targets {accepted}.")
+        own = isinstance(objective, OutputObjective) and objective.loss.targets is not None
+        why = (
+            " Its raw predictions are of pairs of classes, or of several labels or targets; wrap "
+            "its parts one by one for theirs."
+        )
+        raise ValueError(
+            f"target={name!r} was given; this model has the targets {accepted}."
+            + (why if own else " Pass one of them.")
+        )
 
 
 def target_of(name: str, test: OutputObjective, y: Any | None, output: int | None) -> Target:

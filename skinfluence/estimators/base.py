@@ -299,7 +299,8 @@ def as_asked(objective: Objective, estimator: Any, temperature: float | None) ->
     if temperature is not None:
         loss = loss.at_temperature(temperature)
     for one in reversed(target_transformers(estimator)):
-        loss = TransformedTarget(loss, one.forward, one.inverse)
+        size = float(np.sqrt(np.mean(np.square(objective.raw_predictions()))))
+        loss = TransformedTarget(loss, one.forward, one.inverse, size if size > 0 else 1.0)
     return replace(objective, loss=loss)
 
 

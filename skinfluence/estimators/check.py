@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import sklearn
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skinfluence.adapters import (
@@ -19,14 +18,15 @@ from skinfluence.adapters import (
     features_of,
     final_step,
     freezes_transformers,
+    target_transformers,
 )
 from skinfluence.effects import Scorer, target_of
-from skinfluence.estimators.base import target_labels
+from skinfluence.estimators.base import as_asked, target_labels
 from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.rows import check_positions
 from skinfluence.inspection import LeaveOneOutCheck
 from skinfluence.objectives import Averaged, Balanced, LinearObjective, Objective, OutputObjective
-from skinfluence.removal import Removal
+from skinfluence.removal import Edits, Removal, moving_support
 from skinfluence.retraining import (
     Judge,
     judge_of,
@@ -119,12 +119,18 @@ def read_target(
 ) -> Array:
     """Return the target of test rows under a refitted estimator, shape (n_test,).
 
-    The estimator is adapted over what its final step was fitted on, under the loss of `like`.
+    The estimator is adapted over what its final step was fitted on, under the loss of `like`, or
+    with the transformation of the target that was refitted with it.
     """
     objective = adapt(final_step(fitted), data.X, data.y, data.sample_weight)
     assert isinstance(objective, OutputObjective) and isinstance(like, OutputObjective)
     if isinstance(objective, LinearObjective):
-        objective = replace(objective, loss=like.loss)
+        if target_transformers(fitted):
+            temperature = objective.loss.temperature and like.loss.temperature
+            objective = as_asked(objective, fitted, temperature)
+            assert isinstance(objective, LinearObjective)
+        else:
+            objective = replace(objective, loss=like.loss)
     test = objective.on(features_of(fitted, X_test), y_test if target == "loss" else None)
     return target_of(target, test, y_test, output).value()
 
@@ -171,9 +177,12 @@ def leave_one_out(
         for one, gone in zip(fits, removed, strict=True):
             kept = np.delete(np.arange(len(training.y)), gone)
             X = take_columns(estimator, take_rows(data.X, kept), kept)
+            y = take_rows(data.y, kept)
+            for transformer in target_transformers(one):
+                y = transformer.forward(y)
             step = Training(
                 features_of(one, X),
-                take_rows(training.y, kept),
+                y,
                 None if training.sample_weight is None else take_rows(training.sample_weight, kept),
             )
             reads.append(
@@ -193,8 +202,8 @@ def leave_one_out(
     values = retrained(judge.estimator, training, weights, features)
     final_changes = values[:, 1:] - values[:, :1]
     whole = None
-    if refit == "pipeline" and isinstance(wrapper.estimator_, Pipeline):
-        pipeline = with_final_step(wrapper.estimator_, judge.estimator)
+    pipeline = with_final_step(wrapper.estimator_, judge.estimator)
+    if refit == "pipeline" and pipeline is not judge.estimator:
         with sklearn.config_context(enable_metadata_routing=wrapper._routing):
             whole = retrained(pipeline, wrapper._raw, wrapper._fit_params, X_test)
         whole = whole[:, 1:] - whole[:, :1]
@@ -233,14 +242,44 @@ def _smoothing(wrapper: Any, objective: LinearObjective) -> str:
     return (
         f"smoothing: the hinge is smoothed at temperature {objective.loss.temperature:.3g}; the "
         f"raw predictions of the smoothed optimum are {moved:.2g} off the fitted ones (RMS over "
-        f"the training rows; their own is {size:.2g})"
+        f"the training rows; their own is {size:.2g}). Losses are those of the smooth hinge. A "
+        "lower temperature= is nearer to the hinge"
     )
+
+
+def _quiet(wrapper: Any, scorer: Scorer, rows: Array) -> list[str]:
+    """Return what to say where hardly anything can be seen, or another set is active."""
+    notes = []
+    objective = scorer.removal.objective
+    assert isinstance(scorer.removal, Removal)
+    largest = float(np.abs(scorer.matrix(np.float64, rows)).max(initial=0.0))
+    t = objective.loss.temperature if isinstance(objective, LinearObjective) else None
+    if largest == 0.0:
+        notes.append(
+            "no removal moves these test rows: they are beyond the margin of every one of these "
+            "models. Choose test rows with a loss"
+        )
+    elif t is not None and largest < t:
+        notes.append(
+            f"the largest predicted change, {largest:.2g}, is below what the temperature {t:.3g} "
+            "resolves: these test rows are on their right side, where the smooth loss is a tail "
+            "that the hinge has not. Choose test rows with a loss, or another target"
+        )
+    if isinstance(objective, LinearObjective) and objective.tilt is not None:
+        everywhere = Edits(wrapper._engine().whole)
+        moving = np.isin(rows, moving_support(scorer.removal, everywhere))
+        if np.any(moving):
+            notes.append(
+                f"active set: without each of {int(moving.sum())} of these rows other coefficients "
+                "are 0, which this method does not know. method='exact' follows them"
+            )
+    return notes
 
 
 def _notes(
     wrapper: Any, scorer: Scorer, rows: Array, changes: tuple[str, ...], n_forbidden: int
 ) -> tuple[str, ...]:
-    notes = []
+    notes = _quiet(wrapper, scorer, rows)
     if changes:
         notes.append(
             f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"

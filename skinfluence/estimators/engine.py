@@ -124,7 +124,7 @@ class Engine:
             names=names,
             damping=self.damping if damped else self.least_damping,
         )
-        if damped or not self._penalised_l1:
+        if not self._penalised_l1:
             return groups
         assert isinstance(self.whole, LinearObjective)
         return SettledGroups(groups, self.whole, self.undamped)
@@ -232,6 +232,8 @@ def build_engine(
                 "smoothed optimum on these rows instead."
             )
     else:
+        if move and near is not objective:
+            near = _determined(objective, near, undamped)
         try:
             found, whole = measure(near, undamped), objective
         except SingularCurvatureError:
@@ -262,6 +264,22 @@ def _in_its_support(objective: Objective, name: str) -> Objective:
             f"All coefficients of the fitted {name} are 0: it predicts a constant, which no row "
             "moves. Fit with a weaker l1 penalty."
         )
+    return near
+
+
+def _determined(
+    objective: Objective, near: Objective, factorize: Callable[[Objective], Factor]
+) -> Objective:
+    """Return the support to measure from: where that of the fit is singular, the minimum's.
+
+    A loose fit may have more coefficients than rows, some of which leave on the way.
+    """
+    try:
+        factorize(near)
+    except SingularCurvatureError:
+        assert isinstance(objective, LinearObjective)
+        goal = 1e-10 * np.sqrt(max(objective.value(), 0.0))
+        return settle(objective, factorize, float(goal)).on_support()
     return near
 
 

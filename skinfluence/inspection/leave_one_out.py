@@ -128,6 +128,7 @@ class LeaveOneOutCheck:
             f"  Spearman        {self.spearman:8.4f}",
             f"  slope           {self.slope:8.4f}   actual on predicted; 1 is right",
             f"  relative error  {self.relative_error:8.2g}   {each}",
+            f"  typical change  {np.sqrt(np.mean(self.actual**2)):8.1e}   root mean square",
             f"  noise floor     {self.noise_floor:8.1e}   "
             f"{self.relative_noise_floor:.1e} of a typical change",
         ]

@@ -99,19 +99,21 @@ class KernelFeatures:
         ValueError
             If K is not positive semidefinite.
         """
-        largest = float(np.diagonal(K).max(initial=0.0))
-        if not np.all(np.isfinite(K)) or np.diagonal(K).min(initial=0.0) < -DIGITS * largest:
+        diagonal = np.diagonal(K).copy()
+        largest = float(diagonal.max(initial=0.0))
+        if not np.all(np.isfinite(K)) or diagonal.min(initial=0.0) < -DIGITS * largest:
             raise ValueError(_NO_KERNEL)
-        full = np.asfortranarray(K, dtype=np.float64)
-        L, order, rank, _ = lapack.dpstrf(full.copy(order="F"), lower=1, tol=DIGITS * largest)
+        probe = np.random.default_rng(0).standard_normal((len(K), 4))
+        products = K @ probe
+        # K is its own transpose, so that its rows may be taken for columns.
+        L, order, rank, _ = lapack.dpstrf(K.T, lower=1, tol=DIGITS * largest, overwrite_a=True)
         L = np.tril(L)[:, :rank]
         rows = np.empty_like(L)
         rows[order - 1] = L
         # A pivoted factor stops at the first pivot that is not positive; an indefinite K has more.
-        left = np.abs(np.einsum("ij,ij->i", rows, rows) - np.diagonal(full)).max(initial=0.0)
-        probe = np.random.default_rng(0).standard_normal((len(full), 4))
-        missed = np.abs(rows @ (rows.T @ probe) - full @ probe).max(initial=0.0)
-        if max(left, missed / max(1.0, np.sqrt(len(full)))) > 1e-8 * largest:
+        left = np.abs(np.einsum("ij,ij->i", rows, rows) - diagonal).max(initial=0.0)
+        missed = np.abs(rows @ (rows.T @ probe) - products).max(initial=0.0)
+        if max(left, missed / max(1.0, np.sqrt(len(K)))) > 1e-8 * largest:
             raise ValueError(_NO_KERNEL)
         chosen = order[:rank] - 1
         dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64

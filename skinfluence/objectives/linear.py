@@ -163,6 +163,18 @@ class LinearObjective(OutputObjective):
         X = np.column_stack([self.X, np.zeros((self.n_samples, more))])
         return replace(self, X=X, theta=wider[0], l2=wider[1], features=features)
 
+    def joined(self, rows: LinearObjective) -> LinearObjective:
+        """Return the objective over its own rows and others, whose weights then stay fixed."""
+        stack = sparse.vstack if sparse.issparse(self.X) else np.vstack
+        X: Any = stack([self.X, rows.X])
+        return replace(
+            self,
+            X=X.tocsr() if sparse.issparse(X) else X,
+            y=np.concatenate([self.targets, rows.targets]),
+            sample_weight=np.concatenate([self.sample_weight, rows.sample_weight]),
+            weighting=Fixed(self.n_samples + rows.n_samples),
+        )
+
     def judging(self, loss: Loss, y: Any) -> LinearObjective:
         """Return the objective under another loss of the same outputs, of labels or targets y."""
         return replace(self, loss=loss, y=loss.encode(y))

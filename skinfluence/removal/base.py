@@ -13,11 +13,11 @@ import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skinfluence.memory import available_memory, require_memory
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
 from skinfluence.removal.edits import Edits, Rows
 from skinfluence.solvers import Factor
-from skinfluence.solvers.base import available_memory, require_memory
 
 Array = npt.NDArray[Any]
 

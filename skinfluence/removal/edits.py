@@ -75,6 +75,22 @@ class Edits:
             coming = replace(weighed, y=self.coming.y)
         return Edits(base, leaving=True, coming=coming), axes
 
+    def after(self, i: int) -> LinearObjective:
+        """Return the objective after one edit, over the training rows and the one that came."""
+        base, ratios = self.base, self.ratios[i : i + 1]
+        assert isinstance(base, LinearObjective)
+        w = base.sample_weight.copy()
+        if ratios.shape[1]:
+            w = base.weighting.all_weights(ratios, w)[:, 0].copy()
+        if self.leaving:
+            w[i] = 0.0
+        edited = base.weighing(w)
+        if self.coming is None:
+            return edited
+        row = self.coming.rows(np.array([i]))
+        assert isinstance(row, LinearObjective)
+        return edited.joined(row.weighing(row.sample_weight * row.weighting.own(ratios)))
+
     def parts(self, rows: Rows) -> Iterator[tuple[float, Objective]]:
         """Yield (1, the rows that leave) and (-1, the rows that come) of some edits."""
         if self.leaving:

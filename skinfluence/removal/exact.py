@@ -21,14 +21,17 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
+from skinfluence.curvature import Curvature
+from skinfluence.memory import require_memory
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.axes import Axes
 from skinfluence.objectives.base import row_blocks
+from skinfluence.refinement import minimum
 from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
-from skinfluence.solvers.base import require_memory
+from skinfluence.solvers import Cholesky
 
 Array = npt.NDArray[Any]
 
@@ -160,15 +163,38 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
             problem = EditedRows(removal, rows[here], stratum)
             step = problem.step(removal.coefficients[rows[here]])
             out[:, here], converged = minimise(problem, step, rtol=rtol, max_iter=max_iter)
-            failed.extend(rows[here[~converged]].tolist())
+            for column in here[~converged]:
+                change = _by_cooling(removal, int(rows[column]))
+                if change is None:
+                    failed.append(int(rows[column]))
+                else:
+                    out[:, column] = change
     if failed:
         warn(
             f"Without each of the rows {sorted(failed)[:20]} ({len(failed)} in all) no minimum was "
             f"reached in {max_iter} steps: the remaining rows may be separable, or all but "
-            "undetermined. Their scores are those of the last step. Fit with a stronger penalty.",
+            "undetermined. Their scores are those of the last step. Fit with a stronger penalty, "
+            "or, where a hinge is smoothed, raise temperature=.",
             ConvergenceWarning,
         )
     return out
+
+
+def _by_cooling(removal: Removal, row: int) -> Array | None:
+    """Return the change to the minimum after one edit, at falling temperatures; None without one.
+
+    Where hardly a row is left within the bend of a cold hinge, no step from the old minimum leads
+    to the new one.
+    """
+    base = removal.edits.base
+    assert isinstance(base, LinearObjective)
+    if base.loss.temperature is None or base.tilt is not None or removal.damping > 0:
+        return None
+    try:
+        found = minimum(removal.edits.after(row), lambda one: Cholesky().factorize(Curvature(one)))
+    except ValueError:
+        return None
+    return found.objective.theta - base.theta
 
 
 def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> tuple[Array, Array]:

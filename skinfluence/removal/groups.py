@@ -100,6 +100,9 @@ class GroupRemoval(Counterfactuals):
         n_outputs = base.loss.n_outputs if isinstance(base, LinearObjective) else 1
         sizes = np.diff(self.masks.indptr)[rows]
         kept = np.minimum(sizes * n_outputs, base.n_params) * base.n_params
+        if base.weighting.counted().shape[1]:  # weights that move: a factor for each
+            n_blocks, size = base.block_shape()
+            kept = np.full(len(rows), n_blocks * size**2)
         taken = np.cumsum(kept + n_outputs * base.n_samples) // block_elements()
         yield from np.split(rows, np.flatnonzero(np.diff(taken)) + 1)
 

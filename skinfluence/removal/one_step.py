@@ -48,7 +48,7 @@ ALONE = 1e-6
 1 - h has lost six digits there; without the row the curvature is formed anew.
 """
 
-OFF_STRATUM = 0.02
+OFF_STRATUM = 0.002
 """Relative difference between a row's own weights left behind and those its factor was made with
 from which on the row is minimised on its own."""
 

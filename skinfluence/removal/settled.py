@@ -6,18 +6,18 @@ support is where to begin, and every edit goes on to its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.active_set import ENTERS, settle_or_cool
+from skinfluence.memory import available_memory
 from skinfluence.messages import warn
-from skinfluence.objectives import Fixed, LinearObjective, Objective
+from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Counterfactuals, Removal, in_threads
 from skinfluence.removal.edited import Edited
@@ -64,7 +64,9 @@ class SettledRemoval(ExactRemoval):
         D[base.support] = super()._minima(rows)
         for column in np.flatnonzero(self._unsettled(rows, D)):
             i = int(rows[column])
-            D[:, column] = _settle(self.whole, D[:, column], self._edited(i), self.factorize)
+            D[:, column] = _settle(
+                self.whole, D[:, column], self.everywhere.after(i), self.factorize
+            )
         return _named_failures(D, rows)
 
     def _unsettled(self, rows: Array, D: Array) -> Array:
@@ -82,29 +84,18 @@ class SettledRemoval(ExactRemoval):
         out: Array = np.any(flips | enters, axis=0)
         return out
 
-    def _edited(self, i: int) -> LinearObjective:
-        """Return the objective after one edit, over all parameters."""
-        edits, whole = self.everywhere, self.whole
-        ratios = edits.ratios[i : i + 1]
-        w = _weights_after(whole, ratios)
-        if edits.leaving:
-            w[i] = 0.0
-        after = whole.weighing(w)
-        if edits.coming is None:
-            return after
-        back = edits.coming.rows(np.array([i]))
-        assert isinstance(back, LinearObjective)
-        return _joined(after, back, back.sample_weight * back.weighting.own(ratios))
-
 
 @dataclass(frozen=True, eq=False)
 class SettledGroups(Counterfactuals):
-    """The change of all parameters without each group, at its minimum under an l1 penalty.
+    """The change without each group, under an l1 penalty.
+
+    "exact" is at the minimum, in all parameters; the others stay on the support and name the
+    groups without which it would be another.
 
     Attributes
     ----------
     groups : GroupRemoval
-        Exact on the support.
+        On the support.
     whole : LinearObjective
     factorize : callable
     """
@@ -112,24 +103,52 @@ class SettledGroups(Counterfactuals):
     groups: GroupRemoval
     whole: LinearObjective
     factorize: Factorize
-    method = "exact"
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return self.groups.method
 
     @property
     def objective(self) -> Objective:
-        return self.whole
+        return self.whole if self.method == "exact" else self.groups.base
 
     @property
     def n_edits(self) -> int:
         return self.groups.n_edits
 
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        """Cut some groups into blocks, as those on the support."""
+        return self.groups.column_blocks(rows)
+
     def changes(self, rows: Array) -> Array:
-        base = self.groups.base
+        base, names = self.groups.base, self.groups.names
         assert isinstance(base, LinearObjective)
+        small = self.groups.changes(rows)
         D = np.zeros((self.whole.n_params, len(rows)))
-        D[base.support] = self.groups.changes(rows)
-        for column, j in enumerate(rows):
-            D[:, column] = _settle(self.whole, D[:, column], self._edited(int(j)), self.factorize)
-        return _named_failures(D, rows)
+        D[base.support] = small
+        if self.method == "exact":
+            for column, j in enumerate(rows):
+                edited = self._edited(int(j))
+                D[:, column] = _settle(self.whole, D[:, column], edited, self.factorize)
+            return _named_failures(D, rows if names is None else names[rows])
+        moving = [self._moves(int(j), change) for j, change in zip(rows, D.T, strict=True)]
+        if any(moving):
+            named = "these rows" if names is None else f"each of the groups {names[rows][moving]}"
+            warn(
+                f"Without {named} other coefficients would be 0 than now. "
+                f"method={self.method!r} keeps those of the fitted model; use method='exact'.",
+                UserWarning,
+            )
+        return small
+
+    def _moves(self, j: int, change: Array) -> bool:
+        """Return whether the minimum without a group has another support, seen from a step."""
+        after = self._edited(j).at(self.whole.theta + change)
+        assert after.l1 is not None
+        flips = (after.l1 > 0) & (np.sign(self.whole.theta) * after.theta < 0)
+        outside = (after.l1 > 0) & (self.whole.theta == 0)
+        enters = outside & (np.abs(after.smooth_gradient()) > (1.0 + 1e3 * ENTERS) * after.l1)
+        return bool(np.any(flips | enters))
 
     def _edited(self, j: int) -> LinearObjective:
         mask, weighting = self.groups.masks[[j]], self.whole.weighting
@@ -169,9 +188,9 @@ def _named_failures(D: Array, edits: Array) -> Array:
     if np.any(failed):
         D[:, failed] = 0.0
         warn(
-            f"Without each of {edits[failed][:20].tolist()} ({int(failed.sum())} in all) no "
-            "minimum was reached under the l1 penalty: it may not be the only one. Their scores "
-            "are 0. Fit with an l2 penalty beside it.",
+            f"After the edit of each of the rows or groups {edits[failed][:20].tolist()} "
+            f"({int(failed.sum())} in all) no minimum was reached under the l1 penalty: it may not "
+            "be the only one. Their scores are 0. Fit with an l2 penalty beside it.",
             ConvergenceWarning,
         )
     return D
@@ -182,19 +201,6 @@ def _weights_after(whole: LinearObjective, ratios: Array) -> Array:
         return whole.sample_weight.copy()
     weights: Array = whole.weighting.all_weights(ratios, whole.sample_weight)[:, 0].copy()
     return weights
-
-
-def _joined(base: LinearObjective, row: LinearObjective, w: Array) -> LinearObjective:
-    """Return an objective with one more row."""
-    stack = sparse.vstack if sparse.issparse(base.X) else np.vstack
-    X: Any = stack([base.X, row.X])
-    return replace(
-        base,
-        X=X.tocsr() if sparse.issparse(X) else X,
-        y=np.concatenate([base.targets, row.targets]),
-        sample_weight=np.concatenate([base.sample_weight, w]),
-        weighting=Fixed(base.n_samples + 1),
-    )
 
 
 def warn_of_moving_support(removal: Removal, everywhere: Edits) -> None:
@@ -223,9 +229,11 @@ def moving_support(removal: Removal, everywhere: Edits) -> Array:
     outside = np.setdiff1d(np.arange(whole.n_params), base.support)
     gradient = whole.smooth_gradient()[outside, None]
     limit = whole.l1[outside, None] * (1.0 + 1e3 * ENTERS)
-    units = np.zeros((whole.n_params, base.n_params))
-    units[base.support, np.arange(base.n_params)] = 1.0
-    H = whole.hvp(units)[outside] if len(outside) else np.empty((0, base.n_params))
+    H = None
+    if 24.0 * whole.n_params * base.n_params < available_memory() / 4:
+        units = np.zeros((whole.n_params, base.n_params))
+        units[base.support, np.arange(base.n_params)] = 1.0
+        H = whole.hvp(units)[outside]
     E = whole.weighted_grad_sum(whole.weighting.shared_columns(whole.sample_weight))[outside]
     penalised = whole.l1[base.support] > 0
     found = []
@@ -236,7 +244,13 @@ def moving_support(removal: Removal, everywhere: Edits) -> Array:
         moved = np.any(flips, axis=0)
         if len(outside):
             own = features.rows(rows).jacobian_t_rows(removal.coefficients[rows])[outside]
-            G = gradient + H @ D - own - E @ removal.shares[rows].T
+            if H is None:  # a product with all rows for every block of edits
+                spread = np.zeros((whole.n_params, len(index)))
+                spread[base.support] = D
+                HD = whole.hvp(spread)[outside]
+            else:
+                HD = H @ D
+            G = gradient + HD - own - E @ removal.shares[rows].T
             moved |= np.any(np.abs(G) > limit, axis=0)
         found.append(index[moved])
     return np.concatenate(found)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy.linalg import lapack, solve_triangular
 
 from skinfluence.curvature import Curvature
-from skinfluence.solvers.base import Factor, SingularCurvatureError, require_memory
+from skinfluence.memory import require_memory
+from skinfluence.solvers.base import Factor, SingularCurvatureError
 from skinfluence.solvers.rows import factorize_by_rows
 
 Array = npt.NDArray[Any]

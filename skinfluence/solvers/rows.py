@@ -21,7 +21,8 @@ import numpy.typing as npt
 from scipy.linalg import lapack, solve_triangular
 
 from skinfluence.curvature import Curvature, Root
-from skinfluence.solvers.base import SingularCurvatureError, require_memory
+from skinfluence.memory import require_memory
+from skinfluence.solvers.base import SingularCurvatureError
 
 Array = npt.NDArray[Any]
 

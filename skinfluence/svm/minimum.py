@@ -62,7 +62,6 @@ class Problem:
     @property
     def loss(self) -> SmoothHinge:
         """The hinge of this temperature, for targets -1 and +1."""
-        """The hinge of this temperature, for targets -1 and +1."""
         return SmoothHinge(classes=np.array([-1, 1]), temperature=self.temperature)
 
     def raw(self, theta: Array) -> Array:

@@ -58,6 +58,7 @@ def test_summary():
         "  Spearman          0.9856",
         "  slope             1.0000   actual on predicted; 1 is right",
         "  relative error      0.13   median over test rows 0.11, largest 0.22",
+        "  typical change   1.6e+00   root mean square",
         "  noise floor      1.0e-07   6.2e-08 of a typical change",
         "  - judge: as tight as it goes",
     ]
