@@ -156,7 +156,7 @@ class InfluenceRegressor(RegressorMixin, EditingWrapper):
         ``FrozenEstimator(fitted)`` is taken as it is. Hyper-parameters that a search or a CV
         estimator chose, or a Gaussian process fitted, are frozen.
     method : {"auto", "first_order", "newton", "exact"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models, exact for least squares;
+        How a removal is computed. "auto" is "newton" for linear models, exact for Ridge and alike;
         "exact" iterates to the minimum without each row, at a multiple of the cost.
     solver : {"auto", "cholesky"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose.

@@ -34,7 +34,6 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt, check_supported, final_step
 from skinfluence.adapters.registry import REFUSED as REFUSED_TYPES
 from skinfluence.adapters.registry import registered
-from skinfluence.solvers import base as solver_base
 from tests.cases import classification, regression
 
 DATA = classification(labels=["no", "yes"])
@@ -438,7 +437,7 @@ def test_more_parameters_than_memory(shape, matrix, monkeypatch):
     X = sparse.random(*shape, density=0.02, format="csr", random_state=0)
     y = np.arange(shape[0]) % 2
     model = InfluenceClassifier().fit(X, y)
-    monkeypatch.setattr(solver_base, "available_memory", lambda: 1e6)
+    monkeypatch.setattr("skinfluence.memory.available_memory", lambda: 1e6)
     message = (
         rf"The {matrix}.* and its factor needs 0\.0 GiB and 0\.0 GiB "
         r"are available\. Fit the model on fewer features \(SelectKBest, TruncatedSVD, "
