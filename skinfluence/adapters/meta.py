@@ -7,6 +7,7 @@ block-diagonal.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,7 @@ def one_vs_one(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObje
     X, y = as_table(X), np.asarray(y)
     # Features are those of all rows; each part is fitted on two classes, and adapted over them.
     parts = []
-    pairs = [(a, b) for a in range(len(estimator.classes_)) for b in range(a)]
-    pairs = sorted((b, a) for a, b in pairs)
+    pairs = combinations(range(len(estimator.classes_)), 2)
     for one, (a, b) in zip(estimator.estimators_, pairs, strict=True):
         rows = np.flatnonzero((y == estimator.classes_[a]) | (y == estimator.classes_[b]))
         part = _part(one, X[rows], (y[rows] == estimator.classes_[b]).astype(int), None)
@@ -183,6 +183,11 @@ def _of_classes(pair: Any, classes: Array) -> Loss:
 def _side_by_side(estimator: Any, parts: list[LinearObjective]) -> LinearObjective:
     """Return one objective with the parameters of all parts; its loss is still that of one."""
     first = parts[0]
+    if any(part.l1 is not None or part.free is not None for part in parts):
+        raise ValueError(
+            f"The parts of {type(estimator).__name__} have an l1 penalty or fixed parameters, which "
+            "is not supported side by side. Wrap the parts one by one."
+        )
     for part in parts[1:]:
         same = part.X.shape == first.X.shape and part.fit_intercept == first.fit_intercept
         if same and part.X is not first.X:
