@@ -185,8 +185,8 @@ def _side_by_side(estimator: Any, parts: list[LinearObjective]) -> LinearObjecti
     first = parts[0]
     if any(part.l1 is not None or part.free is not None for part in parts):
         raise ValueError(
-            f"The parts of {type(estimator).__name__} have an l1 penalty or fixed parameters, which "
-            "is not supported side by side. Wrap the parts one by one."
+            f"The parts of {type(estimator).__name__} have an l1 penalty or fixed parameters, "
+            "which is not supported side by side. Wrap the parts one by one."
         )
     for part in parts[1:]:
         same = part.X.shape == first.X.shape and part.fit_intercept == first.fit_intercept

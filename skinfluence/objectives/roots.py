@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,34 @@ from scipy import sparse
 from skinfluence.objectives.base import row_blocks
 from skinfluence.objectives.gram import in_double
 
-if TYPE_CHECKING:
-    from skinfluence.objectives.linear import LinearObjective
-
 Array = npt.NDArray[Any]
+
+
+class Rows(Protocol):
+    """What roots need of a linear objective: its features and the products with J."""
+
+    @property
+    def X(self) -> Any:
+        """The features, shape (n_samples, n_features)."""
+        ...
+
+    @property
+    def fit_intercept(self) -> bool:
+        """Whether a feature of ones is added."""
+        ...
+
+    @property
+    def block_size(self) -> int:
+        """Parameters of one output."""
+        ...
+
+    def jacobian_dot(self, V: Array) -> Array:
+        """Return J_i V for every row, shape (n_samples, K, k)."""
+        ...
+
+    def jacobian_t_dot(self, B: Array) -> Array:
+        """Return sum_i J_i' B_i for B of shape (n_samples, K, k)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +48,13 @@ class RowRoot:
 
     Attributes
     ----------
-    objective : LinearObjective
+    objective : Rows
         Of K outputs: those that are coupled, or one.
     roots : ndarray of shape (n_samples, K, K)
         S_i.
     """
 
-    objective: LinearObjective
+    objective: Rows
     roots: Array
 
     @property
