@@ -185,6 +185,11 @@ def _find(estimator: Any) -> Adapter:
     adapter = _ADAPTERS.get(type(estimator))
     if adapter is not None:
         return adapter
+    if not hasattr(estimator, "predict") and not hasattr(type(estimator), "predict"):
+        raise TypeError(
+            f"{name} was given, which predicts nothing; a classifier or a regressor is accepted. "
+            "End the Pipeline with one."
+        )
     if name in REFUSED:
         raise TypeError(f"{name} was given, but {REFUSED[name]}")
     parents = [t.__name__ for t in type(estimator).__mro__[1:] if t in _ADAPTERS]

@@ -227,9 +227,11 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
     def _engine_of(self, objective: Objective) -> Engine:
         """Return a new engine of an objective at the fitted parameters."""
         final = final_step(self.estimator_)
+        part = getattr(final, "estimator", None)
+        name = type(final).__name__
         return build_engine(
             objective,
-            type(final).__name__,
+            name if part is None else f"{name}({type(part).__name__})",
             solver=self.solver,
             curvature=self.curvature,
             damping=self.damping,

@@ -13,7 +13,10 @@ Array = npt.NDArray[Any]
 
 def check_positions(rows: Array, n_train: int) -> None:
     """Refuse what is not a set of positions of training rows."""
-    accepted = f"positions from 0 to {n_train - 1}, each once, are accepted."
+    accepted = (
+        f"positions from 0 to {n_train - 1}, each once, are accepted. For labels of a frame pass "
+        "X.index.get_indexer(labels)."
+    )
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} were given; {accepted}")
     outside = rows[(rows < 0) | (rows >= n_train)]

@@ -152,7 +152,12 @@ class LeaveOneOutDisplay:
         ends = np.array([min(p.min(), a.min()), max(p.max(), a.max())])
         ends += np.array([-0.04, 0.04]) * (np.ptp(ends) or 1.0)
         ax.fill_between(
-            ends, ends - self.noise_floor, ends + self.noise_floor, color="0.85", linewidth=0
+            ends,
+            ends - self.noise_floor,
+            ends + self.noise_floor,
+            color="0.85",
+            linewidth=0,
+            label="noise floor" if self.noise_floor > 0.01 * np.ptp(ends) else None,
         )
         ax.grid(color="0.92", linewidth=0.8)
         ax.set_axisbelow(True)
@@ -162,6 +167,7 @@ class LeaveOneOutDisplay:
         ax.set_aspect("equal")
         ax.set_xlim(ends)
         ax.set_ylim(ends)
+        ax.locator_params(nbins=5)
         ax.set_xlabel(f"predicted change of {_words(self.target)} ({_words(self.method)})")
         ax.set_ylabel(f"actual change of {_words(self.target)} (refitted)")
         ax.set_title(f"slope {fit.slope:.3f}, relative error {fit.relative_error:.3f}")

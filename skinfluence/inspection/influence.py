@@ -150,9 +150,20 @@ class Influence:
         Returns
         -------
         InfluenceDisplay
+
+        Raises
+        ------
+        ValueError
+            For a test row that is not there.
         """
         from skinfluence.inspection.displays import InfluenceDisplay
 
+        n_test = len(self.test_labels)
+        if not isinstance(test, Integral) or not -n_test <= test < n_test:
+            raise ValueError(
+                f"test={test!r} was given; the position of a test row, 0 to {n_test - 1}, is "
+                "accepted. For a label of a frame pass X_test.index.get_loc(label)."
+            )
         (((top_rows, top), (bottom_rows, bottom)),) = self._ends(k, [test])
         rows = np.concatenate([top_rows, bottom_rows[::-1]])
         display = InfluenceDisplay(

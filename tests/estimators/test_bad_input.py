@@ -123,7 +123,7 @@ def test_unknown_estimator(name):
 
 def test_transformer_as_last_step():
     model = InfluenceClassifier(Pipeline([("only", StandardScaler())]))
-    with pytest.raises(TypeError, match="StandardScaler has no known objective"):
+    with pytest.raises(TypeError, match="StandardScaler was given, which predicts nothing"):
         model.fit(DATA.X, DATA.y)
 
 
