@@ -12,8 +12,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+from sklearn.svm import LinearSVC
 
-from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence import InfluenceClassifier, InfluenceRegressor, SmoothLinearSVC
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +107,35 @@ def test_exact_leave_one_out_and_deletion_of_mnist():
     assert np.linalg.norm(smaller.estimator_.coef_ - refit.coef_) < 1e-7 * moved
     certificate = smaller.certificate_
     assert certificate.gradient_norm < 1e-8 * certificate.gradient_norm_before
+
+
+def test_the_hinge_of_mnist():
+    """Each eighth row of 1 and 7: refits of the smooth hinge in value, of the hinge in rank."""
+    data = np.load(path_of("mnist.npz"))
+    train = np.flatnonzero(np.isin(data["y_train"], (1, 7)))[::8]
+    X, y = data["X_train"][train] / 255.0, data["y_train"][train]
+    test = np.flatnonzero(np.isin(data["y_test"], (1, 7)))
+    X_test, y_test = data["X_test"][test] / 255.0, data["y_test"][test]
+    C, t = 1.0 / (0.01 * len(y)), 0.001
+    machine = LinearSVC(C=C, loss="hinge", tol=1e-8, max_iter=10**6, random_state=0)
+    model = InfluenceClassifier(machine, temperature=t).fit(X, y)
+    worst = np.argsort(model.decision_function(X_test) * np.where(y_test == 7, 1, -1))[:100]
+    X_test, y_test = X_test[worst], y_test[worst]
+    scores = model.influence_scores(X_test, y_test)
+    rows = np.argsort(-np.linalg.norm(scores, axis=0))[:12]
+    sign = np.where(y_test == 7, 1.0, -1.0)[:, None]
+
+    def losses(estimator, gone):
+        fitted = [clone(estimator).fit(np.delete(X, i, 0), np.delete(y, i)) for i in gone]
+        raw = np.column_stack([one.decision_function(X_test) for one in fitted])
+        return t * np.logaddexp(0.0, (1.0 - sign * raw) / t)
+
+    for judge, method, error in (
+        (SmoothLinearSVC(C=C, temperature=t, intercept_scaling=1.0), "exact", 1e-6),
+        (SmoothLinearSVC(C=C, temperature=t, intercept_scaling=1.0), "newton", 1e-3),
+        (clone(machine), "exact", 0.3),
+    ):
+        actual = losses(judge, rows) - losses(judge, [[]])
+        predicted = model.influence_scores(X_test, y_test, method=method)[:, rows]
+        assert np.linalg.norm(predicted - actual) < error * np.linalg.norm(actual)
+        assert np.corrcoef(predicted.ravel(), actual.ravel())[0, 1] > 0.97
