@@ -26,8 +26,8 @@ from sklearn.linear_model import (
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from skinfluence.svm import SmoothLinearSVC
@@ -94,6 +94,14 @@ def sparse_rule(seed=0, n=60, p=5, n_test=12):
     return Data(X[:n], y[:n], rng.uniform(0.5, 2.0, n), X[n:], y[n:])
 
 
+def rising(n=60, p=3, n_test=12):
+    """Rows without a negative feature, whose targets rise in all: an identity link stays > 0."""
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.standard_normal((n + n_test, p)))
+    y = rng.gamma(4.0, (1.0 + X @ np.array([1.0, 0.5, 0.8])) / 4.0)
+    return Data(X[:n], y[:n], rng.uniform(0.5, 2.0, n), X[n:], y[n:])
+
+
 def with_targets(data, y, y_test):
     return replace(data, y=y, y_test=y_test)
 
@@ -108,6 +116,7 @@ REAL = regression()
 REALS = regression(n_outputs=3)
 COUNTED = counting()
 POSITIVE = counting(positive=True)
+RISING = rising()
 SPARSE = sparse_rule()
 SMALL = classification(n=40, p=3, labels=["no", "yes"], seed=3)
 SMALL_THREE = classification(n=45, p=3, n_classes=3, labels=["a", "b", "c"], seed=3)
@@ -126,6 +135,8 @@ TWO_LABELS = with_targets(
         [THREE.y_test, np.where(THREE.X_test[:, 0] + THREE.X_test[:, 1] ** 2 > 0.7, "u", "v")]
     ),
 )
+# Fewer rows than features, where the sigmoid of a product is a kernel.
+WIDE = classification(n=40, p=60, labels=["no", "yes"], seed=3)
 AMOUNTS = with_targets(REAL, np.exp(REAL.y / 4), np.exp(REAL.y_test / 4))
 
 
@@ -189,6 +200,12 @@ def _gaussian_process(**params):
     return GaussianProcessRegressor(**{"kernel": kernel, "optimizer": None, **params})
 
 
+def quadratic(P, Q):
+    """Return a kernel of two tables of rows, which reach it as the user gave them."""
+    P, Q = np.asarray(P, dtype=np.float64), np.asarray(Q, dtype=np.float64)
+    return (1.0 + 0.3 * P @ Q.T) ** 2
+
+
 def _scaled_ridge():
     steps = Pipeline([("scale", StandardScaler()), ("fit", Ridge(solver="svd"))])
     return GridSearchCV(steps, {"fit__alpha": [1.0, 5.0]}, cv=3)
@@ -233,6 +250,26 @@ LINEAR_SVM = [
     Model("LinearSVC-hinge", _hinge(), BINARY, t=0.1, fit_error=None, newton_error=0.0001),
     Model("LinearSVC-hinge-cold", _hinge(), BINARY, t=0.01, fit_error=None, newton_error=0.0001),
     Model("LinearSVC-hinge-3", _hinge(), THREE, t=0.1, fit_error=None, newton_error=0.0001),
+    Model(
+        "LinearSVC-hinge-scaling",
+        _hinge(intercept_scaling=3.0),
+        BINARY,
+        weighted=True,
+        t=0.1,
+        fit_error=None,
+        newton_error=0.0001,
+    ),
+    Model(
+        "LinearSVC-hinge-balanced",
+        _hinge(class_weight="balanced"),
+        BINARY,
+        weighted=True,
+        t=0.1,
+        counts=COUNTS,
+        tags=MEAN | ROWS if OLD else MEAN,
+        fit_error=None,
+        newton_error=0.1,
+    ),
     Model("LinearSVR", _linear_svr(), REAL, t=0.05, fit_error=None, newton_error=0.0001),
     Model(
         "LinearSVR-squared",
@@ -309,6 +346,21 @@ GLM = [
         POSITIVE,
         tags=MEAN,
         newton_error=0.25,
+    ),
+    Model(
+        "Tweedie--1",
+        _glm(TweedieRegressor, power=-1, link="log"),
+        POSITIVE,
+        weighted=True,
+        tags=MEAN,
+        newton_error=0.3,
+    ),
+    Model(
+        "Tweedie-identity",
+        _glm(TweedieRegressor, power=1.5, link="identity", max_iter=1000),
+        RISING,
+        tags=MEAN,
+        newton_error=0.1,
     ),
     Model(
         "Tweedie-3",
@@ -429,6 +481,50 @@ GRADIENT_DESCENT = [
         BINARY,
         **SGD,
     ),
+    *[
+        Model(f"SGDClassifier-{name}", _sgd(SGDClassifier, **params), data, **{**SGD, **more})
+        for name, params, data, more in (
+            (
+                "balanced",
+                {"loss": "log_loss", "class_weight": "balanced"},
+                BINARY,
+                {"weighted": True, "newton_error": 0.08},
+            ),
+            (
+                "l1",
+                {"loss": "log_loss", "penalty": "l1", "alpha": 0.01},
+                BINARY,
+                {"newton_error": 0.05, "group_error": 0.17},
+            ),
+            (
+                "elastic-net",
+                {"loss": "log_loss", "penalty": "elasticnet"},
+                BINARY,
+                {"newton_error": 0.02, "group_error": 0.25},
+            ),
+            ("huber", {"loss": "huber", "epsilon": 0.5}, BINARY, {"newton_error": 0.012}),
+            (
+                "squared-epsilon",
+                {"loss": "squared_epsilon_insensitive"},
+                BINARY,
+                {"newton_error": 1e-4},
+            ),
+            (
+                "epsilon",
+                {"loss": "epsilon_insensitive"},
+                BINARY,
+                {"t": 0.1, "fit_error": None, "newton_error": 0.01},
+            ),
+        )
+    ],
+    Model("SGDRegressor-l1", _sgd(SGDRegressor, penalty="l1", alpha=0.3), SPARSE, **SGD),
+    Model(
+        "SGDRegressor-elastic-net",
+        _sgd(SGDRegressor, penalty="elasticnet", alpha=0.5, l1_ratio=0.8),
+        SPARSE,
+        weighted=True,
+        **SGD,
+    ),
     Model("SGDRegressor", _sgd(SGDRegressor), REAL, weighted=True, **SGD),
     Model(
         "SGDRegressor-huber",
@@ -487,6 +583,8 @@ KERNEL = [
             ("poly", {"kernel": "poly", "degree": 2, "gamma": 0.3, "coef0": 1.0}, SMALL, {}),
             ("3", {"gamma": 0.3, "decision_function_shape": "ovo"}, SMALL_THREE, {}),
             ("weighted", {"gamma": 0.3, "class_weight": WEIGHTS}, SMALL, {"weighted": True}),
+            ("sigmoid", {"kernel": "sigmoid", "gamma": 0.001, "C": 20.0}, WIDE, {}),
+            ("function", {"kernel": quadratic, "C": 0.5}, SMALL, {"tags": DENSE}),
         )
     ],
     Model(
@@ -508,6 +606,15 @@ KERNEL = [
         fit_error=None,
         newton_error=0.0001,
     ),
+    Model(
+        "SVR-poly",
+        SVR(kernel="poly", degree=2, gamma=0.3, coef0=1.0, epsilon=0.2, tol=1e-8),
+        SMALL_REAL,
+        t=0.1,
+        fit_error=None,
+        newton_error=0.0001,
+    ),
+    Model("GaussianProcess-3", _gaussian_process(), SMALL_REALS, tags=UNWEIGHTED | DENSE),
     Model("GaussianProcess", _gaussian_process(), SMALL_REAL, tags=UNWEIGHTED | DENSE),
     Model(
         "GaussianProcess-alphas",
@@ -538,6 +645,41 @@ META = [
         LABELS,
         tags=UNWEIGHTED,
         newton_error=0.01,
+    ),
+    Model(
+        "OneVsRest-hinge",
+        OneVsRestClassifier(_hinge()),
+        THREE,
+        t=0.1,
+        fit_error=None,
+        tags=UNWEIGHTED,
+        newton_error=0.0001,
+    ),
+    Model(
+        "OneVsRest-kernel",
+        OneVsRestClassifier(SVC(gamma=0.3, tol=1e-8)),
+        SMALL_THREE,
+        t=0.1,
+        fit_error=None,
+        tags=UNWEIGHTED,
+        newton_error=0.0001,
+    ),
+    Model(
+        "OneVsRest-descent",
+        OneVsRestClassifier(_sgd(SGDClassifier, loss="log_loss")),
+        SMALL_THREE,
+        fit_error=1e-3,
+        tags=ROWS | UNWEIGHTED,
+        newton_error=0.02,
+    ),
+    Model(
+        "OneVsOne-hinge",
+        OneVsOneClassifier(_hinge()),
+        THREE,
+        t=0.1,
+        fit_error=None,
+        tags=UNWEIGHTED,
+        newton_error=0.0001,
     ),
     Model(
         "OneVsOne-logistic",
@@ -573,6 +715,31 @@ META = [
         TransformedTargetRegressor(Ridge(5.0, solver="svd"), func=np.log, inverse_func=np.exp),
         AMOUNTS,
         tags=UNWEIGHTED | DENSE,
+    ),
+    Model(
+        "TransformedTarget-weighted",
+        TransformedTargetRegressor(Ridge(5.0, solver="svd"), func=np.log, inverse_func=np.exp),
+        AMOUNTS,
+        weighted=True,
+        tags=DENSE,
+    ),
+    Model(
+        "TransformedTarget-pipeline",
+        TransformedTargetRegressor(
+            make_pipeline(PolynomialFeatures(2, include_bias=False), Ridge(5.0, solver="svd")),
+            func=np.log,
+            inverse_func=np.exp,
+        ),
+        AMOUNTS,
+        tags=UNWEIGHTED | DENSE,
+    ),
+    Model(
+        "GridSearch-hinge",
+        GridSearchCV(_hinge(), {"C": [1e-6, 0.3]}, cv=3),
+        BINARY,
+        t=0.1,
+        fit_error=None,
+        newton_error=0.0001,
     ),
     Model(
         "GridSearch",

@@ -330,7 +330,8 @@ def _linear(estimator, X, y, terms, encode, w, l2, *, l2_intercept=0.0, lam=0.0,
         held = np.append(held, more.pop("lam_intercept", 0.0))
     A, lam = np.diag(np.tile(own, K)), np.tile(held, K)
     W = w if np.ndim(w) == 2 else w[:, None]
-    return Twin(X, y, designs, terms, encode, W, A, lam, np.zeros(len(A)), **more)
+    start = more.pop("start", np.zeros(len(A)))
+    return Twin(X, y, designs, terms, encode, W, A, lam, start, **more)
 
 
 def _logistic_regression(e, X, y, s, ratio, t, counts):
@@ -385,7 +386,11 @@ def _glm(e, X, y, s, ratio, t, counts):
     w = s * ratio
     response = anp.exp if link == "log" else (lambda eta: eta)
     terms = half_deviance(power, link)
-    return _linear(e, X, y, terms, columns, w, e.alpha * w.sum(), response=response)
+    start = np.zeros(X.shape[1] + e.fit_intercept)
+    if link == "identity" and power != 0:  # begin where means are positive, as they have to be
+        start[-1] = np.mean(y)
+    alpha = e.alpha * w.sum()
+    return _linear(e, X, y, terms, columns, w, alpha, response=response, start=start)
 
 
 def _huber(e, X, y, s, ratio, t, counts):
@@ -457,6 +462,8 @@ def _kernel(X, y, kernel, terms, encode, w, penalty, *, intercept, **more):
 
 
 def _kernel_of(e, p):
+    if callable(e.kernel):
+        return e.kernel
     gamma = getattr(e, "gamma", None)
     params = {"gamma": 1.0 / p if gamma is None else gamma, "degree": e.degree, "coef0": e.coef0}
     return lambda P, Q: pairwise_kernels(P, Q, metric=e.kernel, filter_params=True, **params)
@@ -489,20 +496,25 @@ def _gaussian_process(e, X, y, s, ratio, t, counts):
 
 
 def _one_vs(e, X, y, s, ratio, t, counts):
-    """Return the binary twin of the inner estimator with the signs of many problems."""
-    inner = e.estimator
+    """Return the binary twin of the inner estimator as often as there are problems."""
     if type(e).__name__ == "OneVsOneClassifier":
         encode = pair_signs(np.unique(y))
     elif y.ndim == 2:
         encode = lambda Y: 2.0 * np.asarray(Y, dtype=float) - 1.0  # noqa: E731
     else:
         encode = signs(np.unique(y))
-    if type(inner).__name__ == "LogisticRegression":
-        l2, phi = {"l2": 1.0 / inner.C}, logistic
-    else:
-        scaled = inner.C * inner.intercept_scaling**2
-        l2, phi = {"l2": 1.0 / inner.C, "l2_intercept": 1.0 / scaled}, squared_hinge
-    return _linear(inner, X, y, of_margin(phi), encode, s * ratio, **l2)
+    K = encode(y).shape[1]
+    one = twin_of(e.estimator, X, np.arange(len(X)) % 2, s, ratio=ratio, t=t, counts=counts)
+    return replace(
+        one,
+        y=y,
+        designs=lambda Z: one.designs(Z) * K,
+        encode=encode,
+        W=np.tile(one.W, K),
+        A=block_diag(*[one.A] * K),
+        lam=np.tile(one.lam, K),
+        start=np.tile(one.start, K),
+    )
 
 
 def _multi_output(e, X, y, s, ratio, t, counts):
@@ -538,7 +550,7 @@ def _n_terms(part):
 
 
 def _transformed_target(e, X, y, s, ratio, t, counts):
-    inner = twin_of(e.regressor, X, e.func(y), s, ratio=ratio, t=t)
+    inner = twin_of(e.regressor_, X, e.func(y), s, ratio=ratio, t=t)
     # The loss is the inner one, of the transformed target.
     return replace(inner, y=y, encode=lambda v: inner.encode(e.func(v)), response=e.inverse_func)
 
@@ -586,6 +598,8 @@ def raw_of(fitted, X):
         return raw_of(fitted.regressor_, X)
     if name == "GridSearchCV":
         return raw_of(fitted.best_estimator_, X)
+    if name == "Pipeline":
+        return raw_of(fitted[-1], fitted[:-1].transform(X))
     if hasattr(fitted, "decision_function"):
         raw = fitted.decision_function(X).reshape(X.shape[0], -1)
         # libsvm's pairs are positive for the first of the two.

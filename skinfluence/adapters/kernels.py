@@ -55,6 +55,8 @@ class FunctionOfTables:
 
     def __call__(self, X: Any, Y: Any) -> Array:
         """Return the kernel of all pairs of rows."""
+        # A kernel in single precision is not positive semidefinite to double.
+        X, Y = (_in_double(one) if one.dtype == np.float32 else one for one in (X, Y))
         return np.asarray(self.function(X, Y), dtype=np.float64)
 
 

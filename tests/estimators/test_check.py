@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from scipy.special import logsumexp
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -17,6 +18,7 @@ from sklearn.linear_model import (
     RidgeClassifier,
     RidgeCV,
 )
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -209,6 +211,70 @@ def test_frozen_final_step_is_judged_without_its_frost():
     found = check(model, DATA, refit="pipeline")
     expected = changes(make_pipeline(StandardScaler(), tight(C=0.3)), DATA, log_loss)
     np.testing.assert_allclose(found.actual, expected, rtol=1e-6, atol=1e-10)
+
+
+# ------------------------------------------------ what is around the Pipeline is refitted as well
+
+
+OUTLIER = replace(REAL, y=REAL.y + 8.0 * (np.arange(len(REAL.y)) == 5))
+
+
+def scaled_target(inner):
+    return TransformedTargetRegressor(inner, transformer=StandardScaler())
+
+
+def ridge(alpha=1.0):
+    return Ridge(alpha, solver="svd")
+
+
+AROUND = {
+    "target in a pipeline": (
+        make_pipeline(StandardScaler(), scaled_target(ridge())),
+        make_pipeline(StandardScaler(), scaled_target(ridge())),
+    ),
+    "target over a pipeline": (
+        scaled_target(make_pipeline(StandardScaler(), ridge())),
+        scaled_target(make_pipeline(StandardScaler(), ridge())),
+    ),
+    "search over a pipeline": (  # what it chose is frozen
+        GridSearchCV(make_pipeline(StandardScaler(), ridge()), {"ridge__alpha": [3.0, 1e6]}, cv=3),
+        make_pipeline(StandardScaler(), ridge(3.0)),
+    ),
+    "target alone": (scaled_target(ridge()), scaled_target(ridge())),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_targets_and_searches_are_refitted_with_the_pipeline(name):
+    """Predictions in the user's units, which other scalers of the target lead to."""
+    wrapped, plain = AROUND[name]
+    rows = np.array([5, 6, 17])
+
+    def prediction(fitted, X, y):
+        return fitted.predict(X)
+
+    model = InfluenceRegressor(clone(wrapped))
+    found = check(model, OUTLIER, rows=rows, target="predict", refit="pipeline")
+    expected = changes(plain, OUTLIER, prediction, rows=rows)
+    assert found.refit == "pipeline"
+    np.testing.assert_allclose(found.actual, expected, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found.actual_final, found.predicted, rtol=1e-7, atol=1e-10)
+    assert found.noise_floor < 1e-9
+
+
+def test_the_loss_under_a_target_that_is_refitted():
+    """That of the inner model, in the units of the transformer it was refitted with."""
+    wrapped, plain = AROUND["target in a pipeline"]
+    rows = np.array([5, 17])
+
+    def loss(fitted, X, y):
+        inner = fitted[-1]
+        z = inner.transformer_.transform(y[:, None])[:, 0]
+        return 0.5 * (inner.regressor_.predict(fitted[0].transform(X)) - z) ** 2
+
+    found = check(InfluenceRegressor(clone(wrapped)), OUTLIER, rows=rows, refit="pipeline")
+    expected = changes(plain, OUTLIER, loss, rows=rows)
+    np.testing.assert_allclose(found.actual, expected, rtol=1e-8, atol=1e-10)
 
 
 # -------------------------------------------------------------------------------- other targets

@@ -9,14 +9,18 @@ import pytest
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge, TweedieRegressor
-from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import ElasticNet, PoissonRegressor, Ridge, TweedieRegressor
+from sklearn.metrics.pairwise import rbf_kernel, sigmoid_kernel
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from tests.cases import classification
-from tests.models import AMOUNTS, POSITIVE, SMALL, THREE, _mixed
+from tests.models import AMOUNTS, COUNTED, POSITIVE, REAL, SMALL, SMALL_REAL, THREE, _mixed
 from tests.oracles import slope_and_error
 from tests.twins import minimiser, twin_of
 
@@ -141,3 +145,116 @@ def test_rows_of_weight_zero_are_absent_from_a_machine(refine):
     whole = scores(SMALL.X, SMALL.y, s)
     check(whole[:, kept], scores(SMALL.X[kept], SMALL.y[kept], s[kept]), 1e-6)
     np.testing.assert_array_equal(whole[:, ~kept], 0.0)
+
+
+# ------------------------------------------------------------------- kernels and what is of no use
+
+
+def test_a_sigmoid_that_is_no_kernel_is_refused():
+    machine = SVC(kernel="sigmoid", gamma=0.5, coef0=-1.0).fit(SMALL.X, SMALL.y)
+    assert np.linalg.eigvalsh(sigmoid_kernel(SMALL.X, gamma=0.5, coef0=-1.0))[0] < -1e-3
+    model = InfluenceClassifier(clone(machine)).fit(SMALL.X, SMALL.y)
+    message = r"not positive semidefinite \(sigmoid kernels often are not\).* Use a kernel such as"
+    with pytest.raises(ValueError, match=message):
+        model.influence_scores(SMALL.X_test, SMALL.y_test)
+
+
+def test_a_kernel_without_a_penalty_has_no_coefficients_to_write():
+    """The minimum is any f through the targets, and alpha f = -dl/deta is 0 = 0."""
+    X, y = SMALL_REAL.X[:20], SMALL_REAL.y[:20]
+    model = InfluenceRegressor(KernelRidge(alpha=0.0, kernel="rbf", gamma=0.3)).fit(X, y)
+    with pytest.raises(ValueError, match=r"alpha=0 was given.*positive penalty.*small alpha"):
+        model.without([0])
+
+
+def test_a_process_takes_no_weights_frozen_or_not():
+    kernel = 2.0 * RBF(1.5) + WhiteKernel(0.3)
+    process = GaussianProcessRegressor(kernel, optimizer=None)
+    X, y, s = SMALL_REAL.X, SMALL_REAL.y, SMALL_REAL.s
+    for one in (process, FrozenEstimator(clone(process).fit(X, y))):
+        with pytest.raises(TypeError, match=r"GaussianProcessRegressor\.fit takes none"):
+            InfluenceRegressor(one).fit(X, y, sample_weight=s).influence_scores(X, y)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_is_left_of_a_machine_has_no_probabilities():
+    """Its calibration is of other coefficients, and was fitted on folds of other rows."""
+    model = InfluenceClassifier(SVC(gamma=0.3, probability=True, random_state=0), temperature=0.1)
+    model.fit(SMALL.X, SMALL.y)
+    left = model.without([1, 5])
+    assert not hasattr(left.estimator_, "predict_proba")
+    assert model.estimator_.predict_proba(SMALL.X_test).shape == (12, 2)
+    plain = InfluenceClassifier(SVC(gamma=0.3, tol=1e-8), temperature=0.1).fit(SMALL.X, SMALL.y)
+    np.testing.assert_allclose(
+        left.estimator_.decision_function(SMALL.X_test),
+        plain.without([1, 5]).estimator_.decision_function(SMALL.X_test),
+        rtol=1e-6,
+        atol=1e-8,
+    )
+
+
+# ----------------------------------------------------------------------- units of targets and rows
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e5])
+@pytest.mark.parametrize(
+    ("func", "inverse_func", "slope"),
+    [
+        (np.reciprocal, np.reciprocal, lambda p: -(p**2)),
+        (np.square, np.sqrt, lambda p: 0.5 / p),
+    ],
+    ids=["reciprocal", "square"],
+)
+def test_the_slope_of_a_transformed_target_in_any_unit(func, inverse_func, slope, unit):
+    """First order is the inverse's derivative, by calculus, times that of the inner prediction."""
+    eta = 3.0 + 0.2 * REAL.X @ np.array([1.0, 2.0, -1.0, 0.5])
+    y = unit * inverse_func(eta + 0.05 * np.random.default_rng(0).standard_normal(len(eta)))
+    ridge = Ridge(1e-3, solver="svd")
+    model = InfluenceRegressor(
+        TransformedTargetRegressor(ridge, func=func, inverse_func=inverse_func)
+    ).fit(REAL.X, y)
+    inner, found = (
+        model.influence_scores(REAL.X_test, target=target, method="first_order")
+        for target in ("linear_predictor", "predict")
+    )
+    check(found, slope(model.predict(REAL.X_test))[:, None] * inner, 1e-6)
+    exact = model.influence_scores(REAL.X_test, target="predict", method="exact")
+    check(found, exact, 0.2)
+
+
+def test_a_slope_that_is_not_finite_is_refused():
+    def inverse(z):
+        return np.where(z > 0.0, z, np.nan)
+
+    model = InfluenceRegressor(
+        TransformedTargetRegressor(
+            Ridge(), func=np.positive, inverse_func=inverse, check_inverse=False
+        )
+    ).fit(REAL.X, REAL.y)
+    raw = model.estimator_.regressor_.predict(REAL.X_test)
+    with pytest.raises(ValueError, match=r"no finite derivative.*'newton' or 'exact'.*target="):
+        model.influence_scores(REAL.X_test[raw < 0], target="predict", method="first_order")
+    inside = model.influence_scores(REAL.X_test[raw > 0], target="predict", method="first_order")
+    assert np.all(np.isfinite(inside))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data"),
+    [
+        (TweedieRegressor(power=0, alpha=0.1, solver="newton-cholesky", tol=1e-12), REAL),
+        (PoissonRegressor(alpha=0.1, solver="newton-cholesky", tol=1e-12), COUNTED),
+        (ElasticNet(0.05, l1_ratio=0.01, tol=1e-14, max_iter=200_000), REAL),
+    ],
+    ids=["squares", "Poisson", "elastic net"],
+)
+def test_weights_over_many_decades_in_the_mean_form(estimator, data):
+    """What a row takes of the penalty differs by decades too: no common factor serves them all."""
+    s = 10.0 ** np.random.default_rng(0).uniform(-4.0, 3.0, len(data.X))
+    model = InfluenceRegressor(estimator).fit(data.X, data.y, s)
+    newton, exact = (
+        model.influence_scores(data.X_test, data.y_test, method=method)
+        for method in ("newton", "exact")
+    )
+    errors = np.linalg.norm(newton - exact, axis=0) / np.linalg.norm(exact, axis=0)
+    assert np.median(errors) <= 3e-3
+    assert np.median(errors[s < 1e-2]) <= 3e-3

@@ -1,6 +1,7 @@
 """Groups of rows against refits without them, dense Newton steps, and each other."""
 
 import functools
+import tracemalloc
 import warnings
 from fractions import Fraction
 
@@ -9,9 +10,10 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.preprocessing import scale
 
+from skinfluence import InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.refinement import measure, refine
@@ -385,3 +387,22 @@ def test_a_group_that_leaves_separable_rows_is_named(method):
         changes = removal.all_changes()
     assert len(caught) == 1
     assert np.all(np.isfinite(changes))
+
+
+@pytest.mark.parametrize("kind", [PoissonRegressor, Ridge])
+def test_the_factors_kept_for_groups_fit_into_a_block(kind, monkeypatch):
+    """Where a row's leaving changes all weights, every group has a factor of its own."""
+    rng = np.random.default_rng(0)
+    X, one_row = rng.standard_normal((160, 100)) / 10.0, np.eye(120, 160, dtype=bool)
+    y = 1.0 * rng.poisson(np.exp(X[:, 0]))
+    params = {"alpha": 0.01, "solver": "newton-cholesky", "tol": 1e-10}
+    estimator = Ridge() if kind is Ridge else PoissonRegressor(**params)
+    model = InfluenceRegressor(estimator).fit(X, y)
+    whole = model.group_influence(one_row, X[:2], y[:2], method="newton")
+    monkeypatch.setattr(groups, "block_elements", lambda: 2**17)
+    tracemalloc.start()
+    found = model.group_influence(one_row, X[:2], y[:2], method="newton")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-12)
+    assert peak < 5 * 8 * 2**17 < 0.6 * 120 * 100**2 * 8

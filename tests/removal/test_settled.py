@@ -1,5 +1,7 @@
 """Removals under an l1 penalty: which move the support, and the minima beyond it."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
@@ -71,3 +73,63 @@ def test_a_group_and_what_is_left(model):
     gone = np.r_[np.arange(10), group]
     judge = tight(np.delete(X, gone, 0), np.delete(Y, gone))
     np.testing.assert_allclose(again.estimator_.coef_, judge.coef_, rtol=1e-8, atol=1e-10)
+
+
+# ------------------------------------------------------------- groups that take coefficients along
+
+rng = np.random.default_rng(1)
+FEW = rng.standard_normal((80, 4))
+TARGET = FEW @ [1.0, 2.0, -1.0, 0.0] + 0.5 * rng.standard_normal(80)
+NEW = rng.standard_normal((5, 4))
+# Most of what the first feature is told by.
+GONE = np.argsort(-np.abs(FEW[:, 0]))[:60]
+NAMES = np.where(np.isin(np.arange(80), GONE), "gone", "kept")
+
+
+@pytest.fixture(scope="module")
+def small():
+    return InfluenceRegressor(Lasso(alpha=0.4, tol=1e-14, max_iter=10**5)).fit(FEW, TARGET)
+
+
+def change_without(rows):
+    kept = np.delete(np.arange(80), rows)
+    full, left = (
+        Lasso(alpha=0.4, tol=1e-14, max_iter=10**5).fit(FEW[k], TARGET[k])
+        for k in (np.arange(80), kept)
+    )
+    return left, left.predict(NEW) - full.predict(NEW)
+
+
+def test_groups_that_move_the_support_are_named(small):
+    with pytest.warns(UserWarning, match=r"Without .* other coefficients would be 0") as caught:
+        small.group_influence(NAMES, NEW, target="predict", method="newton")
+    (message,) = {str(one.message) for one in caught}
+    assert "'gone'" in message
+    assert "'kept'" not in message
+    assert "method='newton' keeps those of the fitted model; use method='exact'" in message
+
+
+def test_groups_that_do_not_are_not(small):
+    rows = np.array([5, 40])
+    names = np.where(np.isin(np.arange(80), rows), "two", "the rest")
+    left, actual = change_without(rows)
+    assert np.array_equal(left.coef_ != 0, small.estimator_.coef_ != 0)
+    mask = (names == "two")[None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = small.group_influence(mask, NEW, target="predict", method="newton")[:, 0]
+    np.testing.assert_allclose(found, actual, rtol=1e-7, atol=1e-10)
+
+
+def test_a_model_without_rows_that_moves_the_support_says_so(small):
+    with pytest.warns(UserWarning, match="other coefficients would be 0 than now"):
+        small.without(GONE, method="newton")
+
+
+def test_exact_follows_a_group_to_another_support(small):
+    left, actual = change_without(GONE)
+    assert np.any((left.coef_ != 0) != (small.estimator_.coef_ != 0))
+    found = small.group_influence(NAMES, NEW, target="predict", method="exact")[:, 0]
+    np.testing.assert_allclose(found, actual, rtol=1e-7, atol=1e-10)
+    coef = small.without(GONE, method="exact").estimator_.coef_
+    np.testing.assert_allclose(coef, left.coef_, rtol=1e-7, atol=1e-10)
