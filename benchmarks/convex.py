@@ -277,7 +277,8 @@ def raw(fitted, X, y, rows, X_test, y_test):
 
 def printed(title, lines, rst):
     if rst:
-        print(f".. csv-table:: {title}\n   :header: {', '.join(HEADER)}\n")
+        print(f".. csv-table:: {title}\n   :header: {', '.join(HEADER)}")
+        print("   :widths: 32 13 10 11 8 9 9 10\n")
         last = None
         for name, *values in lines:
             shown = "" if name == last else name
