@@ -395,10 +395,9 @@ class EditingWrapper(LeftOutWrapper):
 
     def _after(self, base: Objective, masks: Any, kept: Array) -> Objective:
         """Return the objective over the rows that stay, with the weights they then have."""
-        weighting, w = base.weighting, base.sample_weight
+        weighting = base.weighting
         ratios = weighting.ratios(masks @ weighting.counted())
-        if ratios.shape[1]:
-            w = weighting.all_weights(ratios, w)[:, 0]
+        w = weighting.all_weights(ratios, base.sample_weight)[:, 0]
         return base.rows(kept).weighing(w[kept])
 
     def _weighed_anew(self, coming: Objective, y: Any) -> Objective:

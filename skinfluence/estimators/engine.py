@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.active_set import settle
+from skinfluence.active_set import settle_or_cool
 from skinfluence.curvature import Curvature
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
-from skinfluence.refinement import Refinement, cooled, measure, refine
+from skinfluence.refinement import Refinement, measure, minimum, refine
 from skinfluence.removal import (
     Counterfactuals,
     Edits,
@@ -232,15 +232,17 @@ def build_engine(
                 "smoothed optimum on these rows instead."
             )
     else:
-        if move and near is not objective:
-            near = _determined(objective, near, undamped)
         try:
             found, whole = measure(near, undamped), objective
         except SingularCurvatureError:
-            if not damping:
+            if move and near is not objective:  # a loose fit with more coefficients than rows
+                objective = _settled(objective, undamped)
+                found = measure(objective.on_support(), undamped)
+            elif damping:
+                undamped, least = factorize, damping
+                found, whole, move = measure(near, undamped), objective, False
+            else:
                 raise
-            undamped, least = factorize, damping
-            found, whole, move = measure(near, undamped), objective, False
         _look_at_distance(
             found,
             name,
@@ -267,20 +269,14 @@ def _in_its_support(objective: Objective, name: str) -> Objective:
     return near
 
 
-def _determined(
-    objective: Objective, near: Objective, factorize: Callable[[Objective], Factor]
-) -> Objective:
-    """Return the support to measure from: where that of the fit is singular, the minimum's.
-
-    A loose fit may have more coefficients than rows, some of which leave on the way.
-    """
-    try:
-        factorize(near)
-    except SingularCurvatureError:
-        assert isinstance(objective, LinearObjective)
-        goal = 1e-10 * np.sqrt(max(objective.value(), 0.0))
-        return settle(objective, factorize, float(goal)).on_support()
-    return near
+def _settled(
+    objective: Objective, factorize: Callable[[Objective], Factor], goal: float | None = None
+) -> LinearObjective:
+    """Return an objective with an l1 penalty at its minimum."""
+    assert isinstance(objective, LinearObjective)
+    if goal is None:
+        goal = 1e-10 * float(np.sqrt(max(objective.value(), 0.0)))
+    return settle_or_cool(objective, factorize, goal)
 
 
 def _at_minimum(
@@ -294,7 +290,7 @@ def _at_minimum(
         refined = refine(found, factorize)
         return refined, refined.objective
     goal = max(SETTLED * found.typical_removal, found.noise)
-    whole = settle(objective, factorize, goal)
+    whole = _settled(objective, factorize, goal)
     there = measure(whole.on_support(), factorize)
     moved = replace(
         found,
@@ -310,17 +306,14 @@ def _minimum_of_smoothed(
     objective: LinearObjective, factorize: Callable[[Objective], Factor]
 ) -> tuple[Refinement, Objective]:
     """Return the minimum of a smoothed loss, near or far from that of the loss itself."""
-
-    def minimum(one: LinearObjective) -> tuple[Refinement, LinearObjective]:
-        found, whole = _at_minimum(measure(one.on_support(), factorize), one, factorize)
-        assert isinstance(whole, LinearObjective)
-        return found, whole
-
-    try:
-        return minimum(objective)
-    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
-        found, whole = minimum(cooled(objective, lambda one: minimum(one)[1]))
-        return replace(found, gradient_norm=float(np.linalg.norm(objective.gradient()))), whole
+    fitted = float(np.linalg.norm(objective.gradient()))
+    if objective.l1 is None:
+        found = minimum(objective, factorize)
+        whole: Objective = found.objective
+    else:
+        near = _settled(objective, factorize)
+        found, whole = _at_minimum(measure(near.on_support(), factorize), near, factorize)
+    return replace(found, gradient_norm=fitted), whole
 
 
 def smoothing_gap(fitted: LinearObjective, smooth: Objective) -> float:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -264,6 +265,23 @@ class Loss(ABC):
     def recedes(self, y: Array, eta: Array) -> Array:
         """Return, row by row, whether the loss only falls as eta is scaled up without bound."""
         return np.zeros(eta.shape[:-1], dtype=bool)
+
+
+class Smoothed(Loss):
+    """A loss with bends of the width `temperature`, a field of its dataclass."""
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
+
+    @property
+    def curvature_scale(self) -> float:  # type: ignore[override]
+        return self.temperature
+
+    def at_temperature(self, temperature: float) -> Loss:
+        moved: Loss = replace(self, temperature=temperature)  # type: ignore[type-var]
+        return moved
 
 
 def indicator(codes: Array, n_outputs: int) -> Array:

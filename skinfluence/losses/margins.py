@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from skinfluence.losses.base import Array, Loss, check_temperature, encode_signs
+from skinfluence.losses.base import Array, Loss, Smoothed, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
 from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
 
@@ -38,7 +38,7 @@ class Margin(Loss):
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothHinge(Margin):
+class SmoothHinge(Smoothed, Margin):
     """Smooth hinge summed over the outputs, t log(1 + exp((1 - y eta) / t)), y in {-1, +1}.
 
     It lies above the hinge max(0, 1 - y eta) by t log 2 at most, and approaches it as t falls.
@@ -52,16 +52,6 @@ class SmoothHinge(Margin):
 
     classes: Array
     temperature: float
-
-    def __post_init__(self) -> None:
-        check_temperature(self.temperature)
-
-    @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
-        return self.temperature
-
-    def at_temperature(self, temperature: float) -> Loss:
-        return replace(self, temperature=temperature)
 
     def flat_within(self, y: Array, eta: Array) -> Array:
         bend = np.abs(1.0 - y * eta) - VANISHES * self.temperature

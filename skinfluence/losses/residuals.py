@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import expit
 from skinfluence.losses.base import (
     Array,
     Loss,
-    check_temperature,
+    Smoothed,
     encode_numbers,
     encode_signs,
 )
@@ -190,7 +190,7 @@ class SquaredEpsilonInsensitive(Residual):
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothEpsilonInsensitive(Residual):
+class SmoothEpsilonInsensitive(Smoothed, Residual):
     """Smooth epsilon-insensitive loss summed over the outputs.
 
     t log(1 + exp((r - epsilon) / t)) + t log(1 + exp((-r - epsilon) / t)) with r = eta - y: it
@@ -212,16 +212,6 @@ class SmoothEpsilonInsensitive(Residual):
     n_outputs: int = 1
     classes: Array | None = None
     canonical = False
-
-    def __post_init__(self) -> None:
-        check_temperature(self.temperature)
-
-    @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
-        return self.temperature
-
-    def at_temperature(self, temperature: float) -> Loss:
-        return replace(self, temperature=temperature)
 
     def flat_within(self, y: Array, eta: Array) -> Array:
         bend = np.abs(np.abs(eta - y) - self.epsilon) - VANISHES * self.temperature

@@ -83,39 +83,6 @@ class Edited:
         self.y = objective.targets[:, None]
         self.eta = objective.raw_predictions()[:, None]
 
-    @classmethod
-    def of_rows(cls, edits: Edits, rows: Array, shared: Array, factor: Factor) -> Edited:
-        """Return the objectives after some edits of one row each; `shared` is E."""
-        out = Edited.__new__(Edited)
-        out._state(edits, rows, shared, factor, 0.0)
-        return out
-
-    def _state(
-        self, edits: Edits, rows: Array, shared: Array, factor: Factor, damping: float
-    ) -> None:
-        """State the objectives after edits of one row each."""
-        objective, features = edits.base, edits.features.rows(rows)
-        assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
-        ratios = edits.ratios[rows]
-        coming = None
-        if edits.coming is not None:
-            part = edits.coming.rows(rows)
-            assert isinstance(part, LinearObjective)
-            coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
-        nothing = np.empty(0, dtype=int)
-        pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
-        Edited.__init__(
-            self,
-            objective,
-            factor,
-            objective.weighting.weights(ratios, objective.sample_weight),
-            objective.weighting.scales(ratios),
-            (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
-            coming,
-            pushes + shared @ (1.0 - ratios).T,
-            damping,
-        )
-
     def take(self, columns: Array) -> Self:
         """Return the objectives after some of the edits."""
         out = copy(self)
@@ -287,6 +254,27 @@ class Edited:
         return self.coming.jacobian_t_rows(self.coming.sample_weight[:, None] * B)
 
 
+def row_edits(edits: Edits, rows: Array, shared: Array) -> dict[str, Any]:
+    """Return what states the objectives after some edits of one row each; `shared` is E."""
+    objective, features = edits.base, edits.features.rows(rows)
+    assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+    ratios = edits.ratios[rows]
+    coming = None
+    if edits.coming is not None:
+        part = edits.coming.rows(rows)
+        coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
+    nothing = np.empty(0, dtype=int)
+    pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
+    return {
+        "objective": objective,
+        "w": objective.weighting.weights(ratios, objective.sample_weight),
+        "scale": objective.weighting.scales(ratios),
+        "gone": (rows, np.arange(len(rows))) if edits.leaving else (nothing, nothing),
+        "coming": coming,
+        "pushes": pushes + shared @ (1.0 - ratios).T,
+    }
+
+
 class EditedRows(Edited):
     """The objectives after edits of one row each, which share a factor.
 
@@ -301,7 +289,8 @@ class EditedRows(Edited):
 
     def __init__(self, removal: Removal, rows: Array, stratum: int) -> None:
         edits, factor = removal.edits, removal.factors[stratum]
-        self._state(edits, rows, removal.shared, factor, removal.damping)
+        stated = row_edits(edits, rows, removal.shared)
+        super().__init__(factor=factor, damping=removal.damping, **stated)
         features = edits.features.rows(rows)
         assert isinstance(features, LinearObjective)
         ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])

@@ -79,9 +79,7 @@ class Edits:
         """Return the objective after one edit, over the training rows and the one that came."""
         base, ratios = self.base, self.ratios[i : i + 1]
         assert isinstance(base, LinearObjective)
-        w = base.sample_weight.copy()
-        if ratios.shape[1]:
-            w = base.weighting.all_weights(ratios, w)[:, 0].copy()
+        w = base.weighting.all_weights(ratios, base.sample_weight)[:, 0]
         if self.leaving:
             w[i] = 0.0
         edited = base.weighing(w)

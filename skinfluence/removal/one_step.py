@@ -188,9 +188,8 @@ def _steps_of_their_own(
     undetermined = []
     for column, i in enumerate(rows):
         row = np.array([i])
-        weights = objective.sample_weight
-        if edits.ratios.shape[1]:
-            weights = objective.weighting.all_weights(edits.ratios[row], weights)[:, 0]
+        w = objective.sample_weight
+        weights = objective.weighting.all_weights(edits.ratios[row], w)[:, 0]
         weights = np.where(np.arange(len(weights)) == i, 0.0, weights)
         if edits.coming is not None:  # the row is back, with another weight
             back = edits.coming.rows(row)

@@ -20,7 +20,7 @@ from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Counterfactuals, Removal, in_threads
-from skinfluence.removal.edited import Edited
+from skinfluence.removal.edited import Edited, row_edits
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import ExactRemoval
 from skinfluence.removal.groups import GroupRemoval
@@ -74,7 +74,8 @@ class SettledRemoval(ExactRemoval):
         edits, whole = self.everywhere, self.whole
         assert whole.l1 is not None
         smooth = Edits(replace(whole, l1=None), edits.leaving, edits.coming)
-        after = Edited.of_rows(smooth, rows, shared_directions(whole), self.factors[0])
+        stated = row_edits(smooth, rows, shared_directions(whole))
+        after = Edited(factor=self.factors[0], damping=0.0, **stated)
         gradient, _ = after.gradient(D)
         theta = whole.theta[:, None]
         penalised = (whole.l1 > 0)[:, None]
@@ -133,7 +134,10 @@ class SettledGroups(Counterfactuals):
             return _named_failures(D, rows if names is None else names[rows])
         moving = [self._moves(int(j), change) for j, change in zip(rows, D.T, strict=True)]
         if any(moving):
-            named = "these rows" if names is None else f"each of the groups {names[rows][moving]}"
+            named = "these rows"
+            if names is not None:
+                found = names[rows][moving]
+                named = f"each of the groups {found[:20].tolist()} ({len(found)} in all)"
             warn(
                 f"Without {named} other coefficients would be 0 than now. "
                 f"method={self.method!r} keeps those of the fitted model; use method='exact'.",
@@ -152,7 +156,8 @@ class SettledGroups(Counterfactuals):
 
     def _edited(self, j: int) -> LinearObjective:
         mask, weighting = self.groups.masks[[j]], self.whole.weighting
-        w = _weights_after(self.whole, weighting.ratios(mask @ weighting.counted()))
+        ratios = weighting.ratios(mask @ weighting.counted())
+        w = weighting.all_weights(ratios, self.whole.sample_weight)[:, 0]
         w[mask.indices] = 0.0
         return self.whole.weighing(w)
 
@@ -194,13 +199,6 @@ def _named_failures(D: Array, edits: Array) -> Array:
             ConvergenceWarning,
         )
     return D
-
-
-def _weights_after(whole: LinearObjective, ratios: Array) -> Array:
-    if not ratios.shape[1]:
-        return whole.sample_weight.copy()
-    weights: Array = whole.weighting.all_weights(ratios, whole.sample_weight)[:, 0].copy()
-    return weights
 
 
 def warn_of_moving_support(removal: Removal, everywhere: Edits) -> None:
