@@ -101,7 +101,7 @@ _, (above, below) = plt.subplots(
 )
 for name, path in zip(X.columns, np.array(coefficients).T, strict=True):
     above.plot(alphas, path, lw=1.5)
-    if abs(path[-1]) > 6:
+    if abs(path[-1]) > 1:
         above.annotate(name, (alphas[-1], path[-1]), (4, -3), textcoords="offset points")
 above.axhline(0.0, color="black", lw=0.8)
 above.set_ylabel("coefficient")
