@@ -10,13 +10,17 @@ from importlib.metadata import version
 
 from skinfluence.adapters import register_adapter
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor
+from skinfluence.objectives import AutogradObjective
+from skinfluence.recording import RecordedTraining
 from skinfluence.svm import SmoothLinearSVC
 
 __version__ = version("skinfluence")
 
 __all__ = [
+    "AutogradObjective",
     "InfluenceClassifier",
     "InfluenceRegressor",
+    "RecordedTraining",
     "SmoothLinearSVC",
     "__version__",
     "register_adapter",

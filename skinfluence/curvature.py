@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.objectives.base import Root as Root  # which solvers see through here
+from skinfluence.objectives.base import Inverse as Inverse  # which solvers see through here
+from skinfluence.objectives.base import Root as Root
 
 Array = npt.NDArray[Any]
 
@@ -28,9 +29,10 @@ class Curvature:
     ----------
     objective : Objective
     kind : {"auto", "hessian", "gauss_newton", "fisher"}
-        "auto" is the Hessian. For a linear model Gauss-Newton *is* the Hessian, and so is the
-        Fisher information under a canonical loss; where they would differ, what is not available
-        is refused rather than renamed.
+        "auto" is what the objective prefers: the Hessian, and for networks the Gauss-Newton matrix
+        sum_i J_i' G_i J_i, which is positive semidefinite wherever it is taken. For a linear model
+        that *is* the Hessian, and under a canonical loss the Fisher information is the Gauss-Newton
+        matrix; what is not available is refused rather than renamed.
     damping : float
         Added to the diagonal, in the units of F''.
 
@@ -54,11 +56,18 @@ class Curvature:
             )
         if self.kind in ("auto", "hessian"):
             return
-        linear = isinstance(self.objective, OutputObjective) and self.objective.kind == "linear"
-        if not linear or (self.kind == "fisher" and not self.objective.loss.canonical):  # type: ignore[attr-defined]
+        name = type(self.objective).__name__
+        if not isinstance(self.objective, OutputObjective):
             raise ValueError(
-                f"curvature={self.kind!r} was given, but {type(self.objective).__name__} offers "
-                "only its Hessian; use curvature='auto'."
+                f"curvature={self.kind!r} was given, but {name} has no raw predictions and offers "
+                "only its Hessian; use curvature='auto', or state the model with predict=."
+            )
+        if self.kind == "fisher" and not self.objective.loss.canonical:
+            loss = type(self.objective.loss).__name__
+            raise ValueError(
+                f"curvature='fisher' was given, but under {loss}, which is not canonical, the "
+                "expected information is another matrix than those there are. Use "
+                "curvature='auto'."
             )
 
     @property
@@ -66,9 +75,24 @@ class Curvature:
         return self.objective.n_params
 
     @property
+    def n_outputs(self) -> int:
+        """Rows times raw predictions: the largest rank of the Gauss-Newton matrix."""
+        one = self.objective
+        return one.n_samples * (one.loss.n_outputs if isinstance(one, OutputObjective) else 1)
+
+    @property
+    def gauss_newton(self) -> bool:
+        """Whether this is the Gauss-Newton matrix (of a linear model: also the Hessian)."""
+        kind = self.objective.default_curvature if self.kind == "auto" else self.kind
+        return kind != "hessian" or self.objective.kind == "linear"
+
+    @property
     def positive_semidefinite(self) -> bool:
         # A linear model is convex, or was fitted to a minimum, where its curvature has no choice.
-        return self.objective.convex or self.objective.kind == "linear"
+        if self.objective.convex or self.objective.kind == "linear":
+            return True
+        one = self.objective
+        return self.gauss_newton and isinstance(one, OutputObjective) and one.loss.convex
 
     def block_shape(self) -> tuple[int, int]:
         """Return (n_blocks, block_size); identical blocks are stored once."""
@@ -80,7 +104,7 @@ class Curvature:
 
     def roots(self) -> list[Root] | None:
         """Return Z_b with H_b = diag(diagonal_b) + Z_b' Z_b, where that has fewer rows than H_b."""
-        return self.objective.hessian_roots()
+        return self.objective.hessian_roots() if self.gauss_newton else None
 
     def diagonal(self) -> Array:
         """Return what `roots` leaves of every block, shape (n_blocks, block_size)."""
@@ -89,11 +113,34 @@ class Curvature:
 
     def matmat(self, V: Array) -> Array:
         """Return H V for V of shape (n_params, k)."""
-        return self.objective.hvp(V) + self.damping * V
+        one = self.objective
+        if self.gauss_newton and isinstance(one, OutputObjective):
+            return one.gauss_newton(V) + self.damping * V
+        return one.hvp(V) + self.damping * V
+
+    def largest(self, n_iter: int = 12) -> float:
+        """Return about the largest eigenvalue in size, by a few steps of the power iteration."""
+        v = np.random.RandomState(0).standard_normal((self.n_params, 1))
+        size = 0.0
+        for _ in range(n_iter):
+            v /= np.linalg.norm(v)
+            v = self.matmat(v)
+            size = float(np.linalg.norm(v))
+            if not 0.0 < size < np.inf:
+                return 0.0
+        return size
+
+    def preconditioner(self) -> Inverse | None:
+        """Return a cheap approximate inverse of H; None where the model offers none."""
+        return self.objective.preconditioner(self.damping)
 
     def blocks(self) -> Array:
         """Return H as its diagonal blocks, shape (n_blocks, block_size, block_size)."""
-        H = self.objective.hessian_blocks()
+        one = self.objective
+        if self.gauss_newton and one.kind != "linear" and isinstance(one, OutputObjective):
+            H = one.gauss_newton_blocks()
+        else:
+            H = one.hessian_blocks()
         if self.damping > 0:
             diagonal = np.arange(H.shape[1])
             H[:, diagonal, diagonal] += self.damping

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.solvers import Factor, SingularCurvatureError, rough
+from skinfluence.trust_region import STEPS, Problem, Solve, minimise
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +30,12 @@ PROBES = 256
 COOLING = 0.25
 """Fall of the temperature from minimum to minimum, beginning at the size of the predictions."""
 
+POLISHED = 1e-9
+"""Distance to a minimum of a model that is not convex, in typical removals, that is enough."""
+
+POLISHING = 10
+"""Times the preconditioner is made anew while such a model is moved."""
+
 PROBE_NUMBERS = 2**22
 """Numbers their gradients may take: with very many parameters there are fewer, but 16."""
 
@@ -41,8 +48,8 @@ class Refinement:
     ----------
     objective : Objective
         At the stationary point; at the fitted parameters where nothing was refined.
-    factor : Factor
-        Of the curvature there.
+    factor : Factor or None
+        Of the curvature there; None for a model that needs none.
     gradient_norm : float
         Euclidean norm of the gradient of the summed objective at the fitted parameters.
     remaining_gradient_norm : float
@@ -58,13 +65,19 @@ class Refinement:
     """
 
     objective: Objective = field(repr=False)
-    factor: Factor = field(repr=False)
+    factor: Factor | None = field(repr=False)
     gradient_norm: float
     remaining_gradient_norm: float
     distance: float
     typical_removal: float
     noise: float
     n_iter: int
+
+    @property
+    def undamped(self) -> Factor:
+        """The factor, of a model that needs one."""
+        assert self.factor is not None
+        return self.factor
 
     @property
     def relative_distance(self) -> float:
@@ -85,16 +98,28 @@ def measure(objective: Objective, factorize: Factorize) -> Refinement:
     if objective.has_no_optimum():
         raise ValueError(_NO_OPTIMUM)
     factor = factorize(objective)
+    return replace(measured(objective, rough(factor)), factor=factor)
+
+
+def measured(objective: Objective, near: Solve) -> Refinement:
+    """Return how far an objective is from its stationary point, without a factor.
+
+    Parameters
+    ----------
+    objective : Objective
+    near : callable
+        H^-1 V, or near it.
+    """
     gradient = objective.gradient()
     norm = float(np.linalg.norm(gradient))
-    _, distance = newton_step(factor, gradient)
-    typical = typical_removal(objective, factor)
+    distance = _length(gradient, near(gradient[:, None])[:, 0])
+    typical = typical_removal(objective, near)
     noise = objective.gradient_noise()
-    return Refinement(objective, factor, norm, norm, distance, typical, noise, n_iter=0)
+    return Refinement(objective, None, norm, norm, distance, typical, noise, n_iter=0)
 
 
 def refine(
-    measured: Refinement, factorize: Factorize, *, rtol: float = 1e-10, max_iter: int = 100
+    found: Refinement, factorize: Factorize, *, rtol: float = 1e-10, max_iter: int = 100
 ) -> Refinement:
     """Minimise a convex objective from where it was measured, by damped Newton steps.
 
@@ -102,7 +127,8 @@ def refine(
 
     Parameters
     ----------
-    measured : Refinement
+    found : Refinement
+        As `measure` left it.
     factorize : callable
         From an objective to the factor of its curvature.
     rtol : float
@@ -116,8 +142,9 @@ def refine(
     SingularCurvatureError
         If the minimum is not the only one.
     """
-    objective, factor, typical = measured.objective, measured.factor, measured.typical_removal
-    noise = measured.noise
+    objective, factor, typical = found.objective, found.factor, found.typical_removal
+    assert factor is not None
+    noise = found.noise
     gradient = objective.gradient()
     step, distance = newton_step(factor, gradient)
     n_iter = 0
@@ -140,23 +167,54 @@ def refine(
         step, distance = newton_step(factor, gradient)
         if n_iter == 1 and before > typical:
             # Far from the optimum a removal does more, and rounding more, than it will there.
-            typical = min(typical, typical_removal(objective, factor))
+            typical = min(typical, typical_removal(objective, factor.solve))
             noise = min(noise, objective.gradient_noise())
         if distance > 0.1 * before and before > rounding and not objective.constant_hessian:
             factor = factorize(objective)
             step, distance = newton_step(factor, gradient)
-            typical = min(typical, typical_removal(objective, factor))
+            typical = min(typical, typical_removal(objective, factor.solve))
             noise = min(noise, objective.gradient_noise())
-    if not _same_curvature(measured.objective, objective):
+    if not _same_curvature(found.objective, objective):
         factor = factorize(objective)
     remaining = float(np.linalg.norm(gradient))
     return replace(
-        measured,
+        found,
         objective=objective,
         factor=factor,
         remaining_gradient_norm=remaining,
         n_iter=n_iter,
     )
+
+
+def polish(found: Refinement, near: Callable[[Objective], Solve]) -> tuple[Refinement, float]:
+    """Move a model that need not be convex to the minimum whose basin it is in.
+
+    Parameters
+    ----------
+    found : Refinement
+        Its factor is kept as it is.
+    near : callable
+        From an objective to a map near the inverse of its second derivative.
+
+    Returns
+    -------
+    Refinement
+    left : float
+        The gradient where the steps ended, in units of a typical removal.
+    """
+    objective, typical = found.objective, max(found.typical_removal, TINY)
+    goal = np.array([max(POLISHED * typical, objective.gradient_noise())])
+    n_iter = 0
+    for _ in range(POLISHING):
+        problem = Problem(objective, objective.sample_weight[:, None])
+        there = minimise(problem, objective.theta[:, None], near(objective), goal)
+        objective = objective.at(there.Theta[:, 0])
+        n_iter += there.n_iter
+        if there.converged[0] or there.n_iter < STEPS:
+            break
+    remaining = float(np.linalg.norm(objective.gradient()))
+    moved = replace(found, objective=objective, remaining_gradient_norm=remaining, n_iter=n_iter)
+    return moved, float(there.left[0]) / typical
 
 
 def minimum(objective: LinearObjective, factorize: Factorize) -> Refinement:
@@ -223,7 +281,7 @@ def shortened(
     return None
 
 
-def typical_removal(objective: Objective, factor: Factor) -> float:
+def typical_removal(objective: Objective, near: Solve) -> float:
     """Return the root mean square of |H^-1 w_i grad l_i|_H over (at most `PROBES`) rows."""
     counted = np.flatnonzero(objective.sample_weight > 0)
     probes = int(np.clip(PROBE_NUMBERS // objective.n_params, 16, PROBES))
@@ -231,20 +289,25 @@ def typical_removal(objective: Objective, factor: Factor) -> float:
         counted = counted[np.linspace(0, len(counted) - 1, probes).astype(int)]
     part = objective.rows(counted)
     gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
-    squares = np.sum(gradients * factor.solve(gradients), axis=0)
+    squares = np.sum(gradients * near(gradients), axis=0)
     return float(np.sqrt(max(float(np.mean(squares)), 0.0)))
 
 
 def newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
     """Return -H^-1 g and its length in the norm of H."""
     step = -factor.solve(gradient[:, None])[:, 0]
-    distance = float(np.sqrt(max(-float(gradient @ step), 0.0)))
+    return step, _length(gradient, -step)
+
+
+def _length(gradient: Array, solved: Array) -> float:
+    """Return sqrt(g' H^-1 g)."""
+    distance = float(np.sqrt(max(float(gradient @ solved), 0.0)))
     if not np.isfinite(distance):
         raise SingularCurvatureError(
             "The Newton step to the stationary point is not finite: the curvature is singular or "
             "the features overflow. Scale the features (StandardScaler), or fit with a penalty."
         )
-    return step, distance
+    return distance
 
 
 def _same_curvature(a: Objective, b: Objective) -> bool:

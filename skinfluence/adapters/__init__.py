@@ -8,6 +8,7 @@ from skinfluence.adapters import (  # noqa: F401  (they register their adapters)
     kernels,
     linear_model,
     meta,
+    neural_network,
     stochastic,
     svm,
 )
@@ -20,6 +21,7 @@ from skinfluence.adapters.composition import (
     freezes_transformers,
     is_frozen,
     reached_max_iter,
+    recorded,
     searches,
     target_transformers,
     weighted_fit_params,
@@ -44,6 +46,7 @@ __all__ = [
     "is_frozen",
     "is_smoothed",
     "reached_max_iter",
+    "recorded",
     "register_adapter",
     "searches",
     "target_transformers",

@@ -1,5 +1,7 @@
 """What is around the final step: pipelines, searches, transformed targets, frozen estimators.
 
+And a recorded training, which is transparent but for the path it keeps.
+
 Scores treat transformers, of features and of targets, as frozen, and hyper-parameters that a search
 has chosen. The features of the training rows are those the final step
 really saw (what `fit_transform` gave, which for a TargetEncoder is not what `transform` gives), so
@@ -21,6 +23,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from skinfluence.recording import RecordedTraining
 
 # The public searches share a base that is not public.
 BaseSearchCV = GridSearchCV.__bases__[0]
@@ -62,9 +66,11 @@ class _Recorder:
 def inner(estimator: Any) -> Any:
     """Return the estimator that one holds, fitted where that is; itself where it holds none.
 
-    That is the last step of a Pipeline, what a FrozenEstimator froze, the best of a search, and
-    the regressor under a transformed target.
+    That is the last step of a Pipeline, what a FrozenEstimator froze, the best of a search, the
+    regressor under a transformed target, and what a RecordedTraining trained.
     """
+    if isinstance(estimator, RecordedTraining):
+        return getattr(estimator, "estimator_", estimator.estimator)
     if isinstance(estimator, FrozenEstimator):
         return estimator.estimator
     if isinstance(estimator, Pipeline):
@@ -96,6 +102,14 @@ def final_step(estimator: Any) -> Any:
     """Return the innermost estimator; the estimator itself if it holds none."""
     held = inner(estimator)
     return estimator if held is estimator else final_step(held)
+
+
+def recorded(estimator: Any) -> RecordedTraining | None:
+    """Return the recorded training of the innermost estimator, if it has one."""
+    held = inner(estimator)
+    if held is estimator or isinstance(estimator, RecordedTraining):
+        return estimator if isinstance(estimator, RecordedTraining) else None
+    return recorded(held)
 
 
 def searches(estimator: Any) -> bool:

@@ -15,7 +15,7 @@ from skinfluence.objectives import LinearObjective, Objective
 Array = npt.NDArray[Any]
 
 Adapt = Callable[[Any, Any, Any, Any], Objective]
-Write = Callable[[Any, LinearObjective, Any], None]
+Write = Callable[[Any, Any, Any], None]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def check_supported(estimator: Any) -> None:
 def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
     """Return the objective of a fitted estimator over the rows it was fitted on."""
     check_supported(estimator)
-    return _find(estimator).objective(estimator, X, y, sample_weight)
+    objective = _find(estimator).objective(estimator, X, y, sample_weight)
+    return objective.over(X, y, sample_weight) if objective.unbound else objective
 
 
 def is_smoothed(estimator: Any) -> bool:
@@ -151,21 +152,21 @@ def write_parameters(estimator: Any, objective: Objective, X: Any) -> None:
     TypeError
         If nothing is known about where this type keeps its parameters.
     """
-    write = _find(estimator).write or write_linear
-    assert isinstance(objective, LinearObjective)
+    write = _find(estimator).write
+    if not isinstance(objective, LinearObjective):
+        if write is None:
+            raise _no_way_back(estimator, "is not a linear model")
+        write(estimator, objective, X)
+        return
     while isinstance(objective.loss, TransformedTarget):  # its targets are transformed already
         objective = replace(objective, loss=objective.loss.loss)
-    write(estimator, objective, X)
+    (write or write_linear)(estimator, objective, X)
 
 
 def write_linear(estimator: Any, objective: LinearObjective, X: Any) -> None:
     """Write coefficients to ``coef_`` and ``intercept_``, in their shapes and dtypes."""
     if not hasattr(estimator, "coef_"):
-        name = type(estimator).__name__
-        raise TypeError(
-            f"{name} has no coef_, so its parameters cannot be written back. Register its adapter "
-            f"with a way to: @skinfluence.register_adapter({name}, write=...)."
-        )
+        raise _no_way_back(estimator, "has no coef_")
     shape, dtype = np.shape(estimator.coef_), np.asarray(estimator.coef_).dtype
     W = objective.coefficients()
     estimator.coef_ = W[:, : shape[-1]].reshape(shape).astype(dtype)
@@ -173,6 +174,14 @@ def write_linear(estimator: Any, objective: LinearObjective, X: Any) -> None:
         intercept = W[:, -1].astype(np.asarray(estimator.intercept_).dtype)
         several = np.ndim(estimator.intercept_) > 0
         estimator.intercept_ = intercept if several else intercept[0]
+
+
+def _no_way_back(estimator: Any, why: str) -> TypeError:
+    name = type(estimator).__name__
+    return TypeError(
+        f"{name} {why}, so its parameters cannot be written back. Register its adapter with a way "
+        f"to: @skinfluence.register_adapter({name}, write=...)."
+    )
 
 
 def _find(estimator: Any) -> Adapter:

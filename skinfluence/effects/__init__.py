@@ -3,10 +3,13 @@
 from skinfluence.effects.own import left_out, self_effects
 from skinfluence.effects.scores import Scorer
 from skinfluence.effects.targets import Target, check_target, target_of
+from skinfluence.effects.tracin import PathScorer, TrainingPath
 
 __all__ = [
+    "PathScorer",
     "Scorer",
     "Target",
+    "TrainingPath",
     "check_target",
     "left_out",
     "self_effects",

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from skinfluence.objectives import OutputObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal import Removal
+from skinfluence.removal import Evaluated, Removal
 
 Array = npt.NDArray[Any]
 
 
-def self_effects(removal: Removal, n_jobs: int | None) -> Array:
+def self_effects(removal: Removal | Evaluated, n_jobs: int | None) -> Array:
     """Return the effect of the removal of every row on its own loss, shape (n_train,)."""
     objective = removal.objective
     if isinstance(objective, OutputObjective):
@@ -23,6 +23,8 @@ def self_effects(removal: Removal, n_jobs: int | None) -> Array:
             out: Array = np.einsum("ik,ik->i", objective.output_gradients(), moved)
             return out
         return objective.loss.change(objective.targets, objective.raw_predictions(), moved)
+    if isinstance(removal, Evaluated):
+        return removal.own_losses(n_jobs)
     effects = np.empty(objective.n_samples)
     for rows in row_blocks(objective.n_samples, objective.n_params):
         part = objective.rows(rows)
@@ -33,7 +35,7 @@ def self_effects(removal: Removal, n_jobs: int | None) -> Array:
 
 
 def left_out(
-    removal: Removal, n_jobs: int | None, *, with_parameters: bool
+    removal: Removal | Evaluated, n_jobs: int | None, *, with_parameters: bool
 ) -> tuple[Array, Array | None]:
     """Return every training row under the model without it.
 
@@ -51,5 +53,7 @@ def left_out(
     changes = removal.all_changes(n_jobs)
     moved = np.empty_like(objective.raw_predictions())
     for rows in row_blocks(objective.n_samples, objective.n_params):
-        moved[rows] = objective.rows(rows).jacobian_rows_dot(changes[rows].T)
+        part, D = objective.rows(rows), changes[rows].T
+        first_order = removal.method == "first_order"
+        moved[rows] = part.jacobian_rows_dot(D) if first_order else part.own_prediction_changes(D)
     return objective.raw_predictions() + moved, objective.theta + changes

@@ -53,6 +53,21 @@ class Scorer:
         return self.removal.method == "first_order"
 
     @property
+    def method(self) -> str:
+        return self.removal.method
+
+    @property
+    def dtype(self) -> Any:
+        """Precision of the scores."""
+        return self.removal.objective.dtype
+
+    @property
+    def guarded(self) -> Array:
+        """Edits whose Newton step was replaced by the minimum."""
+        out: Array = getattr(self.removal, "guarded", np.empty(0, dtype=int))
+        return out
+
+    @property
     def n_edits(self) -> int:
         return self.removal.n_edits
 
@@ -207,12 +222,13 @@ class Scorer:
         def work(rows: Array) -> None:
             D = self.removal.changes(rows)
             for tests, part, target in parts:
-                if target is None:
+                if self.linear:
                     consume(self._gradients(tests).T @ D, tests, rows)
+                elif target is None:
+                    consume(part.loss_changes(D), tests, rows)
                 else:
                     assert isinstance(part, OutputObjective)
-                    delta = part.jacobian_dot(D).transpose(0, 2, 1)
-                    consume(target.change(delta), tests, rows)
+                    consume(target.change(part.prediction_changes(D)), tests, rows)
 
         in_threads(work, iter(columns), self.n_jobs)
 

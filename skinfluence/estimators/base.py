@@ -34,16 +34,22 @@ from skinfluence.estimators.engine import Engine, build_engine, resolve_method
 from skinfluence.estimators.questions import (
     check_method,
     check_parameters,
+    check_traced,
     objective_over,
     weights_per_row,
 )
 from skinfluence.losses import TransformedTarget
-from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives import (
+    LinearObjective,
+    NetworkObjective,
+    Objective,
+    OutputObjective,
+)
 from skinfluence.removal import Counterfactuals
 
 Array = npt.NDArray[Any]
 
-_KEPT_BY_SCORING = ("_objective_", "_engine_", "_engine_key", "solver_", "refinement_")
+_KEPT_BY_SCORING = ("_objective_", "_engines_", "_engine_key", "solver_", "refinement_")
 
 
 class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
@@ -214,17 +220,26 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
             self._objective_ = as_asked(objective, self.estimator_, self.temperature)
         return self._objective_
 
-    def _engine(self) -> Engine:
-        """Return the engine, built at the first call and again when its parameters change."""
-        key = (self.solver, self.curvature, self.damping, self.refine)
-        if self.__dict__.get("_engine_key") != key:
-            self._engine_ = self._engine_of(self._objective())
-            self._engine_key = key
-            self.solver_ = self._engine_.reason
-            self.refinement_ = self._engine_.refinement
-        return self._engine_
+    def _engine(self, method: str = "auto") -> Engine:
+        """Return the engine of a method, built at its first call and when parameters change.
 
-    def _engine_of(self, objective: Objective) -> Engine:
+        Exact minima without rows are compared with the minimum of all rows: a network is moved
+        there first, where `refine` leaves the choice.
+        """
+        moves = method == "exact" and not isinstance(self._objective(), LinearObjective)
+        refine = True if self.refine == "auto" and moves else self.refine
+        key = (self.solver, self.curvature, self.damping)
+        if self.__dict__.get("_engine_key") != key:
+            self._engines_: dict[Any, Engine] = {}
+            self._engine_key = key
+        if refine not in self._engines_:
+            self._engines_[refine] = self._engine_of(self._objective(), refine)
+        engine = self._engines_[refine]
+        self.solver_ = engine.reason
+        self.refinement_ = engine.refinement
+        return engine
+
+    def _engine_of(self, objective: Objective, refine: Any) -> Engine:
         """Return a new engine of an objective at the fitted parameters."""
         final = final_step(self.estimator_)
         part = getattr(final, "estimator", None)
@@ -235,19 +250,25 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
             solver=self.solver,
             curvature=self.curvature,
             damping=self.damping,
-            refinement=self.refine,
+            refinement=refine,
             frozen=is_frozen(self.estimator_),
             out_of_iterations=reached_max_iter(final),
             smoothed=is_smoothed(final),
         )
 
-    def _method(self, method: str | None) -> str:
-        """Return what a method means here, after the checks that every question begins with."""
+    def _method(self, method: str | None, *, traced: bool = False) -> str:
+        """Return what a method means here, after the checks that every question begins with.
+
+        `traced` is for questions that a path of training answers as well.
+        """
         check_is_fitted(self)
         check_parameters(self, self.estimator_)
         if method is not None:
             check_method(method)
-        return resolve_method(self.method if method is None else method, self._objective())
+        used = resolve_method(self.method if method is None else method, self._objective())
+        if used == "tracin":
+            check_traced(self.estimator_, answered=traced)
+        return used
 
     def _scorer(
         self,
@@ -270,17 +291,11 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
         test = objective_over(self, objective, X_test, y_test, target=target, output=output)
 
         # Nothing above is expensive, so that wrong input is refused before anything below is.
-        engine = self._engine() if objective is self._objective() else self._engine_of(objective)
+        kept = objective is self._objective()
+        engine = self._engine(used) if kept else self._engine_of(objective, self.refine)
         removal = edits(engine, used)
         test = engine.test(test, removal)
-        labels = target_labels(test, y_test, target)
-
-        def make_target(part: Objective, tests: slice) -> Target | None:
-            if not isinstance(part, OutputObjective):
-                return None
-            return target_of(target, part, None if labels is None else labels[tests], output)
-
-        return Scorer(removal, test, make_target, self.n_jobs)
+        return Scorer(removal, test, target_maker(test, y_test, target, output), self.n_jobs)
 
 
 def as_asked(objective: Objective, estimator: Any, temperature: float | None) -> Objective:
@@ -295,7 +310,13 @@ def as_asked(objective: Objective, estimator: Any, temperature: float | None) ->
     temperature : float or None
         None leaves that of the adapter.
     """
-    if not isinstance(objective, LinearObjective):
+    if not isinstance(objective, (LinearObjective, NetworkObjective)):
+        if target_transformers(estimator):
+            raise ValueError(
+                f"{type(final_step(estimator)).__name__} under a TransformedTargetRegressor was "
+                "given, but its own objective is stated for the targets it was fitted on. Wrap it "
+                "without, and transform the targets beforehand."
+            )
         return objective
     loss = objective.loss
     if temperature is not None:
@@ -304,6 +325,20 @@ def as_asked(objective: Objective, estimator: Any, temperature: float | None) ->
         size = float(np.sqrt(np.mean(np.square(objective.raw_predictions()))))
         loss = TransformedTarget(loss, one.forward, one.inverse, size if size > 0 else 1.0)
     return replace(objective, loss=loss)
+
+
+def target_maker(
+    test: Objective, y_test: Any, target: str, output: int | None
+) -> Callable[[Objective, slice], Target | None]:
+    """Return the map from the objective over some of the test rows, and which, to their target."""
+    labels = target_labels(test, y_test, target)
+
+    def make_target(part: Objective, tests: slice) -> Target | None:
+        if not isinstance(part, OutputObjective):
+            return None
+        return target_of(target, part, None if labels is None else labels[tests], output)
+
+    return make_target
 
 
 def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:

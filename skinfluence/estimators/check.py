@@ -1,9 +1,8 @@
-"""The check against retraining: which rows, how refits are read, and why they may differ."""
+"""The check against retraining: which rows, and why scores and refits may differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -12,31 +11,20 @@ import numpy.typing as npt
 import sklearn
 from sklearn.utils import check_random_state
 
-from skinfluence.adapters import (
-    Training,
-    adapt,
-    features_of,
-    final_step,
-    freezes_transformers,
-    target_transformers,
-)
-from skinfluence.effects import Scorer, target_of
-from skinfluence.estimators.base import as_asked, target_labels
+from skinfluence.adapters import final_step, freezes_transformers
+from skinfluence.effects import Scorer
+from skinfluence.estimators.base import target_labels
 from skinfluence.estimators.questions import labels_of
+from skinfluence.estimators.refits import Refits, held_out, scored_network
 from skinfluence.estimators.rows import check_positions
 from skinfluence.inspection import LeaveOneOutCheck
-from skinfluence.objectives import Averaged, Balanced, LinearObjective, Objective, OutputObjective
+from skinfluence.objectives import Averaged, Balanced, LinearObjective
 from skinfluence.removal import Edits, Removal, moving_support
-from skinfluence.retraining import (
-    Judge,
-    judge_of,
-    refit_without,
-    take_columns,
-    take_rows,
-    with_final_step,
-)
+from skinfluence.retraining import Judge, judge_of
 
 Array = npt.NDArray[Any]
+
+_NO_ROW = np.empty(0, dtype=int)
 
 
 def check_rows(rows: Any, select: str, forbidden: Array) -> None:
@@ -107,39 +95,13 @@ def choose_rows(
     return largest
 
 
-def read_target(
-    fitted: Any,
-    data: Training,
-    X_test: Any,
-    y_test: Any,
-    *,
-    target: str,
-    output: int | None,
-    like: Objective,
-) -> Array:
-    """Return the target of test rows under a refitted estimator, shape (n_test,).
-
-    The estimator is adapted over what its final step was fitted on, under the loss of `like`, or
-    with the transformation of the target that was refitted with it.
-    """
-    objective = adapt(final_step(fitted), data.X, data.y, data.sample_weight)
-    assert isinstance(objective, OutputObjective) and isinstance(like, OutputObjective)
-    if isinstance(objective, LinearObjective):
-        if target_transformers(fitted):
-            temperature = objective.loss.temperature and like.loss.temperature
-            objective = as_asked(objective, fitted, temperature)
-            assert isinstance(objective, LinearObjective)
-        else:
-            objective = replace(objective, loss=like.loss)
-    test = objective.on(features_of(fitted, X_test), y_test if target == "loss" else None)
-    return target_of(target, test, y_test, output).value()
-
-
 def judge_for(wrapper: Any) -> Judge:
     """Return the judge of a fitted wrapper's final step."""
-    data = wrapper._training
+    data, out = wrapper._training, held_out(wrapper)
     with sklearn.config_context(enable_metadata_routing=wrapper._routing):
-        return judge_of(final_step(wrapper.estimator_), data.X, data.sample_weight)
+        return judge_of(
+            final_step(wrapper.estimator_), data.X, data.sample_weight, n_held_out=len(out)
+        )
 
 
 def leave_one_out(
@@ -157,69 +119,38 @@ def leave_one_out(
     random_state: Any,
 ) -> LeaveOneOutCheck:
     """Return the scores of a fitted wrapper beside refits of its estimator without each row."""
-    training, forbidden = wrapper._training, wrapper._lonely()
+    forbidden = wrapper._lonely()
     chosen = choose_rows(rows, select, scorer.norms, forbidden, random_state)
-    weights = {} if training.sample_weight is None else {"sample_weight": training.sample_weight}
     labels = target_labels(scorer.test, y_test, target)
 
-    def retrained(estimator: Any, data: Training, params: dict[str, Any], tests: Any) -> Array:
-        removed = [np.empty(0, dtype=int), *chosen[:, None]]
-        fits = refit_without(
-            estimator,
-            data.X,
-            data.y,
-            params,
-            removed,
-            n_jobs=wrapper.n_jobs,
-            verbose=wrapper.verbose,
-        )
-        reads = []
-        for one, gone in zip(fits, removed, strict=True):
-            kept = np.delete(np.arange(len(training.y)), gone)
-            X = take_columns(estimator, take_rows(data.X, kept), kept)
-            y = take_rows(data.y, kept)
-            for transformer in target_transformers(one):
-                y = transformer.forward(y)
-            step = Training(
-                features_of(one, X),
-                y,
-                None if training.sample_weight is None else take_rows(training.sample_weight, kept),
-            )
-            reads.append(
-                read_target(
-                    one,
-                    step,
-                    take_columns(estimator, tests, kept),
-                    labels,
-                    target=target,
-                    output=output,
-                    like=wrapper._objective(),
-                )
-            )
-        return np.column_stack(reads)
-
-    features = features_of(wrapper.estimator_, X_test)
-    values = retrained(judge.estimator, training, weights, features)
-    final_changes = values[:, 1:] - values[:, :1]
-    whole = None
-    pipeline = with_final_step(wrapper.estimator_, judge.estimator)
-    if refit == "pipeline" and pipeline is not judge.estimator:
-        with sklearn.config_context(enable_metadata_routing=wrapper._routing):
-            whole = retrained(pipeline, wrapper._raw, wrapper._fit_params, X_test)
-        whole = whole[:, 1:] - whole[:, :1]
+    refits = Refits(wrapper, labels, target, output)
+    if judge.goes_on:
+        # Refits that begin where the judge's own full fit ends differ by the row alone; from the
+        # fitted weights, not quite a minimum, each would find its way to another one.
+        judge = judge.starting_at(scored_network(wrapper, scorer.removal.objective))
+        judge = judge.starting_at(refits.of_final_step(judge, X_test, [_NO_ROW]).steps[0])
+    removed = [_NO_ROW, *chosen[:, None]]
+    final = refits.of_final_step(judge, X_test, removed)
+    whole = refits.of_pipeline(judge, X_test, removed) if refit == "pipeline" else None
+    again = None
+    if judge.goes_on:  # there and back: a second run from its own end would not move at all
+        back = judge.starting_at(final.steps[1])
+        again = refits.of_final_step(back, X_test, [_NO_ROW]).values[:, 0] - final.values[:, 0]
     refined = scorer.make_target(scorer.test, slice(None))
-    assert refined is not None
+    scored = scorer.test.losses() if refined is None else refined.value()
     return LeaveOneOutCheck(
         predicted=scorer.matrix(np.float64, chosen),
-        actual=final_changes if whole is None else whole,
-        noise=values[:, 0] - refined.value(),
+        actual=(final if whole is None else whole).changes,
+        noise=final.values[:, 0] - scored,
         rows=chosen,
         row_labels=labels_of(wrapper._raw.X, scorer.n_edits)[chosen],
         method=scorer.removal.method,
         target=target,
         refit="final" if whole is None else "pipeline",
         notes=_notes(wrapper, scorer, chosen, judge.notes, int(forbidden.sum())),
-        actual_final=None if whole is None else final_changes,
+        actual_final=None if whole is None else final.changes,
+        judge_gradients=final.gradients,
+        judge_noise=again,
     )
 
 
@@ -251,7 +182,6 @@ def _quiet(wrapper: Any, scorer: Scorer, rows: Array) -> list[str]:
     """Return what to say where hardly anything can be seen, or another set is active."""
     notes = []
     objective = scorer.removal.objective
-    assert isinstance(scorer.removal, Removal)
     largest = float(np.abs(scorer.matrix(np.float64, rows)).max(initial=0.0))
     t = objective.loss.temperature if isinstance(objective, LinearObjective) else None
     if largest == 0.0:
@@ -266,6 +196,7 @@ def _quiet(wrapper: Any, scorer: Scorer, rows: Array) -> list[str]:
             "that the hinge has not. Choose test rows with a loss, or another target"
         )
     if isinstance(objective, LinearObjective) and objective.tilt is not None:
+        assert isinstance(scorer.removal, Removal)
         everywhere = Edits(wrapper._engine().whole)
         moving = np.isin(rows, moving_support(scorer.removal, everywhere))
         if np.any(moving):
@@ -284,11 +215,11 @@ def _notes(
         notes.append(
             f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"
         )
-    assert isinstance(scorer.removal, Removal)
-    leverage = scorer.removal.leverage
+    leverage = getattr(scorer.removal, "leverage", None)
     if leverage is not None:
         note = f"leverage: largest of the removed rows {leverage[rows].max():.2f}"
-        if guarded := int(np.sum(np.isin(rows, scorer.removal.guarded))):
+        alone = getattr(scorer.removal, "guarded", np.empty(0, dtype=int))
+        if guarded := int(np.sum(np.isin(rows, alone))):
             note += f"; {guarded}, whose Newton step goes too far, were minimised on their own"
         notes.append(note)
     if isinstance(scorer.removal.objective.weighting, Balanced):
@@ -301,14 +232,15 @@ def _notes(
             "mean form: the mean of the losses is penalised, so that a row that leaves takes its "
             "share of the penalty along; scores and refits both do"
         )
-    objective = wrapper._engine().objective
+    engine = wrapper._engine(scorer.removal.method)
+    objective = engine.objective
     if isinstance(objective, LinearObjective) and objective.loss.temperature is not None:
         notes.append(_smoothing(wrapper, objective))
     if wrapper.damping > 0:
         notes.append(
             f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"
         )
-    far = wrapper._engine().refinement.relative_distance
+    far = engine.refinement.relative_distance
     if far > 0.01 and not any(note.startswith("smoothing") for note in notes):
         notes.append(
             f"refinement: the fitted parameters were {far:.2f} typical removals away from "

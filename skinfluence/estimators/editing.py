@@ -17,6 +17,7 @@ from skinfluence.adapters import (
     features_of,
     final_step,
     is_smoothed,
+    recorded,
     write_parameters,
 )
 from skinfluence.estimators.engine import Engine
@@ -26,7 +27,7 @@ from skinfluence.estimators.rows import masks_given, refuse_too_much, rows_given
 from skinfluence.estimators.scoring import aggregated, check_aggregate
 from skinfluence.inspection import Certificate
 from skinfluence.losses import encode_labels
-from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.objectives import LinearObjective, NetworkObjective, Objective
 from skinfluence.removal import Counterfactuals, Edits
 from skinfluence.retraining import take_params, take_rows
 
@@ -322,12 +323,13 @@ class EditingWrapper(LeftOutWrapper):
         """
         used = self._method(method)
         self._refuse_products("without")
+        self._refuse_held_out()
         gone = rows_given(rows, self._n_train)
         mask = np.zeros((1, self._n_train), dtype=bool)
         mask[0, gone] = True
         masks, _ = masks_given(mask, self._n_train)
         self._refuse_too_much(masks, None)
-        engine = self._engine()
+        engine = self._engine(used)
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:
@@ -344,6 +346,8 @@ class EditingWrapper(LeftOutWrapper):
         before = self._after(engine.whole, masks, kept)
         moved = before.at(engine.whole.theta + change)
         write_parameters(final_step(out.estimator_), moved, out._training.X)
+        if (record := recorded(out.estimator_)) is not None:
+            record.checkpoints_ = []  # of a training on other rows
         after = out._objective()
         if after.has_no_optimum():
             raise ValueError(
@@ -363,6 +367,17 @@ class EditingWrapper(LeftOutWrapper):
                 f"{question} was asked of a model with a precomputed kernel, whose rows are their "
                 "products with the training rows: with other training rows they are others. Pass "
                 "the kernel as a function (kernel=callable), or refit."
+            )
+
+    def _refuse_held_out(self) -> None:
+        """Refuse deletion where some rows did not train, which a copy could not know."""
+        base = self._objective()
+        kept_out = np.any((base.sample_weight == 0) & (self._given_weights() > 0))
+        if isinstance(base, NetworkObjective) and kept_out:
+            raise ValueError(
+                f"without was asked of {type(final_step(self.estimator_)).__name__}("
+                "early_stopping=True), which holds rows out of the fit: of other rows it would "
+                "hold out others. Fit with early_stopping=False."
             )
 
     @property
@@ -405,7 +420,7 @@ class EditingWrapper(LeftOutWrapper):
         base = self._objective()
         unit, old = self._class_weights()
         given = self._given_weights()
-        counted = given > 0
+        counted = (given > 0) & (base.sample_weight > 0)
         if not np.allclose(base.sample_weight[counted], (given * unit[old])[counted]):
             raise ValueError(
                 f"{type(final_step(self.estimator_)).__name__} weighs its training rows one by one "
@@ -427,7 +442,7 @@ class EditingWrapper(LeftOutWrapper):
         if getattr(final_step(self.estimator_), "class_weight", None) is not None:
             codes, n_classes = encode_labels(self._training.y, self.classes_), len(self.classes_)
         unit = np.ones(n_classes)
-        counted = np.flatnonzero(given > 0)
+        counted = np.flatnonzero((given > 0) & (base.sample_weight > 0))
         unit[codes[counted]] = base.sample_weight[counted] / given[counted]
         return unit, codes
 

@@ -15,20 +15,25 @@ from skinfluence.active_set import settle_or_cool
 from skinfluence.curvature import Curvature
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
-from skinfluence.refinement import Refinement, measure, minimum, refine
+from skinfluence.refinement import Refinement, measure, measured, minimum, polish, refine
 from skinfluence.removal import (
     Counterfactuals,
     Edits,
+    Evaluated,
     GroupRemoval,
+    GroupSteps,
+    LocalGroups,
+    LocalRemoval,
     Removal,
     SettledGroups,
     exact,
     first_order,
+    local_steps,
     newton,
     settled,
     warn_of_moving_support,
 )
-from skinfluence.solvers import Factor, SingularCurvatureError, resolve
+from skinfluence.solvers import Factor, SingularCurvatureError, near_inverse, resolve, rough
 
 Array = npt.NDArray[Any]
 
@@ -44,6 +49,9 @@ FOREIGN_GAP = 0.5
 SETTLED = 1e-10
 """Distance to a minimum under an l1 penalty, in typical removals, that is close enough."""
 
+STUCK = 0.01
+"""Typical removals from the minimum from which on a network that stopped there is warned of."""
+
 _NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
 
@@ -56,8 +64,8 @@ class Engine:
     refinement : Refinement
     whole : Objective
         That of `refinement`; with an l1 penalty the one of which that is the support.
-    factor : Factor
-        Of the curvature with damping.
+    solved : Factor or SingularCurvatureError
+        Of the curvature with damping; the error where it has no inverse.
     factorize : callable
         From an objective to such a factor.
     undamped : callable
@@ -70,15 +78,23 @@ class Engine:
 
     refinement: Refinement
     whole: Objective
-    factor: Factor
+    solved: Factor | SingularCurvatureError
     factorize: Callable[[Objective], Factor]
     undamped: Callable[[Objective], Factor]
     damping: float
     least_damping: float
     reason: str
-    _removals: dict[str, tuple[Removal, list[warnings.WarningMessage]]] = field(
+    _removals: dict[str, tuple[Removal | Evaluated, list[warnings.WarningMessage]]] = field(
         default_factory=dict
     )
+    _near: Callable[[Array], Array] | None = None
+
+    @property
+    def factor(self) -> Factor:
+        """The factor of the curvature with damping; raises where there is none."""
+        if isinstance(self.solved, SingularCurvatureError):
+            raise self.solved
+        return self.solved
 
     @property
     def objective(self) -> Objective:
@@ -101,7 +117,7 @@ class Engine:
         out[:, self.objective.support] = changes
         return out
 
-    def removal(self, method: str) -> Removal:
+    def removal(self, method: str) -> Removal | Evaluated:
         """Return the removal of every row by a method, kept for the next call."""
         if method not in self._removals:
             with warnings.catch_warnings(record=True) as caught:
@@ -114,11 +130,23 @@ class Engine:
 
     def groups(self, masks: Any, names: Any, method: str) -> Counterfactuals:
         """Return the removal of groups of rows, CSR masks of shape (n_groups, n_train)."""
+        if not isinstance(self.objective, LinearObjective):
+            if method == "exact":
+                return LocalGroups(self.objective, masks, names, self._precondition())
+            return GroupSteps(
+                self.objective,
+                masks,
+                self.factor,
+                self.factorize,
+                method,
+                names=names,
+                damping=self.damping,
+            )
         damped = method != "exact"
         groups = GroupRemoval(
             self.objective,
             masks,
-            self.factor if damped else self.refinement.factor,
+            self.factor if damped else self.refinement.undamped,
             self.factorize if damped else self.undamped,
             method,
             names=names,
@@ -133,8 +161,18 @@ class Engine:
     def _penalised_l1(self) -> bool:
         return self.whole is not self.objective
 
-    def change(self, edits: Edits, method: str) -> Removal:
+    def _precondition(self) -> Callable[[Array], Array]:
+        """Return a map near the inverse of the second derivative, for local refits."""
+        if self._near is None:
+            self._near = near_inverse(Curvature(self.objective, damping=self.damping))
+        return self._near
+
+    def change(self, edits: Edits, method: str) -> Removal | Evaluated:
         """Return what each edit of one row, stated for `whole`, does by a method."""
+        if not isinstance(self.objective, LinearObjective):
+            if method == "exact":
+                return LocalRemoval(edits, self._precondition())
+            return local_steps(edits, method, self.factor, self.factorize, self.damping)
         everywhere = edits
         if self._penalised_l1:
             coming = edits.coming
@@ -155,20 +193,14 @@ class Engine:
     def _unguarded(self, edits: Edits) -> Removal:
         """Return the Newton steps exact minima are sought from: undamped, unguarded."""
         same = edits.base is self.objective
-        factor = self.refinement.factor if same else self.undamped(edits.base)
+        factor = self.refinement.undamped if same else self.undamped(edits.base)
         return newton(edits, factor, self.undamped, guard=False, damping=self.least_damping)
 
 
 def resolve_method(method: str, objective: Objective) -> str:
-    """Return what "auto" means for this kind of model; refuse what it cannot do."""
-    linear = isinstance(objective, LinearObjective)
+    """Return what "auto" means for this kind of model."""
     if method == "auto":
-        return "newton" if linear else "first_order"
-    if method in ("newton", "exact") and not linear:
-        raise ValueError(
-            f"method={method!r} was given, but {type(objective).__name__} is not a linear model of "
-            "its parameters; use method='first_order'."
-        )
+        return "newton" if isinstance(objective, LinearObjective) else "first_order"
     return method
 
 
@@ -215,6 +247,18 @@ def build_engine(
     def undamped(one: Objective) -> Factor:
         return chosen.factorize(Curvature(one, curvature))
 
+    if not isinstance(objective, LinearObjective):
+        return _engine_near(
+            objective,
+            name,
+            reason,
+            factorize,
+            curvature,
+            damping,
+            move=objective.convex if refinement == "auto" else bool(refinement),
+            frozen=frozen and refinement is not True,
+            out_of_iterations=out_of_iterations,
+        )
     least = 0.0
     # A linear model under a loss that is not convex was fitted to a minimum all the same.
     move = objective.convex or objective.kind == "linear"
@@ -252,8 +296,76 @@ def build_engine(
         )
         if move:
             found, whole = _at_minimum(found, objective, undamped)
-    factor = factorize(found.objective) if damping else found.factor
+    factor = factorize(found.objective) if damping else found.undamped
     return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
+
+
+def _engine_near(
+    objective: Objective,
+    name: str,
+    reason: str,
+    factorize: Callable[[Objective], Factor],
+    kind: str,
+    damping: float,
+    *,
+    move: bool,
+    frozen: bool,
+    out_of_iterations: bool,
+) -> Engine:
+    """Return the engine of a model that is not linear in its parameters.
+
+    A curvature without an inverse is an error where its factor is asked for, not before: local
+    refits need none.
+    """
+
+    def near(one: Objective) -> Callable[[Array], Array]:
+        return near_inverse(Curvature(one, damping=damping))
+
+    factor = _tried(factorize, objective)
+    found = measured(
+        objective,
+        near(objective) if isinstance(factor, SingularCurvatureError) else rough(factor),
+    )
+    _look_at_distance(
+        found,
+        name,
+        moves=move,
+        unsure=frozen,
+        out_of_iterations=out_of_iterations or not objective.convex,
+    )
+    if move:
+        found, left = polish(found, near)
+        if left > STUCK:
+            warn(
+                f"{name} could not be moved to its stationary point: after {found.n_iter} steps "
+                f"the gradient is {found.remaining_gradient_norm:.1e} ({left:.2g} removals of a "
+                "typical row), at a kink of relu or where the loss is all but flat. Scores are "
+                "those of the last step. Fit with a larger alpha, or with activation='tanh'.",
+                ConvergenceWarning,
+            )
+        factor = _tried(factorize, found.objective)
+    gauss_newton = Curvature(objective, kind).gauss_newton
+    if isinstance(factor, SingularCurvatureError) and objective.kind == "network" and gauss_newton:
+        scale = Curvature(found.objective, kind).largest()
+        factor = SingularCurvatureError(
+            "The Gauss-Newton matrix of this network of "
+            f"{objective.n_params:,} parameters has no inverse: units that do nothing, or the same "
+            "as another, and intercepts, which no penalty holds, leave directions that the "
+            f"training rows do not determine. Pass for example damping={1e-3 * scale:.1g}, a "
+            "thousandth of the largest curvature, or method='exact', which needs no inverse. "
+            f"({factor})"
+        )
+    return Engine(found, found.objective, factor, factorize, factorize, damping, damping, reason)
+
+
+def _tried(
+    factorize: Callable[[Objective], Factor], objective: Objective
+) -> Factor | SingularCurvatureError:
+    """Return the factor of a curvature, or the error of one that has no inverse."""
+    try:
+        return factorize(objective)
+    except SingularCurvatureError as error:
+        return error
 
 
 def _in_its_support(objective: Objective, name: str) -> Objective:
@@ -341,14 +453,15 @@ def _look_at_distance(
         )
     if far > FAR:
         consequence = (
-            "Scores are those of the stationary point, which estimator_ is not"
+            "Scores are those of the stationary point, which estimator_ is not; "
             if moves
-            else "Scores are first derivatives at a point where the gradient is not zero"
+            else "Scores are first derivatives at a point where the gradient is not zero (its norm "
+            f"is {found.gradient_norm:.2g}); pass refine=True to move a copy to the minimum, or "
         )
         doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
         warn(
             f"{name} stopped {far:,.1f} removals of a typical row away from "
-            f"its stationary point. {consequence}; fit with a smaller tol or a larger max_iter."
+            f"its stationary point. {consequence}fit with a smaller tol or a larger max_iter."
             + doubt,
             ConvergenceWarning,
         )

@@ -14,7 +14,7 @@ from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.scoring import ScoringWrapper
 from skinfluence.inspection import Diagnostics, LeaveOneOut
 from skinfluence.objectives import LinearObjective, OutputObjective
-from skinfluence.removal import measures
+from skinfluence.removal import Removal, measures
 from skinfluence.retraining import take_rows
 
 Array = npt.NDArray[Any]
@@ -85,10 +85,10 @@ class LeftOutWrapper(ScoringWrapper):
         [0.34, 0.142, 0.076]
         """
         check_is_fitted(self)
-        objective = self._raw_predictions("leave_one_out")
+        objective = self._raw_predictions("leave_one_out", method)
         used = self._method(method)
         self._warn_of_lonely_rows()
-        removal = self._engine().removal(used)
+        removal = self._engine(used).removal(used)
         eta, parameters = left_out(removal, self.n_jobs, with_parameters=return_parameters)
         loss = objective.loss
         if not is_classifier(self):
@@ -116,8 +116,9 @@ class LeftOutWrapper(ScoringWrapper):
 
         Parameters
         ----------
-        method : {"auto", "first_order", "newton", "exact"}, optional
-            The constructor's by default.
+        method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
+            The constructor's by default; "tracin", sum_k step_k w_i |g_i(theta_k)|^2, as in
+            `influence_scores`.
 
         Returns
         -------
@@ -148,9 +149,11 @@ class LeftOutWrapper(ScoringWrapper):
         >>> InfluenceRegressor().fit(X, y).self_influence().round(2)
         array([ 0.76,  0.34,  2.33, 19.1 ])
         """
-        used = self._method(method)
+        used = self._method(method, traced=True)
         self._warn_of_lonely_rows()
-        return self_effects(self._engine().removal(used), self.n_jobs)
+        if used == "tracin":
+            return self._path().self_influence(self.n_jobs)
+        return self_effects(self._engine(used).removal(used), self.n_jobs)
 
     def parameter_influence(self, *, method: str | None = None) -> Array:
         """Return what removing each training row does to the parameters.
@@ -197,7 +200,7 @@ class LeftOutWrapper(ScoringWrapper):
         """
         used = self._method(method)
         self._warn_of_lonely_rows()
-        engine = self._engine()
+        engine = self._engine(used)
         removal = engine.removal(used)
         return engine.spread(removal.all_changes(self.n_jobs), removal)
 
@@ -234,18 +237,20 @@ class LeftOutWrapper(ScoringWrapper):
         array([0.7, 0.3, 0.3, 0.7])
         """
         used = self._method(method)
-        objective = self._raw_predictions("diagnostics")
+        objective = self._raw_predictions("diagnostics", method)
         if not isinstance(objective, LinearObjective):
             raise ValueError(
                 f"diagnostics are defined for linear models, and {type(objective).__name__} is "
                 "none; parameter_influence() and self_influence() are defined for it."
             )
         self._warn_of_lonely_rows()
-        engine = self._engine()
+        engine = self._engine(used)
         damped = used != "exact"
-        factor = engine.factor if damped else engine.refinement.factor
+        factor = engine.factor if damped else engine.refinement.undamped
         damping = engine.damping if damped else engine.least_damping
-        found = measures(engine.removal(used), factor, damping, self.n_jobs)
+        removal = engine.removal(used)
+        assert isinstance(removal, Removal)
+        found = measures(removal, factor, damping, self.n_jobs)
         single = found.hat_diagonal.shape[1] == 1
         return Diagnostics(
             hat_diagonal=found.hat_diagonal[:, 0] if single else found.hat_diagonal,
@@ -260,13 +265,13 @@ class LeftOutWrapper(ScoringWrapper):
             method=used,
         )
 
-    def _raw_predictions(self, question: str) -> OutputObjective:
+    def _raw_predictions(self, question: str, method: str | None) -> OutputObjective:
         """Return the objective where the scores are computed; refuse one without predictions."""
         if not isinstance(self._objective(), OutputObjective):
             raise ValueError(
                 f"{question} needs raw predictions, and {type(self._objective()).__name__} has "
                 "only losses of the parameters; self_influence() is defined for it."
             )
-        objective = self._engine().objective
+        objective = self._engine(self._method(method)).objective
         assert isinstance(objective, OutputObjective)
         return objective

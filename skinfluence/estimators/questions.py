@@ -11,20 +11,42 @@ from sklearn.base import is_classifier
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from skinfluence.adapters import features_of, final_step, is_smoothed, searches
+from skinfluence.adapters import features_of, final_step, is_smoothed, recorded, searches
 from skinfluence.curvature import KINDS
 from skinfluence.effects import target_of
 from skinfluence.objectives import Objective, OutputObjective
 
 Array = npt.NDArray[Any]
 
-METHODS = ("auto", "first_order", "newton", "exact")
+METHODS = ("auto", "first_order", "newton", "exact", "tracin")
 
 
 def check_method(method: str) -> None:
     """Refuse an unknown method."""
     if method not in METHODS:
         raise ValueError(f"method={method!r} was given; accepted are {METHODS}.")
+
+
+def check_traced(estimator: Any, *, answered: bool) -> None:
+    """Refuse "tracin" where a question has no answer along a path, or a model kept none."""
+    if not answered:
+        raise ValueError(
+            "method='tracin' was given, but it follows the gradient steps of single rows, and "
+            "knows no model without them; influence_scores, influence and self_influence accept "
+            "it. Pass method='first_order', 'newton' or 'exact' here."
+        )
+    name, record = type(final_step(estimator)).__name__, recorded(estimator)
+    if record is None:
+        raise ValueError(
+            f"method='tracin' was given, but {name} kept no checkpoints of its training; a "
+            f"RecordedTraining is accepted. Wrap RecordedTraining({name}(...)), as the last step "
+            "where there is a Pipeline, and fit again."
+        )
+    if not record.checkpoints_:
+        raise ValueError(
+            f"method='tracin' was given, but this {name} comes from `without` and was not trained "
+            "on the rows it has. Score the model it comes from, or fit on these rows."
+        )
 
 
 def check_parameters(wrapper: Any, inner: Any) -> None:

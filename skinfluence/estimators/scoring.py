@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
-from skinfluence.effects import Scorer
-from skinfluence.estimators.base import FittedWrapper
+from skinfluence.adapters import adapt, recorded
+from skinfluence.effects import PathScorer, Scorer, TrainingPath, check_target
+from skinfluence.estimators.base import FittedWrapper, target_maker
 from skinfluence.estimators.check import (
     check_refit,
     check_rows,
     judge_for,
     leave_one_out,
 )
-from skinfluence.estimators.questions import labels_of
+from skinfluence.estimators.questions import labels_of, objective_over
 from skinfluence.estimators.rows import only_ones_of_their_class
 from skinfluence.inspection import Influence, LeaveOneOutCheck
 from skinfluence.messages import warn
-from skinfluence.removal import Removal
 
 Array = npt.NDArray[Any]
 
@@ -33,17 +32,42 @@ def check_aggregate(aggregate: str | None) -> None:
         raise ValueError(f"aggregate={aggregate!r} was given; accepted are None, 'mean' and 'sum'.")
 
 
-def aggregated(scorer: Scorer, aggregate: str | None) -> Array:
+def aggregated(scorer: Scorer | PathScorer, aggregate: str | None) -> Array:
     """Return all scores, (n_test, n_edits), or their mean or sum over the tests, (n_edits,)."""
-    dtype = scorer.removal.objective.dtype
     if aggregate is None:
-        return scorer.matrix(dtype)
+        return scorer.matrix(scorer.dtype)
     total = scorer.total()
-    return (total / scorer.test.n_samples if aggregate == "mean" else total).astype(dtype)
+    return (total / scorer.test.n_samples if aggregate == "mean" else total).astype(scorer.dtype)
 
 
 class ScoringWrapper(FittedWrapper):
     """A fitted wrapper that answers."""
+
+    def _row_scorer(
+        self, X_test: Any, y_test: Any, *, target: str, method: str | None, output: int | None
+    ) -> Scorer | PathScorer:
+        """Return the scorer of every training row, by a removal or along the training."""
+        if self._method(method, traced=True) == "tracin":
+            return self._path_scorer(X_test, y_test, target=target, output=output)
+        return self._scorer(X_test, y_test, target=target, method=method, output=output)
+
+    def _path(self) -> TrainingPath:
+        """Return the training that was recorded, in the parameters of the objective."""
+        data, record = self._training, recorded(self.estimator_)
+        assert record is not None
+        kept = record.checkpoints_
+        thetas = [adapt(c.estimator, data.X, data.y, data.sample_weight).theta for c in kept]
+        return TrainingPath(self._objective(), np.array(thetas), np.array([c.step for c in kept]))
+
+    def _path_scorer(
+        self, X_test: Any, y_test: Any, *, target: str, output: int | None
+    ) -> PathScorer:
+        """Return the scorer of every row along the training that was recorded."""
+        objective = self._objective()
+        check_target(target, objective)
+        test = objective_over(self, objective, X_test, y_test, target=target, output=output)
+        maker = target_maker(test, y_test, target, output)
+        return PathScorer(self._path(), test, maker, self.n_jobs)
 
     def influence_scores(
         self,
@@ -72,8 +96,10 @@ class ScoringWrapper(FittedWrapper):
         target : str
             "loss"; "decision_function", "predict_proba" (classifiers); "predict",
             "linear_predictor" (regressors).
-        method : {"auto", "first_order", "newton", "exact"}, optional
-            The constructor's by default.
+        method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
+            The constructor's by default. "tracin" (Pruthi et al. 2020) scores what the row's own
+            gradient steps did on the way to the fitted parameters, sum_k step_k w_i g_i(theta_k)'
+            g_t(theta_k), for an estimator in a `RecordedTraining`.
         output : int, optional
             The output of a regressor with several.
         aggregate : {"mean", "sum"}, optional
@@ -118,7 +144,7 @@ class ScoringWrapper(FittedWrapper):
         array([[-0.29,  0.34,  0.73, -0.35]])
         """
         check_aggregate(aggregate)
-        scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
+        scorer = self._row_scorer(X_test, y_test, target=target, method=method, output=output)
         self._warn_of_lonely_rows()
         return aggregated(scorer, aggregate)
 
@@ -164,23 +190,22 @@ class ScoringWrapper(FittedWrapper):
         """
         if top is not None and not (isinstance(top, Integral) and top >= 1):
             raise ValueError(f"top={top!r} was given; None or a number of rows >= 1 is accepted.")
-        scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
+        scorer = self._row_scorer(X_test, y_test, target=target, method=method, output=output)
         self._warn_of_lonely_rows()
-        removal, rows = scorer.removal, None
-        assert isinstance(removal, Removal)
+        rows = None
         if top is None:
-            scores = scorer.matrix(removal.objective.dtype)
+            scores = scorer.matrix(scorer.dtype)
         else:
             rows, scores = scorer.top(top)
-            scores = scores.astype(removal.objective.dtype)
+            scores = scores.astype(scorer.dtype)
         return Influence(
             scores=scores,
-            method=removal.method,
+            method=scorer.method,
             target=target,
             row_labels=labels_of(self._raw.X, scorer.n_edits),
             test_labels=labels_of(X_test, scorer.test.n_samples),
             rows=rows,
-            guarded_rows=removal.guarded,
+            guarded_rows=scorer.guarded,
         )
 
     def leave_one_out_check(
@@ -250,7 +275,7 @@ class ScoringWrapper(FittedWrapper):
         >>> bool(np.allclose(check.predicted, check.actual))
         True
         """
-        check_is_fitted(self)
+        self._method(method)
         check_rows(rows, select, self._lonely())
         check_refit(self.estimator_, refit)
         judge = judge_for(self)

@@ -13,19 +13,19 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skinfluence.adapters import final_step
-from skinfluence.estimators.editing import EditingWrapper
+from skinfluence.estimators.inputs import InputWrapper
 
 Array = npt.NDArray[Any]
 
 
 def _estimator_has(name: str) -> Callable[[Any], bool]:
-    def check(self: EditingWrapper) -> bool:
+    def check(self: InputWrapper) -> bool:
         return hasattr(self.__dict__.get("estimator_", self._inner()), name)
 
     return check
 
 
-class InfluenceClassifier(ClassifierMixin, EditingWrapper):
+class InfluenceClassifier(ClassifierMixin, InputWrapper):
     """Tell which training rows made a classifier predict that, and what it would do without them.
 
     Wraps a classifier, alone or as the last step of a Pipeline. It fits and predicts as the inner
@@ -140,7 +140,7 @@ class InfluenceClassifier(ClassifierMixin, EditingWrapper):
         return decisions
 
 
-class InfluenceRegressor(RegressorMixin, EditingWrapper):
+class InfluenceRegressor(RegressorMixin, InputWrapper):
     """Tell which training rows made a regressor predict that, and what it would do without them.
 
     Wraps a regressor, alone or as the last step of a Pipeline. It fits and predicts as the inner

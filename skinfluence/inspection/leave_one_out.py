@@ -42,6 +42,12 @@ class LeaveOneOutCheck:
         Why prediction and truth may differ here.
     actual_final : ndarray of shape (n_test, n_rows) or None
         With ``refit="pipeline"``: the changes with the transformers frozen.
+    judge_gradients : ndarray of shape (1 + n_rows,) or None
+        For networks: norm of the gradient, measured by scikit-learn's own step, that the judge
+        left on all rows and without each.
+    judge_noise : ndarray of shape (n_test,) or None
+        For networks: the judge refitted on all rows from where it was without the first of `rows`,
+        minus the judge on all rows. Refits without a row are not better determined than this.
 
     Examples
     --------
@@ -65,6 +71,8 @@ class LeaveOneOutCheck:
     refit: str = "final"
     notes: tuple[str, ...] = ()
     actual_final: Array | None = None
+    judge_gradients: Array | None = None
+    judge_noise: Array | None = None
     _pooled: Agreement = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,8 +111,11 @@ class LeaveOneOutCheck:
     @property
     def relative_noise_floor(self) -> float:
         """The noise floor over the root mean square of the actual changes."""
+        return self._relative(self.noise_floor)
+
+    def _relative(self, noise: float) -> float:
         size = float(np.sqrt(np.mean(self.actual**2)))
-        return self.noise_floor / size if size > 0 else float("inf")
+        return noise / size if size > 0 else float("inf")
 
     def summary(self) -> str:
         """Return the agreement, the noise floor and the reasons for what differs, as text.
@@ -132,20 +143,47 @@ class LeaveOneOutCheck:
             f"  noise floor     {self.noise_floor:8.1e}   "
             f"{self.relative_noise_floor:.1e} of a typical change",
         ]
+        lines += self._judge_lines()
         return "\n".join(lines + [f"  - {note}" for note in (*self.notes, *self._reasons())])
 
     def __str__(self) -> str:
         return self.summary()
+
+    def _judge_lines(self) -> list[str]:
+        lines = []
+        if self.judge_gradients is not None:
+            full, most = self.judge_gradients[0], np.max(self.judge_gradients)
+            lines.append(
+                f"  judge gradient  {most:8.1e}   largest that a refit left; {full:.1e} on all rows"
+            )
+        if self.judge_noise is not None:
+            noise = float(np.sqrt(np.mean(self.judge_noise**2)))
+            lines.append(
+                f"  judge noise     {noise:8.1e}   {self._relative(noise):.1e} of a typical "
+                "change: the first row put back and refitted"
+            )
+        return lines
 
     def _reasons(self) -> list[str]:
         reasons = []
         smoothed = any(note.startswith("smoothing") for note in self.notes)
         if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3) and not smoothed:
             reasons.append(
-                "noise: much of the difference is how far the judge's fit and the model are apart, "
-                "not an effect of rows; if the judge is tight, the adapter of the model (one you "
-                "registered?) may state another objective than was minimised"
+                "noise: the network that is scored is not the minimum that the judge found next to "
+                "it; refine=True scores a minimum"
+                if self.judge_noise is not None
+                else "noise: much of the difference is how far the judge's fit and the model are "
+                "apart, not an effect of rows; if the judge is tight, the adapter of the model "
+                "(one you registered?) may state another objective than was minimised"
             )
+        if self.judge_noise is not None:
+            noise = self._relative(float(np.sqrt(np.mean(self.judge_noise**2))))
+            if noise > max(0.3 * self.relative_error, 1e-3):
+                reasons.append(
+                    "several minima: with a row put back, the judge does not find the network it "
+                    "had before; the truth is no better determined than that. A larger alpha, or "
+                    "fewer hidden units, leave fewer minima"
+                )
         if self.actual_final is not None:
             shift = agreement(self.actual_final, self.actual)
             own = agreement(self.predicted, self.actual_final)

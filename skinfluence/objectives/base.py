@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.losses import Loss
+from skinfluence.objectives.many import Many, OneByOne
 from skinfluence.objectives.weighting import Weighting
 
 Array = npt.NDArray[Any]
@@ -70,6 +71,14 @@ class Root(Protocol):
         ...
 
 
+class Inverse(Protocol):
+    """Anything that solves with a matrix."""
+
+    def solve(self, V: Array) -> Array:
+        """Return the inverse times V, shape (n_params, k)."""
+        ...
+
+
 class Objective(ABC):
     """F(theta) = sum_i w_i l(y_i, f(x_i; theta)) + 1/2 theta' diag(l2) theta over some rows.
 
@@ -93,8 +102,12 @@ class Objective(ABC):
     constant_hessian : bool
         Promised: the Hessian does not depend on theta.
     kind : str
-        "linear" for linear models under a loss, "own" for others; decides what ``method="auto"``
-        means.
+        "linear" for linear models under a loss, "network", "own" for a user's; decides what
+        ``method="auto"`` means.
+    default_curvature : {"hessian", "gauss_newton"}
+        What ``curvature="auto"`` means.
+    unbound : bool
+        It has no rows yet: `over` gives them.
     """
 
     theta: Array
@@ -104,6 +117,8 @@ class Objective(ABC):
     convex: bool = True
     constant_hessian: bool = False
     kind: str = "own"
+    default_curvature: str = "hessian"
+    unbound: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -129,6 +144,10 @@ class Objective(ABC):
         `X` holds features as the model sees them, `y` labels or targets as the user has them;
         without `y` only predictions are available.
         """
+
+    def over(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Return an unbound objective over rows; an objective that has some stays as it is."""
+        return self
 
     @abstractmethod
     def rows(self, index: slice | Array) -> Self:
@@ -161,6 +180,35 @@ class Objective(ABC):
     def hvp(self, V: Array) -> Array:
         """Return F''(theta) V, weights and penalty included, shape (n_params, k)."""
 
+    def many(self, Theta: Array, W: Array) -> Many:
+        """Return the losses at several parameters, a column each, under weights of their own.
+
+        Parameters
+        ----------
+        Theta : ndarray of shape (n_params, m)
+        W : ndarray of shape (n_samples, m)
+            In place of `sample_weight`.
+        """
+        return OneByOne(self, Theta, W)
+
+    def loss_changes(self, D: Array) -> Array:
+        """Return the losses at theta + D_j minus those at theta, shape (n_samples, m)."""
+        before = self.losses()
+        columns = [self.at(self.theta + d).losses() - before for d in D.T]
+        return np.stack(columns, axis=1) if columns else np.empty((self.n_samples, 0))
+
+    def own_loss_changes(self, D: Array) -> Array:
+        """Return the loss of row i at theta + D_i minus that at theta, shape (n_samples,)."""
+        each = [
+            self.rows(np.array([i])).loss_changes(D[:, i : i + 1])[0, 0]
+            for i in range(self.n_samples)
+        ]
+        return np.array(each)
+
+    def preconditioner(self, damping: float) -> Inverse | None:
+        """Return a cheap approximate inverse of the curvature + damping I; None for none."""
+        return None
+
     def value(self) -> float:
         """Return F(theta)."""
         return float(self.sample_weight @ self.losses() + 0.5 * self.l2 @ self.theta**2)
@@ -188,7 +236,7 @@ class Objective(ABC):
         return self.hvp(np.eye(self.n_params))[None]
 
     def hessian_roots(self) -> list[Root] | None:
-        """Return Z of every block of `hessian_blocks`, where there are fewer rows than columns.
+        """Return Z of every Gauss-Newton block, where there are fewer rows than columns.
 
         None where there are not, or where a block has no such form.
         """
@@ -210,9 +258,9 @@ class OutputObjective(Objective):
     """An objective that depends on theta through K raw predictions eta_i = f(x_i; theta).
 
     J_i is the Jacobian of eta_i, shape (K, n_params); a_i = w_i dl/deta; G_i = w_i d2l/deta2.
-    A subclass gives the products with J; losses and gradients follow by the chain rule, and `hvp`
-    is the Gauss-Newton product sum_i J_i' G_i J_i V + l2 V, which is the Hessian where f is linear
-    in theta.
+    A subclass gives the products with J; losses and gradients follow by the chain rule, and so
+    does the Gauss-Newton product sum_i J_i' G_i J_i V + l2 V, which is `hvp` where f is linear in
+    theta.
 
     Attributes
     ----------
@@ -242,16 +290,55 @@ class OutputObjective(Objective):
 
     def jacobian_rows_dot(self, V: Array) -> Array:
         """Return J_i V_i for V with a column of its own for every row, shape (n_samples, K)."""
-        units = np.eye(self.loss.n_outputs)[:, None].repeat(self.n_samples, axis=1)
-        dots = [np.einsum("pi,pi->i", self.jacobian_t_rows(unit), V) for unit in units]
+        dots = [np.einsum("pi,pi->i", self.jacobian_t_rows(unit), V) for unit in self.units()]
         return np.column_stack(dots)
 
-    @abstractmethod
     def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
         """Yield (rows, Q) with Q_i = J_i H^-1 J_i' for blocks of rows.
 
-        Q has shape (n_rows, K, K); its diagonal alone, shape (n_rows, K), if ``loss.separable``.
+        Q has shape (n_rows, K, K); its diagonal alone, shape (n_rows, K), where the curvature falls
+        into a block per output (not `coupled`).
         """
+        K = self.loss.n_outputs
+        for index in row_blocks(self.n_samples, K * self.n_params):
+            part = self.rows(index)
+            J = np.stack([part.jacobian_t_rows(unit) for unit in part.units()], axis=2)
+            columns = J.reshape(self.n_params, -1)
+            solved = factor.solve(columns).reshape(J.shape)
+            yield index, np.einsum("pik,pil->ikl", J, solved, optimize=True)
+
+    def units(self) -> Array:
+        """Return, for each output, the B of shape (n_samples, K) that picks it; (K, n, K)."""
+        return np.eye(self.loss.n_outputs)[:, None].repeat(self.n_samples, axis=1)
+
+    @property
+    def coupled(self) -> bool:
+        """The curvature is one block; otherwise it has one for every output."""
+        return True
+
+    def prediction_changes(self, D: Array) -> Array:
+        """Return the raw predictions at theta + D_j minus those at theta, shape (n, m, K)."""
+        before = self.raw_predictions()
+        out = np.empty((self.n_samples, D.shape[1], self.loss.n_outputs))
+        for j, d in enumerate(D.T):
+            out[:, j] = self.at(self.theta + d).raw_predictions() - before
+        return out
+
+    def own_prediction_changes(self, D: Array) -> Array:
+        """Return the raw prediction of row i at theta + D_i minus that at theta, shape (n, K)."""
+        each = [
+            self.rows(np.array([i])).prediction_changes(D[:, i : i + 1])[0, 0]
+            for i in range(self.n_samples)
+        ]
+        return np.array(each).reshape(self.n_samples, self.loss.n_outputs)
+
+    def loss_changes(self, D: Array) -> Array:
+        eta = self.raw_predictions()[:, None]
+        return self.loss.change(self.targets[:, None], eta, self.prediction_changes(D))
+
+    def own_loss_changes(self, D: Array) -> Array:
+        moved = self.own_prediction_changes(D)
+        return self.loss.change(self.targets, self.raw_predictions(), moved)
 
     @property
     def targets(self) -> Array:
@@ -282,6 +369,10 @@ class OutputObjective(Objective):
         return self.jacobian_t_dot(self.output_gradients()[:, :, None] * A[:, None, :])
 
     def hvp(self, V: Array) -> Array:
+        return self.gauss_newton(V)
+
+    def gauss_newton(self, V: Array) -> Array:
+        """Return sum_i J_i' G_i J_i V + l2 V, shape (n_params, k)."""
         out = self.l2[:, None] * V
         for index in row_blocks(self.n_samples, self.loss.n_outputs * V.shape[1]):
             part = self.rows(index)
@@ -292,6 +383,10 @@ class OutputObjective(Objective):
             GJV = part.sample_weight[:, None, None] * times(JV)
             out += part.jacobian_t_dot(GJV.transpose(0, 2, 1))
         return out
+
+    def gauss_newton_blocks(self) -> Array:
+        """Return the Gauss-Newton matrix as its diagonal blocks, as `hessian_blocks`."""
+        return self.gauss_newton(np.eye(self.n_params))[None]
 
     def has_no_optimum(self) -> bool:
         """Return whether nothing is penalised and theta separates: scaling it up only helps."""

@@ -26,7 +26,7 @@ from skinfluence.objectives.features import (
     as_rows,
 )
 from skinfluence.objectives.gram import NEGLIGIBLE, in_double, weighted_gram, with_intercept
-from skinfluence.objectives.roots import RowRoot
+from skinfluence.objectives.roots import RowRoot, square_roots
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
@@ -317,6 +317,13 @@ class LinearObjective(OutputObjective):
             JV += V[:, -1]
         return JV
 
+    def prediction_changes(self, D: Array) -> Array:
+        JD: Array = self.jacobian_dot(D).transpose(0, 2, 1)
+        return JD
+
+    def own_prediction_changes(self, D: Array) -> Array:
+        return self.jacobian_rows_dot(D)
+
     def jacobian_t_dot(self, B: Array) -> Array:
         n, n_outputs, k = B.shape
         flat = B.reshape(n, n_outputs * k)
@@ -343,6 +350,21 @@ class LinearObjective(OutputObjective):
     def jacobian_t_rows(self, B: Array) -> Array:
         Xt = with_intercept(self.X, self.fit_intercept).T
         return self._gather(_class_major(Xt[:, None, :] * B.T[None, :, :]))
+
+    def input_gradients_dot(self, V: Array) -> Array:
+        """Return d(grad l_i . V_j)/dx_i, unweighted, shape (n_samples, k, n_features).
+
+        grad l_i . V_j = a' (V_j x + v_j), a = dl/deta at eta = W x + b; hence W' G (V_j x + v_j) +
+        V_j' a, with V_j as coefficients (K, n_features) and intercepts v_j.
+        """
+        n, p = self.X.shape
+        K, k = self.loss.n_outputs, V.shape[1]
+        times = self.loss.hessian_product(self.targets[:, None], self.raw_predictions()[:, None])
+        GJV = times(self.jacobian_dot(V).transpose(0, 2, 1))
+        columns = self.spread(V).reshape(K, self.block_size, k)[:, :p].transpose(0, 2, 1)
+        out: Array = self.output_gradients() @ columns.reshape(K, k * p)
+        out += (GJV.reshape(n * k, K) @ self.coefficients()[:, :p]).reshape(n, k * p)
+        return out.reshape(n, k, p)
 
     @property
     def coupled(self) -> bool:
@@ -423,10 +445,7 @@ class LinearObjective(OutputObjective):
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         if self.n_samples * K >= size or not np.all(penalties == penalties[0]):
             return None
-        G = self.output_hessians() * self.sample_weight[:, None, None]
-        values, vectors = np.linalg.eigh(G)
-        root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
-        return [RowRoot(self, root)]
+        return [RowRoot(self, square_roots(self))]
 
     def _roots_of_outputs(self, n_blocks: int, size: int) -> list[Root] | None:
         """Return the roots of each output, of the rows that have a curvature there."""
@@ -494,8 +513,7 @@ class LinearObjective(OutputObjective):
         if self.free is not None or self.n_samples * n_outputs < self.n_params:
             for index in row_blocks(self.n_samples, n_outputs * self.n_params):
                 part = self.rows(index)
-                units = np.eye(n_outputs)[:, None].repeat(part.n_samples, axis=1)
-                solved = [factor.solve(part.jacobian_t_rows(unit)) for unit in units]
+                solved = [factor.solve(part.jacobian_t_rows(unit)) for unit in part.units()]
                 Q = np.stack([part.jacobian_rows_dot(V) for V in solved], axis=2)
                 yield index, np.einsum("ikk->ik", Q) if self.loss.separable else Q
             return

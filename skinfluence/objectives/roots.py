@@ -1,16 +1,19 @@
-"""The curvature of a linear model as products of its rows."""
+"""The curvature as products of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from skinfluence.objectives.base import row_blocks
+from skinfluence.objectives.base import OutputObjective, row_blocks
 from skinfluence.objectives.gram import in_double
+
+if TYPE_CHECKING:
+    from skinfluence.objectives.network import NetworkObjective
 
 Array = npt.NDArray[Any]
 
@@ -91,3 +94,60 @@ class RowRoot:
         tiles *= products[:, None, :, None]
         matrix: Array = tiles.reshape(self.rank, self.rank)
         return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkRoot:
+    """Z, whose rows are those of S_i J_i, J_i the Jacobian of a network.
+
+    Attributes
+    ----------
+    objective : NetworkObjective
+    roots : ndarray of shape (n_samples, K, K)
+        S_i.
+    """
+
+    objective: NetworkObjective
+    roots: Array
+
+    @property
+    def rank(self) -> int:
+        return int(self.roots.shape[0] * self.roots.shape[1])
+
+    def dot(self, V: Array) -> Array:
+        out: Array = self.roots @ self.objective.jacobian_dot(V)
+        return out.reshape(self.rank, V.shape[1])
+
+    def t_dot(self, U: Array) -> Array:
+        n, K, _ = self.roots.shape
+        B = self.roots.transpose(0, 2, 1) @ U.reshape(n, K, -1)
+        return self.objective.jacobian_t_dot(B)
+
+    def gram(self, scale: Array) -> Array:
+        # A layer adds (s_W a_i'a_j + s_b) delta_i'delta_j, s its scale: alike for all of W.
+        one = self.objective
+        run = one.layers.forward(one.X, one.layers.split(one.theta[:, None]))
+        deltas = run.back(np.ascontiguousarray(self.roots.transpose(1, 0, 2)))
+        n, K, _ = self.roots.shape
+        out = np.zeros((n, K, n, K))
+        for part, A, delta in zip(one.layers.slices(), run.activations, deltas, strict=True):
+            A = in_double(A) if sparse.issparse(A) else in_double(A).reshape(n, -1)
+            inputs = A @ A.T
+            inputs = inputs.toarray() if sparse.issparse(inputs) else inputs
+            inputs = scale[part.start] * inputs + scale[part.stop - 1]
+            flat = delta.transpose(1, 0, 2).reshape(n * K, -1)
+            tiles = (flat @ flat.T).reshape(n, K, n, K)
+            tiles *= inputs[:, None, :, None]
+            out += tiles
+        return out.reshape(self.rank, self.rank)
+
+
+def square_roots(objective: OutputObjective) -> Array:
+    """Return S_i with S_i' S_i = w_i d2l/deta2 of every row, shape (n_samples, K, K)."""
+    w, G = objective.sample_weight, objective.output_hessians()
+    if objective.loss.separable:
+        root: Array = np.sqrt(np.maximum(w[:, None] * G, 0.0))[:, :, None] * np.eye(G.shape[1])
+        return root
+    values, vectors = np.linalg.eigh(w[:, None, None] * G)
+    out: Array = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
+    return out

@@ -17,13 +17,21 @@ along, E z_i (see `skinfluence.objectives.weighting`), an edit of one row change
 - guarded edits, whose Newton step is not trusted, carry their own change instead;
 - exact minima are found a block of edits at a time, and not kept.
 
-Groups of rows have a curvature each, and so steps of their own (`groups`).
+Groups of rows have a curvature each, and so steps of their own (`groups`). Models that are not
+linear in their parameters take the same steps and a local refit (`local`).
 """
 
 from skinfluence.removal.base import Counterfactuals, Projection, Removal
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import exact, minimise_after
 from skinfluence.removal.groups import GroupRemoval
+from skinfluence.removal.local import (
+    Evaluated,
+    GroupSteps,
+    LocalGroups,
+    LocalRemoval,
+    local_steps,
+)
 from skinfluence.removal.measures import Measures, measures
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
 from skinfluence.removal.settled import (
@@ -37,13 +45,18 @@ __all__ = [
     "TRUSTED_SHIFT",
     "Counterfactuals",
     "Edits",
+    "Evaluated",
     "GroupRemoval",
+    "GroupSteps",
+    "LocalGroups",
+    "LocalRemoval",
     "Measures",
     "Projection",
     "Removal",
     "SettledGroups",
     "exact",
     "first_order",
+    "local_steps",
     "measures",
     "minimise_after",
     "moving_support",

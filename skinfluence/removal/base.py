@@ -259,6 +259,7 @@ class Removal(Counterfactuals):
                 for sign, part in self.edits.parts(rows)
             ]
             total: Array = np.add.reduce(sums)
+            total += self.shared @ self.shares[rows].T
             return total
         part = self.edits.features.rows(rows)
         assert isinstance(part, OutputObjective)
@@ -279,6 +280,12 @@ class Removal(Counterfactuals):
         """Return J_i times the change by edit i, shape (n_edits, K)."""
         features = self.edits.features
         assert isinstance(features, OutputObjective) and self.coefficients is not None
+        if not isinstance(features, LinearObjective):  # one solve a row in place of K
+            out = np.empty_like(self.coefficients)
+            for rows in row_blocks(self.n_edits, features.n_params):
+                D = self.changes(np.arange(self.n_edits)[rows])
+                out[rows] = features.rows(rows).jacobian_rows_dot(D)
+            return out
         if self.moved is not None:
             out = self.moved.copy()
         else:

@@ -294,9 +294,7 @@ class EditedRows(Edited):
         features = edits.features.rows(rows)
         assert isinstance(features, LinearObjective)
         ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])
-        K = self.n_outputs
-        units = np.eye(K)[:, None].repeat(len(rows), axis=1)
-        J = np.stack([features.jacobian_t_rows(unit) for unit in units])
+        J = np.stack([features.jacobian_t_rows(unit) for unit in features.units()])
         self._own = np.stack([factor.solve(one) for one in J])  # H^-1 J_i', (K, n_params, m)
         self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
         self._rest = factor.solve(removal.shared) @ (1.0 - ratios).T  # H^-1 E z_i

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from scipy.linalg import lapack
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.messages import warn
-from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives.base import Inverse
 from skinfluence.removal.base import Counterfactuals, block_elements
 from skinfluence.removal.edited import Edited, norm_in
 from skinfluence.removal.exact import minimise
@@ -44,14 +45,6 @@ GROUP_RTOL = 1e-9
 
 SINGULAR = 1e-5
 """Reciprocal condition number of I - G Q below which a down-date has lost too many digits."""
-
-
-class Inverse(Protocol):
-    """Anything that solves with the curvature without a group."""
-
-    def solve(self, V: Array) -> Array:
-        """Return H_S^-1 V, shape (n_params, k)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +209,7 @@ class EditedGroups(Edited):
 
 
 def inverse_without(
-    objective: LinearObjective,
+    objective: OutputObjective,
     rows: Array,
     weights: Array | None,
     factor: Factor,
@@ -226,7 +219,7 @@ def inverse_without(
 
     Parameters
     ----------
-    objective : LinearObjective
+    objective : OutputObjective
         Over all rows.
     rows : ndarray of int
         The rows that leave.
@@ -276,7 +269,7 @@ class DownDated:
         return out
 
 
-def _down_date(part: LinearObjective, factor: Factor) -> DownDated | None:
+def _down_date(part: OutputObjective, factor: Factor) -> DownDated | None:
     """Return the factor without the rows of `part`; None where too little of it would be left."""
     n, K = part.n_samples, part.loss.n_outputs
     G = part.sample_weight.reshape(-1, *[1] * (1 if part.loss.separable else 2))
@@ -286,8 +279,7 @@ def _down_date(part: LinearObjective, factor: Factor) -> DownDated | None:
         V = factor.solve(J.reshape(-1, n)).reshape(J.shape)
         weight = G.T[:, :, None] * np.eye(n)
     else:
-        units = np.eye(K)[:, None].repeat(n, axis=1)
-        J = np.stack([part.jacobian_t_rows(unit) for unit in units], axis=2)
+        J = np.stack([part.jacobian_t_rows(unit) for unit in part.units()], axis=2)
         J = J.reshape(1, part.n_params, n * K)
         V = factor.solve(J[0])[None]
         weight = np.zeros((1, n, K, n, K))
@@ -313,7 +305,7 @@ class Nearest:
     n_params: int
 
     @classmethod
-    def of(cls, objective: LinearObjective) -> Nearest:
+    def of(cls, objective: Objective) -> Nearest:
         """Return the pseudo-inverse of the curvature of an objective."""
         H = objective.hessian_blocks()
         diagonal = np.diagonal(H, axis1=1, axis2=2)

@@ -115,7 +115,7 @@ def newton(
     approximate leave-one-out cross-validation. JRSS B 82(4). doi:10.1111/rssb.12374.
     """
     objective, features = edits.base, edits.features
-    assert isinstance(objective, LinearObjective) and isinstance(features, LinearObjective)
+    assert isinstance(objective, OutputObjective) and isinstance(features, OutputObjective)
     shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
     factors = [factor]
     if shares.shape[1]:
@@ -137,6 +137,8 @@ def newton(
             largest = Q if Q.ndim == 2 else np.trace(Q, axis1=1, axis2=2)
             widest = max(widest, float(largest.max(initial=0.0)))
             G = edits.curvatures(rows, edits.ratios[rows])
+            if Q.ndim == 3 and G.ndim == 2:  # outputs that meet in the parameters alone
+                G = G[:, :, None] * np.eye(G.shape[1])
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
             moved[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
             coefficients[rows] = c
@@ -156,6 +158,8 @@ def newton(
         method="newton",
         damping=damping,
     )
+    if not guard and not isinstance(objective, LinearObjective):
+        return removal
     alone = leverage > 1.0 - ALONE
     trusted = TRUSTED_SHIFT if objective.loss.certified else TRUSTED_JUMP
     unsafe = np.abs(moved).max(axis=1) > trusted * objective.loss.curvature_scale

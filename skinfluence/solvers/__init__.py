@@ -4,8 +4,19 @@ A solver is an object with ``factorize(curvature) -> factor``; a new one is one 
 row in the table of the tests.
 """
 
-from skinfluence.solvers.base import Factor, SingularCurvatureError, Solver
+from skinfluence.solvers.base import Factor, SingularCurvatureError, Solver, rough
+from skinfluence.solvers.cg import CG
 from skinfluence.solvers.choice import resolve
 from skinfluence.solvers.cholesky import Cholesky
+from skinfluence.solvers.near import near_inverse
 
-__all__ = ["Cholesky", "Factor", "SingularCurvatureError", "Solver", "resolve"]
+__all__ = [
+    "CG",
+    "Cholesky",
+    "Factor",
+    "SingularCurvatureError",
+    "Solver",
+    "near_inverse",
+    "resolve",
+    "rough",
+]

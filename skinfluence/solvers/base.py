@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -37,6 +38,15 @@ class Factor(Protocol):
     def inverse_diagonal(self) -> Array:
         """Return the diagonal of H^-1 on the complement of the gauge, (n_blocks, block_size)."""
         ...
+
+
+def rough(factor: Factor) -> Callable[[Array], Array]:
+    """Return a cheap map near V -> H^-1 V, positive definite as well: the solve, by default.
+
+    A factor that iterates has its preconditioner for it, as a method `rough`.
+    """
+    cheap: Callable[[Array], Array] = getattr(factor, "rough", factor.solve)
+    return cheap
 
 
 @runtime_checkable

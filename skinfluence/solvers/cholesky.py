@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import eigvalsh, lapack, solve_triangular
 
 from skinfluence.curvature import Curvature
 from skinfluence.memory import require_memory
@@ -21,11 +21,11 @@ Array = npt.NDArray[Any]
 class Cholesky:
     """Form every block of the curvature, scale it to a unit diagonal and factorise it, H = L L'.
 
-    Needs a positive definite curvature; directions the curvature promises to be flat (the common
-    shift of multinomial classes) are fixed at zero exactly. Costs P^2 memory and P^3 / 3
-    multiplications per block of P parameters. Where a penalised model has fewer rows (times
-    coupled classes) than parameters, the matrix of the rows is factorised in its place: r^2
-    memory, r^3 / 3 multiplications (Woodbury; ``solver_`` says so).
+    Needs a positive definite curvature, which is found out by trying; directions the curvature
+    promises to be flat (the common shift of multinomial classes) are fixed at zero exactly. Costs
+    P^2 memory and P^3 / 3 multiplications per block of P parameters. Where a penalised model has
+    fewer rows (times coupled classes) than parameters, the matrix of the rows is factorised in its
+    place: r^2 memory, r^3 / 3 multiplications (Woodbury; ``solver_`` says so).
 
     Parameters
     ----------
@@ -52,18 +52,11 @@ class Cholesky:
 
         Raises
         ------
-        ValueError
-            If the curvature does not promise to be positive semidefinite.
         MemoryError
             Before allocating, if the blocks do not fit.
         SingularCurvatureError
-            If a block is singular, or so nearly that its inverse would be noise.
+            If a block is singular, or so nearly that its inverse would be noise, or indefinite.
         """
-        if not curvature.positive_semidefinite:
-            raise ValueError(
-                "Cholesky needs a positive semidefinite curvature, and this model promises none; "
-                "use another solver or a damped, positive definite curvature."
-            )
         n_blocks, size = curvature.block_shape()
         by_rows = factorize_by_rows(curvature)
         if by_rows is not None:
@@ -80,10 +73,19 @@ class Cholesky:
             # right-hand sides of removals have no part along it.
             fill = np.mean(H[0, parameters, parameters]) / len(parameters)
             H[0][np.ix_(parameters, parameters)] += fill if fill > 0 else 1.0
+        if curvature.objective.kind == "network":
+            # What no training row moves, as the weights of a unit that is never active, stays.
+            idle = np.flatnonzero(np.diagonal(H[0]) == 0.0)
+            H[0, idle, idle] = 1.0
         scale = np.empty((n_blocks, size))
         rconds = np.empty(n_blocks)
         for b in range(n_blocks):
-            scale[b], rconds[b] = _factorize_in_place(H[b], self.rcond)
+            try:
+                scale[b], rconds[b] = _factorize_in_place(H[b], self.rcond)
+            except SingularCurvatureError as error:
+                if curvature.positive_semidefinite:
+                    raise
+                raise _indefinite(curvature) from error
         rcond = float(rconds.min())
         return CholeskyFactor(H, scale, curvature.n_params, rcond, curvature.flat_shifts())
 
@@ -150,6 +152,18 @@ class CholeskyFactor:
             along = inverse[0][np.ix_(shift, shift)].sum() / len(shift)
             diagonal[0, shift] -= along / len(shift)
         return diagonal
+
+
+def _indefinite(curvature: Curvature) -> SingularCurvatureError:
+    """Return the error of a curvature that is not positive definite, with what it would take."""
+    smallest = min(float(eigvalsh(H, subset_by_index=(0, 0))[0]) for H in curvature.blocks())
+    needed = curvature.damping - smallest
+    return SingularCurvatureError(
+        f"The curvature of {curvature.n_params:,} parameters is not positive definite: its "
+        f"smallest eigenvalue is {smallest:.3g}. The parameters are not at a minimum that is the "
+        f"only one nearby. Pass damping > {max(needed, 0.0):.3g}, refine=True to move to a "
+        "minimum, or curvature='gauss_newton' where the model has raw predictions."
+    )
 
 
 def _factorize_in_place(H: Array, limit: float) -> tuple[Array, float]:

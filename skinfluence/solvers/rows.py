@@ -189,6 +189,8 @@ def _factorize(root: Root, diagonal: Array, shifts: list[Array]) -> RowBlock:
         at = np.searchsorted(free, shift)
         gauge[np.ix_(at, at)] = 1.0 / len(at)
     fill = np.mean(np.diagonal(schur))
+    idle = np.flatnonzero(np.diagonal(schur) == 0.0)  # no row moves these, nor they any row
+    schur[idle, idle] = fill
     schur += fill * gauge
     if np.linalg.cond(schur) > 1e13:
         raise SingularCurvatureError(

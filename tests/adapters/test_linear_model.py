@@ -18,6 +18,7 @@ from skinfluence.adapters.registry import registered
 from tests import oracles
 from tests.cases import BINARY, CASES, REAL, THREE, classification
 from tests.models import MODELS
+from tests.networks import TABLE as NETWORKS
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # LogisticRegressionCV announces other defaults in every fit; its own table row states what we use.
@@ -107,7 +108,7 @@ def test_every_spelling_of_a_penalty_is_the_one_that_was_minimised(name, data):
 
 def test_every_adapter_has_a_case():
     mine = {t for t in registered() if t.__module__.startswith(("sklearn.", "skinfluence."))}
-    held = {type(final_step(one.estimator)) for one in (*CASES, *MODELS)}
+    held = {type(final_step(one.estimator)) for one in (*CASES, *MODELS, *NETWORKS)}
     assert mine == held | set(SEARCHED)
 
 

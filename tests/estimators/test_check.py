@@ -19,13 +19,15 @@ from sklearn.linear_model import (
     RidgeCV,
 )
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import Training, adapt
-from skinfluence.estimators.check import choose_rows, read_target
+from skinfluence.estimators.check import choose_rows
+from skinfluence.estimators.refits import read_target
 from skinfluence.estimators.rows import only_ones_of_their_class
 from tests.cases import classification, regression
 
@@ -492,3 +494,31 @@ def test_reason_damping():
     found = check(InfluenceRegressor(damping=20.0), REAL)
     assert found.slope > 1.1
     assert "- damping: scores are of the curvature + 20 I, refits know none" in found.summary()
+
+
+# ------------------------------------------------------------------------------------ networks
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "lbfgs", "alpha": 2.0},
+        {"solver": "adam", "alpha": 0.5, "batch_size": 25, "early_stopping": True},
+    ],
+)
+def test_networks_are_judged_from_where_they_are_scored(params):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 3))
+    y = (np.tanh(2 * X[:, 0]) * X[:, 1] + 0.3 * rng.standard_normal(60) > 0).astype(int)
+    user = MLPClassifier((3,), activation="tanh", random_state=0, max_iter=2000, **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = InfluenceClassifier(user).fit(X, y)
+        check = model.leave_one_out_check(X[:10], y[:10], rows=5, method="exact")
+    assert check.relative_error < 1e-3
+    assert check.slope == pytest.approx(1.0, abs=1e-3)
+    assert check.judge_gradients.shape == (6,)
+    assert np.all(check.judge_gradients < 1e-4)
+    assert np.linalg.norm(check.judge_noise) < 1e-3 * np.linalg.norm(check.actual)
+    assert "judge: MLPClassifier, warm-started from the fitted weights" in check.summary()
+    assert "a cold restart of a non-convex model ends in another minimum" in check.summary()

@@ -108,3 +108,15 @@ def test_plot():
     np.testing.assert_array_equal(display.predicted, found.predicted)
     np.testing.assert_array_equal(display.actual, found.actual)
     assert display.ax_.get_title() == "slope 2.000, relative error 0.500"
+
+
+def test_what_the_judge_of_a_network_reached():
+    given = {"judge_gradients": np.array([1e-6, 3e-6, 2e-6, 1e-6]), "noise": (1.0, 1.0)}
+    lines = check(judge_noise=np.array([3e-3, -4e-3]), **given).summary().splitlines()
+    assert "  judge gradient   3.0e-06   largest that a refit left; 1.0e-06 on all rows" in lines
+    noise = "  judge noise      3.5e-03   2.2e-03 of a typical change: the first row put back and"
+    assert any(line.startswith(noise) for line in lines)
+    assert any("refine=True scores a minimum" in line for line in lines)
+    assert not any("several minima" in line for line in lines)
+    found = check(judge_noise=np.array([1.0, -1.0]), **given).summary()
+    assert "several minima: with a row put back, the judge does not find the network" in found

@@ -1,23 +1,20 @@
-"""The judge: honest refits of scikit-learn estimators without some rows, as tight as they go.
+"""Which estimator judges: the user's own, as tight as scikit-learn goes.
 
-Knows scikit-learn only: `clone`, `set_params`, `fit`. The judge is the user's own estimator, with
+The judge is the user's own estimator, with
 the best solver of the *same* objective: lbfgs stops at a gradient of about 1e-6 whatever its
 tolerance, which is a few per cent of a single row's effect; Newton solvers reach 1e-11.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import (
     ElasticNet,
@@ -39,10 +36,8 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
-from sklearn.utils import get_tags
-from sklearn.utils.parallel import Parallel, delayed
 
-Array = npt.NDArray[Any]
+from skinfluence.retraining.networks import NETWORKS, WarmStart
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +54,22 @@ class Judge:
     estimator: Any
     notes: tuple[str, ...]
 
+    @property
+    def goes_on(self) -> bool:
+        """Where a fit ends depends on where it starts, so that `starting_at` matters."""
+        return isinstance(self.estimator, WarmStart)
 
-def judge_of(estimator: Any, X: Any, sample_weight: Any = None) -> Judge:
+    def starting_at(self, fitted: Any) -> Judge:
+        """Return the judge of the same objective whose fits go on from another fitted network.
+
+        Others start anywhere: the same judge.
+        """
+        if not isinstance(self.estimator, WarmStart):
+            return self
+        return replace(self, estimator=self.estimator.starting_at(fitted))
+
+
+def judge_of(estimator: Any, X: Any, sample_weight: Any = None, *, n_held_out: int = 0) -> Judge:
     """Return a clone of a fitted final step that converges as tightly as scikit-learn can.
 
     Hyper-parameters chosen by cross-validation are frozen at their chosen values. Solvers are
@@ -71,6 +80,8 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None) -> Judge:
     estimator : estimator
     X, sample_weight
         What it was fitted on; `sample_weight` is None where no weights reached it.
+    n_held_out : int, default=0
+        How many of these rows early stopping held out.
 
     Returns
     -------
@@ -83,6 +94,9 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None) -> Judge:
     """
     notes = []
     kind = type(estimator)
+    if kind in NETWORKS:
+        n_rows = int(X.shape[0]) - n_held_out
+        return _network_judge(estimator, n_rows, sample_weight is not None)
     if kind in _PLAIN:
         estimator, note = _PLAIN[kind](estimator, X)
         notes.append(note)
@@ -119,6 +133,28 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None) -> Judge:
     return Judge(judge.set_params(**changes), tuple(notes))
 
 
+def _network_judge(net: Any, n_rows: int, weighted: bool) -> Judge:
+    judge = WarmStart.of(net, n_rows)
+    if get_config()["enable_metadata_routing"]:
+        judge.set_fit_request(sample_weight=weighted)
+    notes = ["warm-started from the fitted weights"]
+    if net.solver != "lbfgs":
+        note = (
+            f"solver='lbfgs', alpha={judge.alpha:g} instead of {net.solver!r}, "
+            f"alpha={net.alpha:g} added once a batch (same objective)"
+        )
+        if judge.n_rows is not None:
+            note += ", a row that leaves takes its share of it along"
+        notes.append(note)
+        if net.early_stopping:
+            notes.append("the rows that early_stopping held out stay out")
+    notes += [
+        "after L-BFGS gradient descent on all rows at once (same objective, tighter)",
+        "a cold restart of a non-convex model ends in another minimum and measures something else",
+    ]
+    return Judge(judge, tuple(notes))
+
+
 def _has_l1(params: dict[str, Any]) -> bool:
     if params.get("penalty") == "l1":
         return True
@@ -142,80 +178,6 @@ def with_final_step(estimator: Any, final: Any) -> Any:
     if hasattr(estimator, "best_estimator_"):
         return with_final_step(estimator.best_estimator_, final)
     return final
-
-
-def refit_without(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    fit_params: dict[str, Any],
-    removed: list[Array],
-    *,
-    n_jobs: int | None = None,
-    verbose: int = 0,
-) -> list[Any]:
-    """Fit a clone of the estimator without each set of rows; an empty set is the full fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-    X, y : array-like with n_samples rows
-    fit_params : dict
-        Entries with n_samples rows are cut along.
-    removed : list of ndarray of int
-    n_jobs, verbose : int
-        Of joblib; refits run in processes.
-
-    Returns
-    -------
-    list of fitted estimators
-    """
-    n_samples = len(y)
-    return list(
-        Parallel(n_jobs=n_jobs, verbose=verbose, prefer="processes")(
-            delayed(_refit)(estimator, X, y, fit_params, np.delete(np.arange(n_samples), rows))
-            for rows in removed
-        )
-    )
-
-
-def take_rows(values: Any, rows: Array) -> Any:
-    """Return some rows of a frame, series, array, sparse matrix or list."""
-    if hasattr(values, "iloc"):
-        return values.iloc[rows]
-    if sparse.issparse(values):
-        return values.tocsr()[rows]
-    if hasattr(values, "shape"):
-        return values[rows]
-    return [values[i] for i in rows]
-
-
-def take_columns(estimator: Any, X: Any, kept: Array) -> Any:
-    """Return rows of products with training rows for some of these; other rows as they are."""
-    return X[:, kept] if get_tags(estimator).input_tags.pairwise else X
-
-
-def take_params(fit_params: dict[str, Any], rows: Array, n_samples: int) -> dict[str, Any]:
-    """Return fit parameters for some rows: entries with `n_samples` rows are cut along."""
-    return {
-        name: take_rows(value, rows) if _has_rows(value, n_samples) else value
-        for name, value in fit_params.items()
-    }
-
-
-def _refit(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], kept: Array) -> Any:
-    params = take_params(fit_params, kept, len(y))
-    with warnings.catch_warnings():
-        # A tolerance of 1e-12 is asked for, not expected; the noise floor reports what was reached.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        X = take_columns(estimator, take_rows(X, kept), kept)
-        return clone(estimator).fit(X, take_rows(y, kept), **params)
-
-
-def _has_rows(value: Any, n_samples: int) -> bool:
-    return (
-        hasattr(value, "__len__") and not isinstance(value, (str, dict)) and len(value) == n_samples
-    )
 
 
 def _plain_logistic(cv: Any, X: Any) -> tuple[Any, str]:

@@ -1,0 +1,238 @@
+"""Minimise many smooth functions at once, each from its own start, by trust-region Newton steps.
+
+The functions need not be convex: a step is the minimum of the second-order model within a radius,
+found by conjugate gradients that follow a direction of negative curvature to the edge (Steihaug
+1983, doi:10.1137/0720042), and the radius follows how well the model foretold the change (Conn,
+Gould & Toint 2000, doi:10.1137/1.9780898719857). All lengths are in the norm of the inverse of the
+preconditioner M: |s| = sqrt(s' M s), and gradients in that of M: |g| = sqrt(g' M^-1 g).
+
+Columns are functions: Theta, gradients and steps have the shape (n_params, m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import Objective
+from skinfluence.objectives.many import Many
+
+Array = npt.NDArray[Any]
+
+Solve = Callable[[Array], Array]
+
+INNER = 200
+"""Products with the second derivative that one step may take."""
+
+STEPS = 100
+"""Steps that a function may take."""
+
+LEAST_RADIUS = 1e-10
+"""Radius, relative to the first, at which a column is given up."""
+
+ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
+"""Changes of a value below this part of it tell nothing; the gradient then decides."""
+
+
+class Problem:
+    """An objective under m weightings of its rows, as functions of parameters of their own.
+
+    Attributes
+    ----------
+    base : Objective
+        Its own weights do not count; its penalty does.
+    W : ndarray of shape (n_samples, m)
+    coming : Objective or None
+        Row j comes to function j, with its own weight.
+    """
+
+    def __init__(self, base: Objective, W: Array, coming: Objective | None = None) -> None:
+        self.base = base
+        self.W = W
+        self.coming = coming
+
+    @property
+    def m(self) -> int:
+        """How many functions there are."""
+        return int(self.W.shape[1])
+
+    def at(self, Theta: Array) -> Many:
+        """Return their values and derivatives, each at a column of Theta."""
+        parts = [self.base.many(Theta, self.W)]
+        if self.coming is not None:
+            parts.append(self.coming.many(Theta, np.diag(self.coming.sample_weight)))
+        return Penalised(parts, self.base.l2[:, None], Theta)
+
+    def take(self, columns: Array) -> Self:
+        """Return some of the functions."""
+        coming = None if self.coming is None else self.coming.rows(columns)
+        return type(self)(self.base, self.W[:, columns], coming)
+
+
+class Penalised(Many):
+    """Sums of losses and the penalty, at m parameters."""
+
+    def __init__(self, parts: list[Many], l2: Array, Theta: Array) -> None:
+        self.parts = parts
+        self.l2 = l2
+        self.Theta = Theta
+
+    def values(self) -> Array:
+        penalty: Array = 0.5 * np.sum(self.l2 * self.Theta**2, axis=0)
+        return penalty + sum(part.values() for part in self.parts)
+
+    def gradients(self) -> Array:
+        out: Array = self.l2 * self.Theta
+        return out + sum(part.gradients() for part in self.parts)
+
+    def products(self, S: Array) -> Array:
+        out: Array = self.l2 * S
+        return out + sum(part.products(S) for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Minima:
+    """Where each function was left.
+
+    Attributes
+    ----------
+    Theta : ndarray of shape (n_params, m)
+    left : ndarray of shape (m,)
+        The gradients there, in the norm of the preconditioner.
+    converged : ndarray of bool, shape (m,)
+    n_iter : int
+        Steps taken, of the function that took most.
+    """
+
+    Theta: Array
+    left: Array
+    converged: Array
+    n_iter: int
+
+
+def minimise(
+    problem: Problem, Theta: Array, precondition: Solve, goal: Array, max_iter: int = STEPS
+) -> Minima:
+    """Minimise every function from its own start.
+
+    Parameters
+    ----------
+    problem : Problem
+    Theta : ndarray of shape (n_params, m)
+        Where to start.
+    precondition : callable
+        M^-1 V for an M near the second derivatives, positive definite.
+    goal : ndarray of shape (m,)
+        Gradients at which a column is done.
+    max_iter : int
+    """
+    out, left = Theta.copy(), np.zeros(problem.m)
+    open_ = np.arange(problem.m)
+    here = problem.at(Theta)
+    value, gradient = here.values(), here.gradients()
+    size = norms(gradient, precondition)
+    left[:] = size
+    radius = 4.0 * np.where(size > 0, size, 1.0)
+    least = LEAST_RADIUS * radius
+    n_iter = 0
+    while True:
+        going = (left[open_] > goal[open_]) & (radius > least)
+        if not np.all(going):
+            kept = np.flatnonzero(going)
+            open_, problem, Theta = open_[kept], problem.take(kept), Theta[:, kept]
+            value, gradient, size = value[kept], gradient[:, kept], size[kept]
+            radius, least = radius[kept], least[kept]
+            here = problem.at(Theta) if len(kept) else here
+        if not len(open_) or n_iter == max_iter:
+            break
+        n_iter += 1
+        forcing = np.minimum(0.1, np.sqrt(size / np.maximum(left[open_], size)))
+        S, foretold, length = _step(
+            problem, here, Theta, gradient, precondition, radius, forcing, goal[open_]
+        )
+        there = problem.at(Theta + S)
+        moved, slopes = there.values(), there.gradients()
+        moved = np.where(np.isfinite(moved), moved, np.inf)
+        slopes = np.where(np.isfinite(moved), slopes, 0.0)
+        steeper = norms(slopes, precondition)
+        ratio = (value - moved) / np.maximum(foretold, np.finfo(np.float64).tiny)
+        blind = foretold <= ROUNDING * np.abs(value)
+        ratio = np.where(blind, np.where(steeper < size, 1.0, 0.0), ratio)
+        taken = ratio > 1e-4
+        radius = np.where(ratio < 0.25, 0.25 * length, radius)
+        radius = np.where((ratio > 0.75) & (length > 0.9 * radius), 3.0 * radius, radius)
+        Theta = np.where(taken, Theta + S, Theta)
+        value, gradient = np.where(taken, moved, value), np.where(taken, slopes, gradient)
+        size = np.where(taken, steeper, size)
+        here = there if np.all(taken) else problem.at(Theta)
+        out[:, open_], left[open_] = Theta, size
+    return Minima(out, left, left <= goal, n_iter)
+
+
+def norms(gradient: Array, precondition: Solve) -> Array:
+    """Return sqrt(g' M^-1 g) of every column, shape (m,)."""
+    squares = np.einsum("pm,pm->m", gradient, precondition(gradient))
+    out: Array = np.sqrt(np.maximum(squares, 0.0))
+    return out
+
+
+def _step(
+    problem: Problem,
+    here: Many,
+    Theta: Array,
+    gradient: Array,
+    precondition: Solve,
+    radius: Array,
+    forcing: Array,
+    goal: Array,
+) -> tuple[Array, Array, Array]:
+    """Return the step of every column, the fall its model foretells, and its length."""
+    steps, foretold = np.zeros_like(gradient), np.zeros(problem.m)
+    lengths = np.zeros(problem.m)
+    cols = np.arange(problem.m)
+    S, R = np.zeros_like(gradient), gradient.copy()
+    Z = precondition(R)
+    P, rz = -Z, np.einsum("pm,pm->m", R, Z)
+    # The norm of s by recurrence: s'Ms, s'Mp and p'Mp, without a product with M.
+    ss, sp, pp = np.zeros(problem.m), np.zeros(problem.m), rz.copy()
+    fall = np.zeros(problem.m)
+    stop = np.maximum(forcing**2 * rz, 0.01 * goal**2)
+    for _ in range(INNER):
+        HP = here.products(P)
+        curved = np.einsum("pm,pm->m", P, HP)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            alpha = rz / curved
+            beyond = ss + alpha * (2.0 * sp + alpha * pp) >= radius[cols] ** 2
+        edge = ~(curved > 0) | beyond
+        reach = -sp + np.sqrt(np.maximum(sp**2 + pp * (radius[cols] ** 2 - ss), 0.0))
+        alpha = np.where(edge, reach / np.maximum(pp, np.finfo(np.float64).tiny), alpha)
+        S += alpha * P
+        fall += alpha * (rz - 0.5 * alpha * curved)
+        ss += alpha * (2.0 * sp + alpha * pp)
+        R += alpha * HP
+        Z = precondition(R)
+        new = np.einsum("pm,pm->m", R, Z)
+        done = edge | (new <= stop) | ~np.isfinite(new)
+        if np.any(done):
+            at = cols[done]
+            steps[:, at], foretold[at] = S[:, done], fall[done]
+            lengths[at] = np.sqrt(np.maximum(ss[done], 0.0))
+        if np.all(done):
+            return steps, foretold, lengths
+        beta = new / rz
+        sp = beta * (sp + alpha * pp)
+        pp = new + beta**2 * pp
+        P = beta * P - Z
+        rz = new
+        if np.any(done):
+            kept = np.flatnonzero(~done)
+            cols, S, R, P, rz = cols[kept], S[:, kept], R[:, kept], P[:, kept], rz[kept]
+            ss, sp, pp, fall, stop = ss[kept], sp[kept], pp[kept], fall[kept], stop[kept]
+            problem, Theta = problem.take(kept), Theta[:, kept]
+            here = problem.at(Theta)
+    steps[:, cols], foretold[cols], lengths[cols] = S, fall, np.sqrt(np.maximum(ss, 0.0))
+    return steps, foretold, lengths
