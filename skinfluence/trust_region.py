@@ -34,6 +34,12 @@ STEPS = 100
 LEAST_RADIUS = 1e-10
 """Radius, relative to the first, at which a column is given up."""
 
+SHAKE = 1e-2
+"""Length of a shake, in units of the first gradient."""
+
+LOWER = 1e-6
+"""Fall of a value, in units of the square of that, from which on a minimum was none."""
+
 ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
 """Changes of a value below this part of it tell nothing; the gradient then decides."""
 
@@ -48,12 +54,25 @@ class Problem:
     W : ndarray of shape (n_samples, m)
     coming : Objective or None
         Row j comes to function j, with its own weight.
+    center : ndarray of shape (n_params,) or None
+        Where the penalty is 0, if not at 0.
+    damping : float
+        Added to the penalty.
     """
 
-    def __init__(self, base: Objective, W: Array, coming: Objective | None = None) -> None:
+    def __init__(
+        self,
+        base: Objective,
+        W: Array,
+        coming: Objective | None = None,
+        center: Array | None = None,
+        damping: float = 0.0,
+    ) -> None:
         self.base = base
         self.W = W
         self.coming = coming
+        self.center = center
+        self.damping = damping
 
     @property
     def m(self) -> int:
@@ -65,12 +84,13 @@ class Problem:
         parts = [self.base.many(Theta, self.W)]
         if self.coming is not None:
             parts.append(self.coming.many(Theta, np.diag(self.coming.sample_weight)))
-        return Penalised(parts, self.base.l2[:, None], Theta)
+        from_center = Theta if self.center is None else Theta - self.center[:, None]
+        return Penalised(parts, self.base.l2[:, None] + self.damping, from_center)
 
     def take(self, columns: Array) -> Self:
         """Return some of the functions."""
         coming = None if self.coming is None else self.coming.rows(columns)
-        return type(self)(self.base, self.W[:, columns], coming)
+        return type(self)(self.base, self.W[:, columns], coming, self.center, self.damping)
 
 
 class Penalised(Many):
@@ -117,7 +137,10 @@ class Minima:
 def minimise(
     problem: Problem, Theta: Array, precondition: Solve, goal: Array, max_iter: int = STEPS
 ) -> Minima:
-    """Minimise every function from its own start.
+    """Minimise every function from its own start, and from where that ended, shaken a little.
+
+    A step from a symmetric point, such as two units that are alike, stays symmetric, and may end at
+    a saddle. What falls further from nearby was one; a minimum is come back to, and kept.
 
     Parameters
     ----------
@@ -130,6 +153,28 @@ def minimise(
         Gradients at which a column is done.
     max_iter : int
     """
+    start = problem.at(Theta)
+    caused = norms(start.gradients(), precondition)
+    found = _descend(problem, Theta, precondition, goal, max_iter)
+    shakes = np.random.RandomState(0).standard_normal(Theta.shape)
+    moves = precondition(shakes)
+    lengths = np.sqrt(np.maximum(np.einsum("pm,pm->m", shakes, moves), np.finfo(float).tiny))
+    shaken = found.Theta + SHAKE * caused / lengths * moves
+    again = _descend(problem, shaken, precondition, goal, max_iter)
+    before, after = problem.at(found.Theta).values(), problem.at(again.Theta).values()
+    fell = before - after > np.maximum(LOWER * caused**2, ROUNDING * np.abs(before))
+    return Minima(
+        np.where(fell, again.Theta, found.Theta),
+        np.where(fell, again.left, found.left),
+        np.where(fell, again.converged, found.converged),
+        found.n_iter + (again.n_iter if np.any(fell) else 0),
+    )
+
+
+def _descend(
+    problem: Problem, Theta: Array, precondition: Solve, goal: Array, max_iter: int
+) -> Minima:
+    """Minimise every function from its own start."""
     out, left = Theta.copy(), np.zeros(problem.m)
     open_ = np.arange(problem.m)
     here = problem.at(Theta)

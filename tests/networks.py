@@ -70,8 +70,7 @@ class Network:
     Attributes
     ----------
     tags : frozenset of str
-        "sparse": fitted on a sparse X; "kinked": an activation with kinks, on which minima may lie;
-        "saddle": two units are alike, and without some rows that is a saddle.
+        "sparse": fitted on a sparse X; "kinked": an activation with kinks, on which minima may lie.
     """
 
     name: str
@@ -101,7 +100,7 @@ TABLE = [
     network("binary-0", BINARY, ()),
     network("three-0", THREE, ()),
     network("binary-tanh", BINARY),
-    network("binary-logistic-2", BINARY, (3, 2), "logistic", alpha=0.05, tags="saddle"),
+    network("binary-logistic-2", BINARY, (3, 2), "logistic", alpha=0.05),
     network("binary-relu", BINARY, (4,), "relu", tags="kinked"),
     network("binary-identity", BINARY, (2,), "identity"),
     network("three-tanh", THREE),

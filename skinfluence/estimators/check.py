@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -18,7 +19,13 @@ from skinfluence.estimators.questions import labels_of
 from skinfluence.estimators.refits import Refits, held_out, scored_network
 from skinfluence.estimators.rows import check_positions
 from skinfluence.inspection import LeaveOneOutCheck
-from skinfluence.objectives import Averaged, Balanced, LinearObjective
+from skinfluence.objectives import (
+    Averaged,
+    Balanced,
+    LinearObjective,
+    NetworkObjective,
+    Objective,
+)
 from skinfluence.removal import Edits, Removal, moving_support
 from skinfluence.retraining import Judge, judge_of
 
@@ -122,6 +129,8 @@ def leave_one_out(
     forbidden = wrapper._lonely()
     chosen = choose_rows(rows, select, scorer.norms, forbidden, random_state)
     labels = target_labels(scorer.test, y_test, target)
+    if refit == "proximal":
+        return _proximal(wrapper, scorer, chosen, target, int(forbidden.sum()))
 
     refits = Refits(wrapper, labels, target, output)
     if judge.goes_on:
@@ -154,10 +163,42 @@ def leave_one_out(
     )
 
 
-def check_refit(estimator: Any, refit: str) -> None:
-    """Refuse an unknown refit, and one of transformers that are frozen."""
-    if refit not in ("final", "pipeline"):
-        raise ValueError(f"refit={refit!r} was given; accepted are 'final' and 'pipeline'.")
+def _proximal(
+    wrapper: Any, scorer: Scorer, rows: Array, target: str, n_forbidden: int
+) -> LeaveOneOutCheck:
+    """Return the scores beside minima of the proximal objective without each row."""
+    answers = wrapper._engine(scorer.removal.method).proximal()
+    actual = replace(scorer, removal=answers).matrix(np.float64, rows)
+    held = (
+        "yardstick: the proximal objective (Bae et al. 2022), which holds the network where it is: "
+        "the divergence of its predictions from what they are, and the penalty and damping of the "
+        "distance from its parameters. Nothing was refitted by scikit-learn"
+    )
+    return LeaveOneOutCheck(
+        predicted=scorer.matrix(np.float64, rows),
+        actual=actual,
+        noise=np.zeros(len(actual)),
+        rows=rows,
+        row_labels=labels_of(wrapper._raw.X, scorer.n_edits)[rows],
+        method=scorer.removal.method,
+        target=target,
+        refit="proximal",
+        notes=(held, *_notes(wrapper, scorer, rows, (), n_forbidden, refitted=False)),
+    )
+
+
+def check_refit(estimator: Any, objective: Objective, refit: str) -> None:
+    """Refuse an unknown refit, one of transformers that are frozen, one that others have not."""
+    if refit not in ("final", "pipeline", "proximal"):
+        raise ValueError(
+            f"refit={refit!r} was given; accepted are 'final', 'pipeline' and, for networks, "
+            "'proximal'."
+        )
+    if refit == "proximal" and not isinstance(objective, NetworkObjective):
+        raise ValueError(
+            "refit='proximal' was asked for, the yardstick of networks that are not at a minimum; "
+            f"{type(final_step(estimator)).__name__} can be refitted. Use refit='final'."
+        )
     if refit == "pipeline" and freezes_transformers(estimator):
         raise ValueError(
             "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as "
@@ -208,7 +249,13 @@ def _quiet(wrapper: Any, scorer: Scorer, rows: Array) -> list[str]:
 
 
 def _notes(
-    wrapper: Any, scorer: Scorer, rows: Array, changes: tuple[str, ...], n_forbidden: int
+    wrapper: Any,
+    scorer: Scorer,
+    rows: Array,
+    changes: tuple[str, ...],
+    n_forbidden: int,
+    *,
+    refitted: bool = True,
 ) -> tuple[str, ...]:
     notes = _quiet(wrapper, scorer, rows)
     if changes:
@@ -227,7 +274,7 @@ def _notes(
             "weights that move: class_weight='balanced' re-weighs the other rows when one "
             "leaves; scores and refits both do"
         )
-    elif isinstance(scorer.removal.objective.weighting, Averaged):
+    elif isinstance(scorer.removal.objective.weighting, Averaged) and refitted:
         notes.append(
             "mean form: the mean of the losses is penalised, so that a row that leaves takes its "
             "share of the penalty along; scores and refits both do"
@@ -236,7 +283,7 @@ def _notes(
     objective = engine.objective
     if isinstance(objective, LinearObjective) and objective.loss.temperature is not None:
         notes.append(_smoothing(wrapper, objective))
-    if wrapper.damping > 0:
+    if wrapper.damping > 0 and refitted:
         notes.append(
             f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"
         )

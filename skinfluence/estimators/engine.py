@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.active_set import settle_or_cool
 from skinfluence.curvature import Curvature
 from skinfluence.messages import warn
-from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.objectives import LinearObjective, NetworkObjective, Objective
 from skinfluence.refinement import Refinement, measure, measured, minimum, polish, refine
 from skinfluence.removal import (
     Counterfactuals,
@@ -24,6 +24,7 @@ from skinfluence.removal import (
     GroupSteps,
     LocalGroups,
     LocalRemoval,
+    ProximalRemoval,
     Removal,
     SettledGroups,
     exact,
@@ -166,6 +167,12 @@ class Engine:
         if self._near is None:
             self._near = near_inverse(Curvature(self.objective, damping=self.damping))
         return self._near
+
+    def proximal(self) -> ProximalRemoval:
+        """Return the answer of the proximal objective to the removal of every row of a network."""
+        assert isinstance(self.objective, NetworkObjective)
+        held = Curvature(self.objective.held(), damping=self.damping)
+        return ProximalRemoval(self.objective, near_inverse(held), self.damping)
 
     def change(self, edits: Edits, method: str) -> Removal | Evaluated:
         """Return what each edit of one row, stated for `whole`, does by a method."""

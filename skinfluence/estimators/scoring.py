@@ -242,9 +242,12 @@ class ScoringWrapper(FittedWrapper):
             The rows with the largest scores over all tests, or any.
         target, method, output
             As in `influence_scores`.
-        refit : {"final", "pipeline"}, default="final"
+        refit : {"final", "pipeline", "proximal"}, default="final"
             Refit the final step on the features as they are, which is what scores predict, or
-            transformers and all; then the summary says what the transformers did.
+            transformers and all; then the summary says what the transformers did. A network goes
+            on from its fitted weights: a cold restart ends in another minimum, and measures
+            something else. "proximal" holds scores of a network that is not at a minimum against
+            the minimum of its proximal objective (Bae et al. 2022), with no refit at all.
         random_state : int, RandomState or None
             For ``select="random"``.
 
@@ -277,7 +280,7 @@ class ScoringWrapper(FittedWrapper):
         """
         self._method(method)
         check_rows(rows, select, self._lonely())
-        check_refit(self.estimator_, refit)
+        check_refit(self.estimator_, self._objective(), refit)
         judge = judge_for(self)
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         return leave_one_out(

@@ -37,7 +37,8 @@ class LeaveOneOutCheck:
         Positions in the training data.
     row_labels : ndarray of shape (n_rows,)
     method, target, refit : str
-        How the scores were made; what was refitted, "final" or "pipeline".
+        How the scores were made; what was refitted, "final", "pipeline" or, without a refit,
+        "proximal".
     notes : tuple of str
         Why prediction and truth may differ here.
     actual_final : ndarray of shape (n_test, n_rows) or None

@@ -2,6 +2,7 @@
 
 from skinfluence.losses.base import Loss, encode_labels
 from skinfluence.losses.binary import OneVsOne, OneVsRest
+from skinfluence.losses.bregman import Bregman
 from skinfluence.losses.classification import Logistic, Multinomial
 from skinfluence.losses.composed import Joint, TransformedTarget
 from skinfluence.losses.concomitant import ConcomitantHuber
@@ -15,6 +16,7 @@ from skinfluence.losses.residuals import (
 )
 
 __all__ = [
+    "Bregman",
     "ConcomitantHuber",
     "HalfSquaredError",
     "Huber",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg.blas import dsyrk
 
-from skinfluence.losses import Loss
+from skinfluence.losses import Bregman, Loss
 from skinfluence.objectives.base import OutputObjective, Root, row_blocks
 from skinfluence.objectives.gram import in_double
 from skinfluence.objectives.kronecker import Kronecker, KroneckerLayer
@@ -139,6 +139,11 @@ class NetworkObjective(OutputObjective):
         if "_eta" in self.__dict__:
             part.__dict__["_eta"] = self._eta[index]
         return part
+
+    def held(self) -> NetworkObjective:
+        """Return the objective with the divergence from its own raw predictions for a loss."""
+        loss = Bregman(self.loss)
+        return replace(self, loss=loss, y=loss.at(self.targets, self.raw_predictions()))
 
     def has_no_optimum(self) -> bool:
         return False

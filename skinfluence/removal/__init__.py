@@ -30,6 +30,7 @@ from skinfluence.removal.local import (
     GroupSteps,
     LocalGroups,
     LocalRemoval,
+    ProximalRemoval,
     local_steps,
 )
 from skinfluence.removal.measures import Measures, measures
@@ -52,6 +53,7 @@ __all__ = [
     "LocalRemoval",
     "Measures",
     "Projection",
+    "ProximalRemoval",
     "Removal",
     "SettledGroups",
     "exact",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.messages import warn
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives import NetworkObjective, Objective, OutputObjective
 from skinfluence.objectives.base import Inverse, row_blocks
 from skinfluence.removal.base import Counterfactuals, Removal, in_threads
 from skinfluence.removal.edits import Edits
@@ -59,6 +59,23 @@ def after_edits(edits: Edits, rows: Array) -> Problem:
         coming = edits.coming.rows(rows)
         coming = coming.weighing(coming.sample_weight * coming.weighting.own(ratios))
     return Problem(base, W, coming)
+
+
+def proximal(base: NetworkObjective, rows: Array, damping: float) -> Problem:
+    """Return the proximal objectives without each of some rows.
+
+    A network that was not trained to a minimum is held where it is: with eta_0 and theta_0 its own,
+
+        sum_j w_j D(eta_j, eta_j0) + 1/2 |theta - theta_0|^2_(l2 + damping) - w_i l_i(theta),
+
+    D the Bregman divergence of the loss (Bae et al. 2022, arXiv:2209.05364). Without the last term
+    theta_0 is the minimum; the Gauss-Newton matrix is the Hessian there, so that first order is the
+    derivative of this answer whether the network had converged or not.
+    """
+    gone = base.rows(rows)
+    gone = gone.weighing(-gone.sample_weight)
+    W = np.repeat(base.sample_weight[:, None], len(rows), axis=1)
+    return Problem(base.held(), W, gone, center=base.theta, damping=damping)
 
 
 def without_groups(base: Objective, masks: Any) -> Problem:
@@ -189,6 +206,41 @@ class OwnSteps(Evaluated):
 
         solved, _ = conjugate_gradients(times, self.factor.solve, push, OWN_RTOL, 500)
         return solved
+
+
+@dataclass(frozen=True, eq=False)
+class ProximalRemoval(Counterfactuals):
+    """The change without each row at the minimum of its proximal objective.
+
+    Attributes
+    ----------
+    base : NetworkObjective
+        Over the training rows, at a minimum or not.
+    precondition : callable
+        As in `LocalRemoval`.
+    damping : float
+        Of the proximal objective.
+    """
+
+    base: NetworkObjective
+    precondition: Solve
+    damping: float
+    method: str = "proximal"
+
+    @property
+    def objective(self) -> Objective:
+        return self.base
+
+    @property
+    def n_edits(self) -> int:
+        return self.base.n_samples
+
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        return refit_blocks(rows, self.base)
+
+    def changes(self, rows: Array) -> Array:
+        problem = proximal(self.base, rows, self.damping)
+        return refit(problem, self.precondition, "each of the rows {}", rows)
 
 
 @dataclass(frozen=True, eq=False)

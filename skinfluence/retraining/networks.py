@@ -35,7 +35,10 @@ TOLERANCE = 1e-8
 """Gradient at which a refit is done, over the largest curvature (so a length of parameters)."""
 
 OPERATIONS = 5e10
-"""Additions and multiplications that one refit may take beyond its first two rounds."""
+"""Additions and multiplications that one refit may take beyond its first two rounds.
+
+Where a fifth of one round is more than that, L-BFGS has the last word.
+"""
 
 
 class WarmStart(BaseEstimator):
@@ -225,7 +228,7 @@ class _Descent:
     def _rounds(self, n_params: int) -> int:
         # Forward, and backward twice, a multiplication and an addition each.
         affordable = OPERATIONS / (6.0 * self.n_rows * n_params * ROUND)
-        return 2 + int(min(affordable, 10))
+        return 2 + int(min(affordable, 10)) if affordable > 0.2 else 0
 
 
 @contextmanager

@@ -44,7 +44,7 @@ clear = pytest.mark.parametrize("name", CLEAR)
 SMOOTH = [
     name
     for name, one in NAMED.items()
-    if not one.tags.intersection(("kinked", "saddle")) and name not in SHARED
+    if not one.tags.intersection(("kinked",)) and name not in SHARED
 ]
 DAMPING = 0.3
 
