@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.targets import Target
+from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal import Counterfactuals, Projection, Removal
@@ -101,7 +101,7 @@ class Scorer:
         if self.linear and isinstance(self.removal, Removal):
             U = np.zeros((self.removal.objective.n_params, 1))
             for tests in self._test_blocks():
-                U += self._gradients(tests).sum(axis=1, keepdims=True)
+                U += self.gradients(tests).sum(axis=1, keepdims=True)
             projections = self.removal.project(U)
             for stratum, rows in self.removal.blocks(1):
                 out[rows] = self.removal.along(projections[stratum], rows)[:, 0]
@@ -155,14 +155,10 @@ class Scorer:
             return 1
         return self.test.loss.n_outputs
 
-    def _gradients(self, tests: slice) -> Array:
-        """Return the gradient of the target of each test row, shape (n_params, n_tests)."""
+    def gradients(self, tests: slice) -> Array:
+        """Return the gradient of the target of some test rows, shape (n_params, n_tests)."""
         part = self.test.rows(tests)
-        target = self.make_target(part, tests)
-        if target is None:
-            return part.weighted_grad_sum(np.eye(part.n_samples))
-        assert isinstance(part, OutputObjective)
-        return part.jacobian_t_rows(target.gradient())
+        return target_gradients(part, self.make_target(part, tests))
 
     def _run(self, consume: Consume, among: Array | None = None) -> None:
         """Give `consume` the scores of every block of edits."""
@@ -195,7 +191,7 @@ class Scorer:
         """Return what the solves for some test rows give, and how edits meet it."""
         if self.linear:
             return (
-                removal.project(self._gradients(tests)),
+                removal.project(self.gradients(tests)),
                 lambda projection, rows: removal.along(projection, rows).T,
             )
         assert isinstance(part, OutputObjective)
@@ -223,7 +219,7 @@ class Scorer:
             D = self.removal.changes(rows)
             for tests, part, target in parts:
                 if self.linear:
-                    consume(self._gradients(tests).T @ D, tests, rows)
+                    consume(self.gradients(tests).T @ D, tests, rows)
                 elif target is None:
                     consume(part.loss_changes(D), tests, rows)
                 else:

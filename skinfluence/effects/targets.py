@@ -150,6 +150,17 @@ def target_of(name: str, test: OutputObjective, y: Any | None, output: int | Non
     return ResponseTarget(loss, eta, index)
 
 
+def target_gradients(test: Objective, target: Target | None) -> Array:
+    """Return the gradient in theta of the target of each test row, shape (n_params, n_test).
+
+    Without a target, that of the loss of an objective without raw predictions.
+    """
+    if target is None:
+        return test.weighted_grad_sum(np.eye(test.n_samples))
+    assert isinstance(test, OutputObjective)
+    return test.jacobian_t_rows(target.gradient())
+
+
 def _output_index(output: int | None, n_outputs: int, n_test: int) -> Array:
     if output is None and n_outputs > 1:
         raise ValueError(

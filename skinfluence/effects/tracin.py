@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.targets import Target
+from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
 
@@ -174,11 +174,7 @@ class PathScorer:
     def _gradients(self, theta: Array, tests: slice) -> Array:
         """Return the gradient at theta of the target of some test rows, (n_params, n_tests)."""
         part = self.test.rows(tests).at(theta)
-        target = self.make_target(part, tests)
-        if target is None:
-            return part.weighted_grad_sum(np.eye(part.n_samples))
-        assert isinstance(part, OutputObjective)
-        return part.jacobian_t_rows(target.gradient())
+        return target_gradients(part, self.make_target(part, tests))
 
 
 def squared_gradients(objective: Objective, n_jobs: int | None = None) -> Array:

@@ -30,7 +30,8 @@ from skinfluence.adapters import (
     weighted_fit_params,
 )
 from skinfluence.effects import Scorer, Target, check_target, target_of
-from skinfluence.estimators.engine import Engine, build_engine, resolve_method
+from skinfluence.estimators.building import build_engine
+from skinfluence.estimators.engine import Engine, resolve_method
 from skinfluence.estimators.questions import (
     check_method,
     check_parameters,

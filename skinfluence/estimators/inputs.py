@@ -13,7 +13,6 @@ from skinfluence.estimators.editing import EditingWrapper
 from skinfluence.estimators.engine import Engine
 from skinfluence.estimators.rows import rows_given
 from skinfluence.memory import require_memory
-from skinfluence.objectives import OutputObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.objectives.inputs import InputGradients, check_input_gradients
 from skinfluence.removal import Edits, Removal, first_order
@@ -112,20 +111,10 @@ def _in_one_solve(engine: Engine, method: str) -> Removal:
 def _fill(out: Array, scorer: Scorer, engine: Engine, rows: Array) -> None:
     """Write the derivatives of every target in the features of some training rows."""
     for tests in row_blocks(len(out), max(1, engine.objective.n_params // 32)):
-        directions = engine.factor.solve(_gradients(scorer, tests))
+        directions = engine.factor.solve(scorer.gradients(tests))
         V = engine.spread(directions.T, scorer.removal).T
         for index in row_blocks(len(rows), V.shape[1] * out.shape[2]):
             part = engine.whole.rows(rows[index])
             assert isinstance(part, InputGradients)
             each = part.input_gradients_dot(V).transpose(1, 0, 2)
             out[tests, index] = -part.sample_weight[:, None] * each
-
-
-def _gradients(scorer: Scorer, tests: slice) -> Array:
-    """Return the gradient of the target of each test row, shape (n_params, n_tests)."""
-    part = scorer.test.rows(tests)
-    target = scorer.make_target(part, tests)
-    if target is None:
-        return part.weighted_grad_sum(np.eye(part.n_samples))
-    assert isinstance(part, OutputObjective)
-    return part.jacobian_t_rows(target.gradient())

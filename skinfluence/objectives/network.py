@@ -18,13 +18,11 @@ from skinfluence.objectives.gram import in_double
 from skinfluence.objectives.kronecker import Kronecker, KroneckerLayer
 from skinfluence.objectives.layers import Layers, Pass, times
 from skinfluence.objectives.many import Many
+from skinfluence.objectives.many_networks import ManyNetworks
 from skinfluence.objectives.roots import NetworkRoot, square_roots
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
-
-KEPT = 2**24
-"""Numbers of the passes of many networks that are kept from one product to the next (128 MiB)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,7 @@ class NetworkObjective(OutputObjective):
     def _eta(self) -> Array:
         stack = self.layers.split(self.theta[:, None])
         eta = np.empty((self.n_samples, self.loss.n_outputs))
-        for index in self._blocks(1):
+        for index in self.blocks(1):
             eta[index] = self.layers.forward(self.X[index], stack).eta[0]
         return eta
 
@@ -170,7 +168,7 @@ class NetworkObjective(OutputObjective):
         out = np.empty((self.n_samples, m, self.loss.n_outputs))
         for columns in row_blocks(m, self.n_params):
             stack = self.layers.split(self.theta[:, None] + D[:, columns])
-            for index in self._blocks(len(stack[0][0])):
+            for index in self.blocks(len(stack[0][0])):
                 moved = self.layers.forward(self.X[index], stack).eta
                 out[index, columns] = moved.transpose(1, 0, 2) - self._eta[index, None]
         return out
@@ -188,13 +186,14 @@ class NetworkObjective(OutputObjective):
         dense: Array = X.toarray() if sparse.issparse(X) else X
         return dense[:, None, :]
 
-    def _blocks(self, k: int) -> Iterator[slice]:
+    def blocks(self, k: int) -> Iterator[slice]:
+        """Cut the rows into blocks that k directions can pass through the network at once."""
         return row_blocks(self.n_samples, k * self.layers.width + self.layers.sizes[0])
 
     def _passes(self, k: int) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
         """Run blocks of rows, of a size for k directions, through the network."""
         stack = self.layers.split(self.theta[:, None])
-        for index in self._blocks(k):
+        for index in self.blocks(k):
             part = self.rows(index)
             yield index, part, self.layers.forward(part.X, stack)
 
@@ -363,65 +362,3 @@ class NetworkObjective(OutputObjective):
 
     def many(self, Theta: Array, W: Array) -> Many:
         return ManyNetworks(self, Theta, W)
-
-
-class ManyNetworks(Many):
-    """Networks of one shape over the same rows, a stack of them in each pass.
-
-    Parameters
-    ----------
-    objective : NetworkObjective
-    Theta : ndarray of shape (n_params, m)
-    W : ndarray of shape (n_samples, m)
-    """
-
-    def __init__(self, objective: NetworkObjective, Theta: Array, W: Array) -> None:
-        self.objective = objective
-        self.W = W
-        self.stack = objective.layers.split(Theta)
-        self.m = Theta.shape[1]
-        numbers = self.m * objective.n_samples * objective.layers.width
-        self._kept: list[tuple[slice, NetworkObjective, Pass]] | None = None
-        self._keep = numbers <= KEPT
-
-    def _passes(self) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
-        if self._kept is not None:
-            yield from self._kept
-            return
-        found = []
-        for index in self.objective._blocks(self.m):
-            part = self.objective.rows(index)
-            one = index, part, self.objective.layers.forward(part.X, self.stack)
-            if self._keep:
-                found.append(one)
-            yield one
-        if self._keep:
-            self._kept = found
-
-    def values(self) -> Array:
-        out = np.zeros(self.m)
-        for index, part, run in self._passes():
-            losses = part.loss.value(part.targets, run.eta)
-            out += np.einsum("mn,nm->m", losses, self.W[index])
-        return out
-
-    def gradients(self) -> Array:
-        out: Any = 0.0
-        for index, part, run in self._passes():
-            delta = part.loss.gradient(part.targets, run.eta) * self.W[index].T[:, :, None]
-            out = out + self.objective.layers.join(run.gradients(run.back(delta)))
-        total: Array = out
-        return total
-
-    def products(self, S: Array) -> Array:
-        directions = self.objective.layers.split(S)
-        out: Any = 0.0
-        for index, part, run in self._passes():
-            w = self.W[index].T[:, :, None]
-            deltas = run.back(part.loss.gradient(part.targets, run.eta) * w)
-            RZ = run.along(directions)
-            Rdelta = part.loss.hessian_product(part.targets, run.eta)(RZ[-1]) * w
-            Rdeltas = run.bent(directions, RZ, deltas, Rdelta)
-            out = out + self.objective.layers.join(run.second(RZ, deltas, Rdeltas))
-        total: Array = out
-        return total

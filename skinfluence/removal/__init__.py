@@ -27,12 +27,11 @@ from skinfluence.removal.exact import exact, minimise_after
 from skinfluence.removal.groups import GroupRemoval
 from skinfluence.removal.local import (
     Evaluated,
-    GroupSteps,
-    LocalGroups,
     LocalRemoval,
     ProximalRemoval,
     local_steps,
 )
+from skinfluence.removal.local_groups import GroupSteps, LocalGroups
 from skinfluence.removal.measures import Measures, measures
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
 from skinfluence.removal.settled import (

@@ -1,0 +1,304 @@
+"""From an objective at its fitted parameters to an engine: measure, refine, factorise.
+
+A fit that stopped far from its optimum is named; one that was surely made of other rows is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+
+from skinfluence.active_set import settle_or_cool
+from skinfluence.curvature import Curvature
+from skinfluence.estimators.engine import Engine
+from skinfluence.messages import warn
+from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.refinement import Refinement, measure, measured, minimum, polish, refine
+from skinfluence.solvers import Factor, SingularCurvatureError, near_inverse, resolve, rough
+
+Array = npt.NDArray[Any]
+
+FAR = 1.0
+"""Typical removals between the fitted and the stationary parameters from which on to warn."""
+
+FOREIGN = 10.0
+"""The same for a frozen model that was surely fitted on something else."""
+
+FOREIGN_GAP = 0.5
+"""The same for smoothed losses: the gap between the minima, relative to the raw predictions."""
+
+SETTLED = 1e-10
+"""Distance to a minimum under an l1 penalty, in typical removals, that is close enough."""
+
+STUCK = 0.01
+"""Typical removals from the minimum from which on a network that stopped there is warned of."""
+
+_NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
+
+
+def build_engine(
+    objective: Objective,
+    name: str,
+    *,
+    solver: Any,
+    curvature: str,
+    damping: float,
+    refinement: Any,
+    frozen: bool,
+    out_of_iterations: bool,
+    smoothed: bool = False,
+) -> Engine:
+    """Return the engine of an objective at its fitted parameters.
+
+    Parameters
+    ----------
+    objective : Objective
+    name : str
+        Type of the estimator, for messages.
+    solver, curvature, damping
+        Of the wrapper.
+    refinement : "auto" or bool
+        The wrapper's `refine`.
+    frozen : bool
+        The estimator came fitted: it may have been fitted on something else.
+    out_of_iterations : bool
+        It stopped at its max_iter, which is reason enough to be far from the optimum.
+    smoothed : bool
+        The objective is a smoothed one, the estimator's own is not: their minima differ.
+
+    Raises
+    ------
+    ValueError
+        For a frozen estimator far from the optimum on these rows, and without a finite optimum.
+    """
+    chosen, reason = resolve(solver, Curvature(objective, curvature, damping))
+
+    def factorize(one: Objective) -> Factor:
+        return chosen.factorize(Curvature(one, curvature, damping))
+
+    def undamped(one: Objective) -> Factor:
+        return chosen.factorize(Curvature(one, curvature))
+
+    if not isinstance(objective, LinearObjective):
+        return _engine_near(
+            objective,
+            name,
+            reason,
+            factorize,
+            curvature,
+            damping,
+            move=objective.convex if refinement == "auto" else bool(refinement),
+            frozen=frozen and refinement is not True,
+            out_of_iterations=out_of_iterations,
+        )
+    least = 0.0
+    # A linear model under a loss that is not convex was fitted to a minimum all the same.
+    move = objective.convex or objective.kind == "linear"
+    move = move if refinement == "auto" else bool(refinement)
+    near = _in_its_support(objective, name)
+    unsure = frozen and refinement is not True
+    if smoothed and move:
+        assert isinstance(objective, LinearObjective)
+        found, whole = _minimum_of_smoothed(objective, undamped)
+        if unsure and smoothing_gap(objective, whole) > FOREIGN_GAP:
+            raise ValueError(
+                f"The raw predictions of the fitted {name} are far from those of the smoothed "
+                f"optimum on these rows: these do {_NOT_ITS_OWN}, or the temperature is too high. "
+                "Pass what it was fitted with, a lower temperature, or refine=True to score the "
+                "smoothed optimum on these rows instead."
+            )
+    else:
+        try:
+            found, whole = measure(near, undamped), objective
+        except SingularCurvatureError:
+            if move and near is not objective:  # a loose fit with more coefficients than rows
+                objective = _settled(objective, undamped)
+                found = measure(objective.on_support(), undamped)
+            elif damping:
+                undamped, least = factorize, damping
+                found, whole, move = measure(near, undamped), objective, False
+            else:
+                raise
+        _look_at_distance(
+            found,
+            name,
+            moves=move,
+            unsure=unsure,
+            out_of_iterations=out_of_iterations,
+        )
+        if move:
+            found, whole = _at_minimum(found, objective, undamped)
+    factor = factorize(found.objective) if damping else found.undamped
+    return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
+
+
+def _engine_near(
+    objective: Objective,
+    name: str,
+    reason: str,
+    factorize: Callable[[Objective], Factor],
+    kind: str,
+    damping: float,
+    *,
+    move: bool,
+    frozen: bool,
+    out_of_iterations: bool,
+) -> Engine:
+    """Return the engine of a model that is not linear in its parameters.
+
+    A curvature without an inverse is an error where its factor is asked for, not before: local
+    refits need none.
+    """
+
+    def near(one: Objective) -> Callable[[Array], Array]:
+        return near_inverse(Curvature(one, damping=damping))
+
+    factor = _tried(factorize, objective)
+    found = measured(
+        objective,
+        near(objective) if isinstance(factor, SingularCurvatureError) else rough(factor),
+    )
+    _look_at_distance(
+        found,
+        name,
+        moves=move,
+        unsure=frozen,
+        out_of_iterations=out_of_iterations or not objective.convex,
+    )
+    if move:
+        found, left = polish(found, near)
+        if left > STUCK:
+            warn(
+                f"{name} could not be moved to its stationary point: after {found.n_iter} steps "
+                f"the gradient is {found.remaining_gradient_norm:.1e} ({left:.2g} removals of a "
+                "typical row), at a kink of relu or where the loss is all but flat. Scores are "
+                "those of the last step. Fit with a larger alpha, or with activation='tanh'.",
+                ConvergenceWarning,
+            )
+        factor = _tried(factorize, found.objective)
+    gauss_newton = Curvature(objective, kind).gauss_newton
+    if isinstance(factor, SingularCurvatureError) and objective.kind == "network" and gauss_newton:
+        scale = Curvature(found.objective, kind).largest()
+        factor = SingularCurvatureError(
+            "The Gauss-Newton matrix of this network of "
+            f"{objective.n_params:,} parameters has no inverse: units that do nothing, or the same "
+            "as another, and intercepts, which no penalty holds, leave directions that the "
+            f"training rows do not determine. Pass for example damping={1e-3 * scale:.1g}, a "
+            "thousandth of the largest curvature, or method='exact', which needs no inverse. "
+            f"({factor})"
+        )
+    return Engine(found, found.objective, factor, factorize, factorize, damping, damping, reason)
+
+
+def _tried(
+    factorize: Callable[[Objective], Factor], objective: Objective
+) -> Factor | SingularCurvatureError:
+    """Return the factor of a curvature, or the error of one that has no inverse."""
+    try:
+        return factorize(objective)
+    except SingularCurvatureError as error:
+        return error
+
+
+def _in_its_support(objective: Objective, name: str) -> Objective:
+    """Return the objective in the coefficients that are not 0, where an l1 penalty is linear."""
+    if not isinstance(objective, LinearObjective):
+        return objective
+    near = objective.on_support()
+    if near.n_params == 0:
+        raise ValueError(
+            f"All coefficients of the fitted {name} are 0: it predicts a constant, which no row "
+            "moves. Fit with a weaker l1 penalty."
+        )
+    return near
+
+
+def _settled(
+    objective: Objective, factorize: Callable[[Objective], Factor], goal: float | None = None
+) -> LinearObjective:
+    """Return an objective with an l1 penalty at its minimum."""
+    assert isinstance(objective, LinearObjective)
+    if goal is None:
+        goal = 1e-10 * float(np.sqrt(max(objective.value(), 0.0)))
+    return settle_or_cool(objective, factorize, goal)
+
+
+def _at_minimum(
+    found: Refinement, objective: Objective, factorize: Callable[[Objective], Factor]
+) -> tuple[Refinement, Objective]:
+    """Return the minimum of an objective that was measured, and the objective there.
+
+    The minimum is that in the coefficients that are not 0, where there is an l1 penalty.
+    """
+    if not isinstance(objective, LinearObjective) or objective.l1 is None:
+        refined = refine(found, factorize)
+        return refined, refined.objective
+    goal = max(SETTLED * found.typical_removal, found.noise)
+    whole = _settled(objective, factorize, goal)
+    there = measure(whole.on_support(), factorize)
+    moved = replace(
+        found,
+        objective=there.objective,
+        factor=there.factor,
+        remaining_gradient_norm=there.gradient_norm,
+        n_iter=1,
+    )
+    return moved, whole
+
+
+def _minimum_of_smoothed(
+    objective: LinearObjective, factorize: Callable[[Objective], Factor]
+) -> tuple[Refinement, Objective]:
+    """Return the minimum of a smoothed loss, near or far from that of the loss itself."""
+    fitted = float(np.linalg.norm(objective.gradient()))
+    if objective.l1 is None:
+        found = minimum(objective, factorize)
+        whole: Objective = found.objective
+    else:
+        near = _settled(objective, factorize)
+        found, whole = _at_minimum(measure(near.on_support(), factorize), near, factorize)
+    return replace(found, gradient_norm=fitted), whole
+
+
+def smoothing_gap(fitted: LinearObjective, smooth: Objective) -> float:
+    """Return how far the raw predictions of the smoothed optimum are from the fitted ones.
+
+    Root mean squares over the training rows, relative to the fitted ones.
+    """
+    assert isinstance(smooth, LinearObjective)
+    before = fitted.raw_predictions()
+    off = np.linalg.norm(smooth.raw_predictions() - before)
+    return float(off / max(np.linalg.norm(before), np.finfo(np.float64).tiny))
+
+
+def _look_at_distance(
+    found: Refinement, name: str, *, moves: bool, unsure: bool, out_of_iterations: bool
+) -> None:
+    """Warn of a fit that stopped far from its optimum; refuse one on surely other rows."""
+    far = found.relative_distance
+    if unsure and far > FOREIGN and not out_of_iterations:
+        raise ValueError(
+            f"The fitted {name} is {far:,.0f} removals of a typical row away "
+            f"from the optimum on these rows: these do {_NOT_ITS_OWN}, or it did not converge. "
+            "Pass what it was fitted with, fit it with a smaller tol or a larger max_iter, or pass "
+            "refine=True to score the optimum on these rows instead."
+        )
+    if far > FAR:
+        consequence = (
+            "Scores are those of the stationary point, which estimator_ is not; "
+            if moves
+            else "Scores are first derivatives at a point where the gradient is not zero (its norm "
+            f"is {found.gradient_norm:.2g}); pass refine=True to move a copy to the minimum, or "
+        )
+        doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
+        warn(
+            f"{name} stopped {far:,.1f} removals of a typical row away from "
+            f"its stationary point. {consequence}fit with a smaller tol or a larger max_iter."
+            + doubt,
+            ConvergenceWarning,
+        )

@@ -1,0 +1,98 @@
+"""Groups of rows that leave models that are not linear in their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives.base import Inverse
+from skinfluence.removal.base import Counterfactuals
+from skinfluence.removal.groups import GroupRemoval, inverse_without
+from skinfluence.removal.local import refit, refit_blocks
+from skinfluence.removal.one_step import shared_directions
+from skinfluence.trust_region import Problem, Solve
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LocalGroups(Counterfactuals):
+    """The change without each of several groups of rows, at the minimum near the old one.
+
+    Attributes
+    ----------
+    base : Objective
+        Over the training rows, at its optimum.
+    masks : CSR matrix of bool, shape (n_groups, n_samples)
+    names : ndarray of shape (n_groups,) or None
+        What a warning calls the groups; None where they are just rows.
+    precondition : callable
+        As in `LocalRemoval`.
+    """
+
+    base: Objective
+    masks: Any
+    names: Array | None
+    precondition: Solve
+    method: str = "exact"
+
+    @property
+    def objective(self) -> Objective:
+        return self.base
+
+    @property
+    def n_edits(self) -> int:
+        return int(self.masks.shape[0])
+
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        return refit_blocks(rows, self.base)
+
+    def changes(self, rows: Array) -> Array:
+        problem = without_groups(self.base, self.masks[rows])
+        if self.names is None:
+            return refit(problem, self.precondition, "these rows", rows)
+        return refit(problem, self.precondition, "each of the groups {}", self.names[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSteps(GroupRemoval):
+    """Steps without groups of rows, of a model that is not linear in its parameters.
+
+    "newton" is the joint step with the (Gauss-Newton) curvature of the group out.
+    """
+
+    def column_blocks(self, rows: Array) -> Iterator[Array]:
+        return refit_blocks(rows, self.base)
+
+    def changes(self, rows: Array) -> Array:
+        if self.method == "first_order":
+            return self._first_order(rows)
+        masks, weighting = self.masks[rows], self.base.weighting
+        ratios = weighting.ratios(masks @ weighting.counted())
+        A = weighting.all_weights(ratios, self.base.sample_weight) * masks.T.toarray()
+        pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ (1.0 - ratios).T
+        out = np.empty_like(pushes)
+        for j in range(masks.shape[0]):
+            gone = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
+            out[:, [j]] = self._inverse(gone).solve(pushes[:, [j]])
+        return out
+
+    def _inverse(self, gone: Array) -> Inverse:
+        if isinstance(self.base, OutputObjective):
+            return inverse_without(self.base, gone, None, self.factor, self.factorize)
+        kept = np.delete(np.arange(self.base.n_samples), gone)
+        return self.factorize(self.base.rows(kept))
+
+
+def without_groups(base: Objective, masks: Any) -> Problem:
+    """Return the objectives without each row of `masks`, CSR of shape (m, n_samples)."""
+    ratios = base.weighting.ratios(masks @ base.weighting.counted())
+    weights = base.weighting.all_weights(ratios, base.sample_weight)
+    W = np.array(np.broadcast_to(weights, (base.n_samples, masks.shape[0])))
+    W[masks.toarray().T] = 0.0
+    return Problem(base, W)
