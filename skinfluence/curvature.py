@@ -130,9 +130,9 @@ class Curvature:
                 return 0.0
         return size
 
-    def preconditioner(self) -> Inverse | None:
+    def preconditioner(self, kind: str = "auto") -> Inverse | None:
         """Return a cheap approximate inverse of H; None where the model offers none."""
-        return self.objective.preconditioner(self.damping)
+        return self.objective.preconditioner(kind, self.damping)
 
     def blocks(self) -> Array:
         """Return H as its diagonal blocks, shape (n_blocks, block_size, block_size)."""

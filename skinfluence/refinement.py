@@ -204,17 +204,18 @@ def polish(found: Refinement, near: Callable[[Objective], Solve]) -> tuple[Refin
     """
     objective, typical = found.objective, max(found.typical_removal, TINY)
     goal = np.array([max(POLISHED * typical, objective.gradient_noise())])
-    n_iter = 0
+    n_iter, left = 0, np.inf
     for _ in range(POLISHING):
         problem = Problem(objective, objective.sample_weight[:, None])
         there = minimise(problem, objective.theta[:, None], near(objective), goal)
         objective = objective.at(there.Theta[:, 0])
         n_iter += there.n_iter
-        if there.converged[0] or there.n_iter < STEPS:
+        before, left = left, float(there.left[0])
+        if there.converged[0] or there.n_iter < STEPS or left > 0.5 * before:
             break
     remaining = float(np.linalg.norm(objective.gradient()))
     moved = replace(found, objective=objective, remaining_gradient_norm=remaining, n_iter=n_iter)
-    return moved, float(there.left[0]) / typical
+    return moved, left / typical
 
 
 def minimum(objective: LinearObjective, factorize: Factorize) -> Refinement:

@@ -12,7 +12,7 @@ Columns are functions: Theta, gradients and steps have the shape (n_params, m).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -156,19 +156,21 @@ def minimise(
     start = problem.at(Theta)
     caused = norms(start.gradients(), precondition)
     found = _descend(problem, Theta, precondition, goal, max_iter)
-    shakes = np.random.RandomState(0).standard_normal(Theta.shape)
-    moves = precondition(shakes)
-    lengths = np.sqrt(np.maximum(np.einsum("pm,pm->m", shakes, moves), np.finfo(float).tiny))
-    shaken = found.Theta + SHAKE * caused / lengths * moves
-    again = _descend(problem, shaken, precondition, goal, max_iter)
-    before, after = problem.at(found.Theta).values(), problem.at(again.Theta).values()
+    ended = np.flatnonzero(found.converged & (found.left < caused))
+    if not len(ended):
+        return found
+    shake = np.random.RandomState(0).standard_normal((len(Theta), 1))  # the same for every column
+    move = precondition(shake)
+    length = np.sqrt(max(float(np.vdot(shake, move)), float(np.finfo(np.float64).tiny)))
+    there, caused, part = found.Theta[:, ended], caused[ended], problem.take(ended)
+    shaken = there + SHAKE * caused / length * move
+    again = _descend(part, shaken, precondition, goal[ended], max_iter)
+    before, after = part.at(there).values(), part.at(again.Theta).values()
     fell = before - after > np.maximum(LOWER * caused**2, ROUNDING * np.abs(before))
-    return Minima(
-        np.where(fell, again.Theta, found.Theta),
-        np.where(fell, again.left, found.left),
-        np.where(fell, again.converged, found.converged),
-        found.n_iter + (again.n_iter if np.any(fell) else 0),
-    )
+    at = ended[fell]
+    found.Theta[:, at], found.left[at] = again.Theta[:, fell], again.left[fell]
+    found.converged[at] = again.converged[fell]
+    return found if not len(at) else replace(found, n_iter=found.n_iter + again.n_iter)
 
 
 def _descend(
@@ -182,7 +184,7 @@ def _descend(
     size = norms(gradient, precondition)
     left[:] = size
     radius = 4.0 * np.where(size > 0, size, 1.0)
-    least = LEAST_RADIUS * radius
+    least, first = LEAST_RADIUS * radius, size.copy()
     n_iter = 0
     while True:
         going = (left[open_] > goal[open_]) & (radius > least)
@@ -190,17 +192,18 @@ def _descend(
             kept = np.flatnonzero(going)
             open_, problem, Theta = open_[kept], problem.take(kept), Theta[:, kept]
             value, gradient, size = value[kept], gradient[:, kept], size[kept]
-            radius, least = radius[kept], least[kept]
+            radius, least, first = radius[kept], least[kept], first[kept]
             here = problem.at(Theta) if len(kept) else here
         if not len(open_) or n_iter == max_iter:
             break
         n_iter += 1
-        forcing = np.minimum(0.1, np.sqrt(size / np.maximum(left[open_], size)))
+        forcing = np.minimum(0.1, np.sqrt(size / np.maximum(first, size)))
         S, foretold, length = _step(
             problem, here, Theta, gradient, precondition, radius, forcing, goal[open_]
         )
-        there = problem.at(Theta + S)
-        moved, slopes = there.values(), there.gradients()
+        with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
+            there = problem.at(Theta + S)
+            moved, slopes = there.values(), there.gradients()
         moved = np.where(np.isfinite(moved), moved, np.inf)
         slopes = np.where(np.isfinite(moved), slopes, 0.0)
         steeper = norms(slopes, precondition)

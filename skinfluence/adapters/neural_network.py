@@ -119,9 +119,9 @@ def _write(estimator: Any, objective: Objective, X: Any) -> None:
     assert isinstance(objective, NetworkObjective)
     if isinstance(objective.weighting, Averaged):
         # The batches of fewer rows are others; the copy has the penalty its parameters are of.
-        n = objective.n_samples
+        n, own = objective.n_samples, penalty_of(estimator, objective.n_samples)
         share = n / float(objective.weighting.stratum_totals.sum())
-        estimator.alpha *= share * float(objective.l2.max()) / penalty_of(estimator, n)
+        estimator.alpha *= share * float(objective.l2.max()) / own if own > 0 else 1.0
     coefs, intercepts = objective.weights()
     dtype = estimator.coefs_[0].dtype
     estimator.coefs_ = [W.astype(dtype) for W in coefs]

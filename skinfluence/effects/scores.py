@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal import Counterfactuals, Projection, Removal
+from skinfluence.removal import Counterfactuals, LocalRemoval, Projection, Removal
 from skinfluence.removal.base import in_threads
 
 Array = npt.NDArray[Any]
@@ -86,13 +86,27 @@ class Scorer:
         return out
 
     def norms(self) -> Array:
-        """Return the Euclidean norm of the scores of every edit over the tests, (n_edits,)."""
+        """Return the Euclidean norm of the scores of every edit over the tests, (n_edits,).
+
+        Those of first order, where each edit is a refit.
+        """
+        if isinstance(self.removal, LocalRemoval):
+            return self._rough_norms(self.removal)
         squares = np.zeros(self.n_edits)
 
         def add(block: Array, tests: slice, rows: Any) -> None:
             squares[rows] += np.einsum("ti,ti->i", block, block)
 
         self._run(add)
+        return np.sqrt(squares)
+
+    def _rough_norms(self, removal: LocalRemoval) -> Array:
+        squares = np.zeros(self.n_edits)
+        for tests in self._test_blocks():
+            U = removal.precondition(self.gradients(tests))
+            for rows in row_blocks(self.n_edits, U.shape[1]):
+                dots = removal.edits.grads_dot(rows, U)
+                squares[rows] += np.einsum("it,it->i", dots, dots)
         return np.sqrt(squares)
 
     def total(self) -> Array:
@@ -227,6 +241,7 @@ class Scorer:
                     consume(target.change(part.prediction_changes(D)), tests, rows)
 
         in_threads(work, iter(columns), self.n_jobs)
+        self.removal.report()
 
 
 def _extremes(ids: Array, block: Array, k: int) -> tuple[Array, Array]:

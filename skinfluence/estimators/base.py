@@ -228,6 +228,12 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
         there first, where `refine` leaves the choice.
         """
         moves = method == "exact" and not isinstance(self._objective(), LinearObjective)
+        if moves and self.refine is False:
+            raise ValueError(
+                "method='exact' was asked for with refine=False, but it is the difference of two "
+                "minima, and the fitted parameters are none. Use refine='auto' or True, or "
+                "method='newton'."
+            )
         refine = True if self.refine == "auto" and moves else self.refine
         key = (self.solver, self.curvature, self.damping)
         if self.__dict__.get("_engine_key") != key:

@@ -262,6 +262,12 @@ def _notes(
         notes.append(
             f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"
         )
+    own = scorer.removal.objective
+    if own.kind == "own" and not own.convex and refitted:
+        notes.append(
+            "several minima: the judge fits anew, from where this type begins; where its loss has "
+            "more than one minimum, that may be another, and measures something else"
+        )
     leverage = getattr(scorer.removal, "leverage", None)
     if leverage is not None:
         note = f"leverage: largest of the removed rows {leverage[rows].max():.2f}"
@@ -283,7 +289,7 @@ def _notes(
     objective = engine.objective
     if isinstance(objective, LinearObjective) and objective.loss.temperature is not None:
         notes.append(_smoothing(wrapper, objective))
-    if wrapper.damping > 0 and refitted:
+    if wrapper.damping > 0 and refitted and scorer.removal.method != "exact":
         notes.append(
             f"damping: scores are of the curvature + {wrapper.damping:g} I, refits know none"
         )

@@ -335,6 +335,7 @@ class EditingWrapper(LeftOutWrapper):
             try:
                 removal = engine.groups(masks, None, used)
                 change = engine.spread(removal.changes(np.array([0])).T, removal)[0]
+                removal.report()
             except ConvergenceWarning as error:
                 raise ValueError(
                     f"Without these {len(gone)} row(s) no finite optimum was found: the rows that "

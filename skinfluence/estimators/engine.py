@@ -114,7 +114,7 @@ class Engine:
         """Return the removal of groups of rows, CSR masks of shape (n_groups, n_train)."""
         if not isinstance(self.objective, LinearObjective):
             if method == "exact":
-                return LocalGroups(self.objective, masks, names, self._precondition())
+                return LocalGroups(self._precondition(), self.objective, masks, names)
             return GroupSteps(
                 self.objective,
                 masks,
@@ -153,13 +153,13 @@ class Engine:
         """Return the answer of the proximal objective to the removal of every row of a network."""
         assert isinstance(self.objective, NetworkObjective)
         held = Curvature(self.objective.held(), damping=self.damping)
-        return ProximalRemoval(self.objective, near_inverse(held), self.damping)
+        return ProximalRemoval(near_inverse(held), self.objective, self.damping)
 
     def change(self, edits: Edits, method: str) -> Removal | Evaluated:
         """Return what each edit of one row, stated for `whole`, does by a method."""
         if not isinstance(self.objective, LinearObjective):
             if method == "exact":
-                return LocalRemoval(edits, self._precondition())
+                return LocalRemoval(self._precondition(), edits)
             return local_steps(edits, method, self.factor, self.factorize, self.damping)
         everywhere = edits
         if self._penalised_l1:

@@ -36,21 +36,28 @@ class InfluenceClassifier(ClassifierMixin, InputWrapper):
     estimator : estimator, default=None
         Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
         LogisticRegression, RidgeClassifier, SGDClassifier, LinearSVC, SVC, SmoothLinearSVC, their
-        CV variants, OneVsRestClassifier, OneVsOneClassifier, MultiOutputClassifier, and searches
-        over them. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is.
+        CV variants, MLPClassifier (also in a RecordedTraining), OneVsRestClassifier,
+        OneVsOneClassifier, MultiOutputClassifier, and searches over them; what `register_adapter`
+        was told of. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is.
         Hyper-parameters that a search or a CV estimator chose are frozen.
-    method : {"auto", "first_order", "newton", "exact"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models and kernels; "exact"
-        iterates to the minimum without each row, at a multiple of the cost.
-    solver : {"auto", "cholesky"} or solver object, default="auto"
-        What inverts the curvature; ``solver_`` says what "auto" chose.
+    method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
+        How a removal is computed. "auto" is "newton" for linear models and kernels, "first_order"
+        for networks and models of your own; "exact" iterates to the minimum without each row, at
+        a multiple of the cost, for networks to the one next to the minimum with it. "tracin" sums
+        what the gradient steps of a RecordedTraining did.
+    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
+        What inverts the curvature; ``solver_`` says what "auto" chose. "cg" never forms it.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
-        For linear models with a canonical loss they are one matrix.
+        "auto" is the Gauss-Newton matrix for networks, the Hessian otherwise; for linear models
+        with a canonical loss all are one matrix.
     damping : float, default=0.0
-        Added to the diagonal of the curvature, in the units of the Hessian of the summed loss.
+        Added to the diagonal of the curvature, in the units of the Hessian of the summed loss;
+        "exact" ignores it. Networks often need some: the error of a singular curvature names a
+        number.
     refine : {"auto", True, False}, default="auto"
         Differentiate at the stationary point, reached from the fitted parameters in a copy
-        ("auto": for convex and for linear models); for hinges, that of the smoothed objective.
+        ("auto": for convex and for linear models, and for "exact"); for hinges, that of the
+        smoothed objective. A network is moved to the minimum next to where its training stopped.
         False scores the fitted parameters as they are: Koh & Liang's copied weights, with
         "first_order". True also accepts a frozen model that was fitted on other rows.
     temperature : float, default=None
@@ -152,21 +159,29 @@ class InfluenceRegressor(RegressorMixin, InputWrapper):
         Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
         LinearRegression, Ridge, Lasso, ElasticNet, their CV variants, HuberRegressor, generalised
         linear models, SGDRegressor, LinearSVR, SVR, KernelRidge, GaussianProcessRegressor,
-        MultiOutputRegressor, TransformedTargetRegressor, and searches over them. None is Ridge().
+        MLPRegressor (also in a RecordedTraining), MultiOutputRegressor, TransformedTargetRegressor,
+        and searches over them; what `register_adapter` was told of. None is Ridge().
         ``FrozenEstimator(fitted)`` is taken as it is. Hyper-parameters that a search or a CV
         estimator chose, or a Gaussian process fitted, are frozen.
-    method : {"auto", "first_order", "newton", "exact"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models, exact for Ridge and alike;
-        "exact" iterates to the minimum without each row, at a multiple of the cost.
-    solver : {"auto", "cholesky"} or solver object, default="auto"
-        What inverts the curvature; ``solver_`` says what "auto" chose.
+    method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
+        How a removal is computed. "auto" is "newton" for linear models and kernels, where it is
+        exact for Ridge and alike, and "first_order" for networks and models of your own; "exact"
+        iterates to the minimum without each row, at a multiple of the cost, for networks to the
+        one next to the minimum with it. "tracin" sums what the gradient steps of a
+        RecordedTraining did.
+    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
+        What inverts the curvature; ``solver_`` says what "auto" chose. "cg" never forms it.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
-        For linear models with a canonical loss they are one matrix.
+        "auto" is the Gauss-Newton matrix for networks, the Hessian otherwise; for linear models
+        with a canonical loss all are one matrix.
     damping : float, default=0.0
-        Added to the diagonal of the curvature, in the units of the Hessian of the summed loss.
+        Added to the diagonal of the curvature, in the units of the Hessian of the summed loss;
+        "exact" ignores it. Networks often need some: the error of a singular curvature names a
+        number.
     refine : {"auto", True, False}, default="auto"
         Differentiate at the stationary point, reached from the fitted parameters in a copy
-        ("auto": for convex and for linear models); for hinges, that of the smoothed objective.
+        ("auto": for convex and for linear models, and for "exact"); for hinges, that of the
+        smoothed objective. A network is moved to the minimum next to where its training stopped.
         False scores the fitted parameters as they are: Koh & Liang's copied weights, with
         "first_order". True also accepts a frozen model that was fitted on other rows.
     temperature : float, default=None

@@ -29,7 +29,7 @@ class Influence:
         Change of the target, in its own unit (nats for the log loss), when the row is removed
         with its whole weight. For the loss: positive = the row helps.
     method : str
-        "first_order", "newton" or "exact", whichever was used.
+        "first_order", "newton", "exact" or "tracin", whichever was used.
     target : str
         What changes: "loss", "decision_function", "predict_proba", "predict", "linear_predictor".
     rows : ndarray of int of the shape of `scores`, or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ FEW = 3
 
 SOME = 100
 """Rows whose losses alone are compared with theirs among all rows."""
+
+
+def check_arguments(loss: Callable[..., Any], predict: Callable[..., Any] | None) -> None:
+    """Refuse functions that cannot be called the way they will be."""
+    calls = [("loss", loss, "(eta, y)" if predict is not None else "(theta, X, y)")]
+    if predict is not None:
+        calls.append(("predict", predict, "(theta, X)"))
+    for name, function, arguments in calls:
+        try:
+            signature(function).bind(*arguments.strip("()").split(", "))
+        except TypeError as error:
+            how = "with" if predict is not None else "without"
+            raise TypeError(
+                f"{name}={function!r} was given, which cannot be called as {name}{arguments} "
+                f"({error}); {how} predict=, that is how it is called. A loss of theta, X and y is "
+                "given alone; a loss of eta and y beside predict(theta, X)."
+            ) from error
+        except ValueError:  # a function that tells nothing of its arguments
+            continue
 
 
 def read_parameters(theta: Any) -> Array:

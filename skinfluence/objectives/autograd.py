@@ -19,6 +19,7 @@ from skinfluence.losses.autograd import (
     pushforward,
 )
 from skinfluence.objectives.acceptance import (
+    check_arguments,
     check_derivatives,
     check_losses,
     check_predictions,
@@ -71,7 +72,7 @@ class AutogradObjective(Objective):
         For parameters, penalties and rows of the wrong shape or not finite; a loss of the wrong
         shape, not finite, that mixes rows, or that does not depend on theta.
     TypeError
-        For a loss that autograd cannot differentiate twice.
+        For functions of other arguments, and a loss that autograd cannot differentiate twice.
 
     Notes
     -----
@@ -111,6 +112,7 @@ class AutogradObjective(Objective):
         convex: bool = False,
         classes: Any = None,
     ) -> None:
+        check_arguments(loss, predict)
         self.theta = read_parameters(theta)
         self.l2 = read_penalty(l2, self.n_params)
         self.convex = bool(convex)

@@ -205,8 +205,11 @@ class Objective(ABC):
         ]
         return np.array(each)
 
-    def preconditioner(self, damping: float) -> Inverse | None:
-        """Return a cheap approximate inverse of the curvature + damping I; None for none."""
+    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
+        """Return a cheap approximate inverse of the curvature + damping I; None for none.
+
+        `kind` is "auto", or one that the model has names for.
+        """
         return None
 
     def value(self) -> float:

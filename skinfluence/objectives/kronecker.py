@@ -5,6 +5,9 @@ The block of layer l is sum_i (a_i a_i') (x) (delta_i delta_i'), a_i the inputs 
 written in the eigenvectors U of sum a a' and V of sum delta delta', where it is taken for diagonal,
 with the true second moments sum_i (U' a_i)^2 (V' delta_i)^2 there.
 
+benchmarks/networks.py has its price: on networks that fit well, whose curvature is that of a few
+rows, it needs more products than none at all (see `heaviest`).
+
 References: Martens & Grosse (2015), arXiv:1503.05671; George et al. (2018), arXiv:1806.03884, for
 these eigenvalues; Grosse et al. (2023), arXiv:2308.03296, for influence functions.
 """
@@ -12,7 +15,7 @@ these eigenvalues; Grosse et al. (2023), arXiv:2308.03296, for influence functio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +23,16 @@ from scipy import sparse
 
 from skinfluence.objectives.gram import with_intercept
 
+if TYPE_CHECKING:
+    from skinfluence.objectives.network import NetworkObjective
+
 Array = npt.NDArray[Any]
 
 LEAST = 1e-10
 """Part of the largest eigenvalue of a layer below which a direction counts as this flat."""
 
 
-class KroneckerLayer:
+class _Layer:
     """Gathers the moments of one layer over blocks of rows: first `moments`, then `variances`."""
 
     def __init__(self, d_in: int, d_out: int) -> None:
@@ -65,12 +71,18 @@ class Kronecker:
     layers: list[tuple[Array, Array, Array]]
 
     @classmethod
-    def of(cls, gathered: list[KroneckerLayer], penalties: list[float]) -> Self:
-        """Return the inverse with a penalty added to the diagonal of each layer."""
+    def of(cls, objective: NetworkObjective, damping: float) -> Self:
+        """Return it for the curvature of an objective plus damping."""
+        gathered = [_Layer(d, e) for d, e in objective.layers.pairs()]
+        for gather in (_Layer.moments, _Layer.variances):
+            for _, part, run in objective.passes(objective.loss.n_outputs):
+                deltas = run.back(part.root_stack())
+                for one, A, delta in zip(gathered, run.activations, deltas, strict=True):
+                    gather(one, A, delta)
         layers = []
-        for one, penalty in zip(gathered, penalties, strict=True):
+        for one, place in zip(gathered, objective.layers.slices(), strict=True):
             assert one.U is not None and one.V is not None
-            scale = one.scale + penalty
+            scale = one.scale + float(objective.l2[place.start]) + damping
             least = LEAST * float(scale.max())
             layers.append((one.U, one.V, 1.0 / np.maximum(scale, least if least > 0 else 1.0)))
         return cls(layers)

@@ -13,9 +13,10 @@ from scipy import sparse
 from scipy.linalg.blas import dsyrk
 
 from skinfluence.losses import Bregman, Loss
-from skinfluence.objectives.base import OutputObjective, Root, row_blocks
+from skinfluence.objectives.base import Inverse, OutputObjective, Root, row_blocks
 from skinfluence.objectives.gram import in_double
-from skinfluence.objectives.kronecker import Kronecker, KroneckerLayer
+from skinfluence.objectives.heaviest import Heaviest
+from skinfluence.objectives.kronecker import Kronecker
 from skinfluence.objectives.layers import Layers, Pass, times
 from skinfluence.objectives.many import Many
 from skinfluence.objectives.many_networks import ManyNetworks
@@ -190,7 +191,7 @@ class NetworkObjective(OutputObjective):
         """Cut the rows into blocks that k directions can pass through the network at once."""
         return row_blocks(self.n_samples, k * self.layers.width + self.layers.sizes[0])
 
-    def _passes(self, k: int) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
+    def passes(self, k: int) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
         """Run blocks of rows, of a size for k directions, through the network."""
         stack = self.layers.split(self.theta[:, None])
         for index in self.blocks(k):
@@ -202,20 +203,20 @@ class NetworkObjective(OutputObjective):
     def jacobian_dot(self, V: Array) -> Array:
         directions = self.layers.split(V)
         out = np.empty((self.n_samples, V.shape[1], self.loss.n_outputs))
-        for index, _, run in self._passes(V.shape[1]):
+        for index, _, run in self.passes(V.shape[1]):
             out[index] = run.along(directions)[-1].transpose(1, 0, 2)
         return out.transpose(0, 2, 1)
 
     def jacobian_t_dot(self, B: Array) -> Array:
         out = np.zeros((self.n_params, B.shape[2]))
-        for index, _, run in self._passes(B.shape[2]):
+        for index, _, run in self.passes(B.shape[2]):
             deltas = run.back(np.ascontiguousarray(B[index].transpose(2, 0, 1)))
             out += self.layers.join(run.gradients(deltas))
         return out
 
     def jacobian_t_rows(self, B: Array) -> Array:
         out = np.empty((self.n_samples, self.n_params))
-        for index, _, run in self._passes(1):
+        for index, _, run in self.passes(1):
             deltas = run.back(np.array(B[index][None], dtype=np.float64))
             self._outer(run, deltas, out[index][None])
         return out.T
@@ -243,7 +244,7 @@ class NetworkObjective(OutputObjective):
         # g_i'v = sum over layers of delta_i' (V' a_i + v): one product per layer, and none back.
         directions = self.layers.split(V)
         out = np.zeros((self.n_samples, V.shape[1]))
-        for index, part, run in self._passes(V.shape[1]):
+        for index, part, run in self.passes(V.shape[1]):
             deltas = run.back(part.output_gradients()[None])
             for (Vl, v), A, delta in zip(directions, run.activations, deltas, strict=True):
                 out[index] += np.einsum("knd,nd->nk", times(A, Vl) + v, delta[0])
@@ -251,7 +252,7 @@ class NetworkObjective(OutputObjective):
 
     def weighted_grad_sum(self, A: Array) -> Array:
         out = np.zeros((self.n_params, A.shape[1]))
-        for index, part, run in self._passes(A.shape[1]):
+        for index, part, run in self.passes(A.shape[1]):
             deltas = run.back(part.output_gradients()[None])
             weights = A[index].T[:, :, None]
             out += self.layers.join(run.gradients([weights * delta for delta in deltas]))
@@ -260,7 +261,7 @@ class NetworkObjective(OutputObjective):
     def gradient_norms(self) -> Array:
         """Return the Euclidean norm of the gradient of every row's loss, shape (n_samples,)."""
         squares = np.zeros(self.n_samples)
-        for index, part, run in self._passes(1):
+        for index, part, run in self.passes(1):
             deltas = run.back(part.output_gradients()[None])
             for A, delta in zip(run.activations, deltas, strict=True):
                 A = in_double(A)
@@ -272,7 +273,7 @@ class NetworkObjective(OutputObjective):
         """Return the derivative in x_i of v' grad l_i, shape (n_samples, k, n_features)."""
         directions = self.layers.split(V)
         out = np.empty((self.n_samples, V.shape[1], self.layers.sizes[0]))
-        for index, part, run in self._passes(V.shape[1]):
+        for index, part, run in self.passes(V.shape[1]):
             deltas = run.back(part.output_gradients()[None])
             RZ = run.along(directions)
             Rdeltas = run.bent(directions, RZ, deltas, part._times_hessian(RZ[-1]))
@@ -297,7 +298,7 @@ class NetworkObjective(OutputObjective):
     def _curvature_product(self, V: Array, *, exact: bool) -> Array:
         directions = self.layers.split(V)
         out = self.l2[:, None] * V
-        for _, part, run in self._passes(V.shape[1]):
+        for _, part, run in self.passes(V.shape[1]):
             w = part.sample_weight[:, None]
             RZ = run.along(directions)
             Rdelta = w * part._times_hessian(RZ[-1])
@@ -327,14 +328,14 @@ class NetworkObjective(OutputObjective):
             part = self.rows(index)
             run = self.layers.forward(part.X, stack)
             Z = np.empty((K, part.n_samples, P))
-            self._outer(run, run.back(part._root_stack()), Z)
+            self._outer(run, run.back(part.root_stack()), Z)
             H = dsyrk(1.0, Z.reshape(-1, P).T, beta=1.0, c=H, overwrite_c=True, lower=True)
         upper = np.triu_indices(P, 1)
         H[upper] = H.T[upper]
         H[np.arange(P), np.arange(P)] += self.l2
         return H[None]
 
-    def _root_stack(self) -> Array:
+    def root_stack(self) -> Array:
         """Return the rows of S_i, S_i' S_i = w_i d2l/deta2, as a stack (K, n, K)."""
         return np.ascontiguousarray(square_roots(self).transpose(1, 0, 2))
 
@@ -343,22 +344,16 @@ class NetworkObjective(OutputObjective):
             return None
         return [NetworkRoot(self, square_roots(self))]  # of the Gauss-Newton matrix
 
-    def preconditioner(self, damping: float) -> Kronecker | None:
-        """Return the inverse of the Kronecker-factored Gauss-Newton matrix plus damping.
+    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
+        """Return an approximate inverse of the Gauss-Newton matrix plus damping.
 
-        Layer by layer, with the sums of a a' and of delta delta' for their eigenvectors and the
-        true second moments along these for eigenvalues.
+        "heaviest", which "auto" is: by the rows that have most of it; "kronecker": layer by layer.
         """
         if not self.loss.convex:
             return None
-        makers = [KroneckerLayer(d, e) for d, e in self.layers.pairs()]
-        for gather in (KroneckerLayer.moments, KroneckerLayer.variances):
-            for _, part, run in self._passes(self.loss.n_outputs):
-                deltas = run.back(part._root_stack())
-                for maker, A, delta in zip(makers, run.activations, deltas, strict=True):
-                    gather(maker, A, delta)
-        penalties = [float(self.l2[part.start]) for part in self.layers.slices()]
-        return Kronecker.of(makers, [penalty + damping for penalty in penalties])
+        if kind == "kronecker":
+            return Kronecker.of(self, damping)
+        return Heaviest.of(self, damping)
 
     def many(self, Theta: Array, W: Array) -> Many:
         return ManyNetworks(self, Theta, W)

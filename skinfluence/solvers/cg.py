@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature, Inverse
@@ -17,17 +18,26 @@ from skinfluence.solvers.base import SingularCurvatureError
 
 Array = npt.NDArray[Any]
 
+PRECONDITIONERS = ("auto", "heaviest", "kronecker")
+
 SLAB = 2**24
 """Numbers of right-hand sides that are solved for at once (128 MiB)."""
+
+TOGETHER = 256
+"""Right-hand sides that share their directions: their products grow as this squared."""
+
+DEPENDENT = 1e-10
+"""Part of a direction outside the span of the others below which it is none of its own."""
 
 
 @dataclass(frozen=True)
 class CG:
-    """Preconditioned conjugate gradients, all right-hand sides in one product with the curvature.
+    """Preconditioned block conjugate gradients: right-hand sides share products and directions.
 
     Needs a positive definite curvature, and about six arrays of the size of the right-hand sides.
-    Columns that have converged leave. The preconditioner is the model's own: for networks the
-    Gauss-Newton matrix factored layer by layer into Kronecker products; other models have none.
+    Columns that have converged leave. The preconditioner is the model's own; networks have two.
+    "heaviest" inverts what the few rows that weigh most add to the curvature; "kronecker" is the
+    Gauss-Newton matrix factored layer by layer. Other models have none.
 
     Parameters
     ----------
@@ -35,13 +45,16 @@ class CG:
         Norm of the residual, relative to that of the right-hand side, at which a column is done.
     max_iter : int, default=1000
         Products with the curvature; what is not done by then is warned of.
-    preconditioner : {"auto", None}, default="auto"
-        None for plain conjugate gradients.
+    preconditioner : {"auto", "heaviest", "kronecker", None}, default="auto"
+        "auto" is "heaviest" for networks, which takes fewest products (see the page "Networks" of
+        the documentation); None for plain conjugate gradients.
 
     References
     ----------
     Hestenes, M. R. & Stiefel, E. (1952). Methods of conjugate gradients for solving linear
     systems. J. Res. NBS 49(6). doi:10.6028/jres.049.044.
+    Ji, H. & Li, Y. (2017). A breakdown-free block conjugate gradient method. BIT 57.
+    doi:10.1007/s10543-016-0631-z.
     Martens, J. & Grosse, R. (2015). Optimizing neural networks with Kronecker-factored approximate
     curvature. ICML. arXiv:1503.05671.
 
@@ -77,11 +90,14 @@ class CG:
                 f"CG(rtol={self.rtol!r}, max_iter={self.max_iter!r}) was given; 0 < rtol < 1 and "
                 "max_iter >= 1 are accepted. Try CG(rtol=1e-7)."
             )
-        if self.preconditioner not in ("auto", None):
+        if self.preconditioner not in (*PRECONDITIONERS, None):
             raise ValueError(
-                f"preconditioner={self.preconditioner!r} was given; accepted are 'auto' and None."
+                f"preconditioner={self.preconditioner!r} was given; accepted are "
+                f"{PRECONDITIONERS} and None. Leave it at 'auto'."
             )
-        found = curvature.preconditioner() if self.preconditioner == "auto" else None
+        found = None
+        if self.preconditioner is not None:
+            found = curvature.preconditioner(self.preconditioner)
         return CGFactor(curvature, found, self.rtol, self.max_iter)
 
 
@@ -112,11 +128,15 @@ class CGFactor:
         """
         out = np.zeros(V.shape)
         worst, n_open = 0.0, 0
-        width = max(1, SLAB // len(V))
+        width = int(np.clip(SLAB // len(V), 1, TOGETHER))
         for start in range(0, V.shape[1], width):
             part = slice(start, start + width)
             out[:, part], residuals = conjugate_gradients(
-                self.curvature.matmat, self.rough, V[:, part], self.rtol, self.max_iter
+                self.curvature.matmat,
+                self.rough,
+                self._off_gauge(V[:, part]),
+                self.rtol,
+                self.max_iter,
             )
             worst = max(worst, float(residuals.max(initial=0.0)))
             n_open += int(np.sum(residuals > self.rtol))
@@ -132,31 +152,52 @@ class CGFactor:
 
     def rough(self, V: Array) -> Array:
         """Return the preconditioner times V."""
-        return V if self.preconditioner is None else self.preconditioner.solve(V)
+        return self._off_gauge(V if self.preconditioner is None else self.preconditioner.solve(V))
+
+    def _off_gauge(self, V: Array) -> Array:
+        """Return V without what is along the directions that the curvature maps to zero."""
+        shifts = self.curvature.flat_shifts()
+        if shifts:
+            V = V.copy()
+        for shift in shifts:
+            V[shift] -= V[shift].mean(axis=0)
+        return V
 
     def quadratic(self, B: Array, block: int) -> Array:
-        products: Array = np.einsum("ij,ij->j", B, self.solve(B))
+        first, size = self._place(block)
+        columns = np.zeros((self.curvature.n_params, B.shape[1]))
+        columns[first : first + size] = B
+        products: Array = np.einsum("ij,ij->j", B, self.solve(columns)[first : first + size])
         return products
 
+    def _place(self, block: int) -> tuple[int, int]:
+        """Return where the parameters of a block begin, and how many it has."""
+        size = self.curvature.block_shape()[1]
+        return block * size, size
+
     def inverse(self) -> Array:
-        P = self.curvature.n_params
+        n_blocks, size = self.curvature.block_shape()
         require_memory(
-            8.0 * 8 * P**2,
-            f"The inverse curvature of {P:,} parameters",
+            8.0 * 8 * n_blocks * size * self.curvature.n_params,
+            f"The inverse curvature of {self.curvature.n_params:,} parameters",
             "Ask for fewer rows at a time.",
         )
-        return self.solve(np.eye(P))[None]
+        return np.stack([self._columns(b, np.arange(size)) for b in range(n_blocks)])
+
+    def _columns(self, block: int, chosen: Array) -> Array:
+        """Return some columns of the inverse of a block, shape (block_size, n_chosen)."""
+        first, size = self._place(block)
+        units = np.zeros((self.curvature.n_params, len(chosen)))
+        units[first + chosen, np.arange(len(chosen))] = 1.0
+        return self.solve(units)[first : first + size]
 
     def inverse_diagonal(self) -> Array:
-        P = self.curvature.n_params
-        out = np.empty(P)
-        width = max(1, SLAB // P)
-        for start in range(0, P, width):
-            here = np.arange(start, min(start + width, P))
-            unit = np.zeros((P, len(here)))
-            unit[here, np.arange(len(here))] = 1.0
-            out[here] = self.solve(unit)[here, np.arange(len(here))]
-        return out[None]
+        n_blocks, size = self.curvature.block_shape()
+        out = np.empty((n_blocks, size))
+        for b in range(n_blocks):
+            for part in np.array_split(np.arange(size), -(-size // TOGETHER)):
+                out[b, part] = self._columns(b, part)[part, np.arange(len(part))]
+        return out
 
 
 def conjugate_gradients(
@@ -168,6 +209,9 @@ def conjugate_gradients(
 ) -> tuple[Array, Array]:
     """Solve H X = B for every column; return X and the norms of the residuals, relative to B.
 
+    All columns share their directions: the error of each is the least, in the norm of H, over the
+    space that all of them have spanned.
+
     Raises
     ------
     SingularCurvatureError
@@ -177,30 +221,42 @@ def conjugate_gradients(
     sizes = np.linalg.norm(B, axis=0)
     left = np.where(sizes > 0, 1.0, 0.0)
     open_ = np.flatnonzero(sizes > 0)
-    R = np.array(B[:, open_], dtype=np.float64)
-    Z = precondition(R)
-    P, rz = Z.copy(), np.einsum("ij,ij->j", R, Z)
-    for _ in range(max_iter):
-        if not len(open_):
-            break
+    R = np.array(B[:, open_], dtype=np.float64) / sizes[open_]
+    P = _directions(precondition(R)) if len(open_) else R
+    for _ in range(max_iter if len(open_) else 0):
         HP = times(P)
-        curved = np.einsum("ij,ij->j", P, HP)
-        if not np.all(curved > 0):
+        try:
+            curved = linalg.cho_factor(P.T @ HP)
+        except linalg.LinAlgError:
             raise SingularCurvatureError(
                 "Conjugate gradients met a direction without positive curvature: the curvature is "
                 "singular or indefinite. Pass damping > 0, or curvature='gauss_newton' where there "
                 "is one."
-            )
-        alpha = rz / curved
-        X[:, open_] += alpha * P
-        R -= alpha * HP
-        left[open_] = np.linalg.norm(R, axis=0) / sizes[open_]
+            ) from None
+        alpha = linalg.cho_solve(curved, P.T @ R)
+        X[:, open_] += P @ alpha
+        R -= HP @ alpha
+        left[open_] = np.linalg.norm(R, axis=0)
         kept = np.flatnonzero(left[open_] > rtol)
-        if len(kept) < len(open_):
-            open_, R, P, rz = open_[kept], R[:, kept], P[:, kept], rz[kept]
+        open_, R = open_[kept], R[:, kept]
+        if not len(open_):
+            break
         Z = precondition(R)
-        new = np.einsum("ij,ij->j", R, Z)
-        P *= new / rz
-        P += Z
-        rz = new
-    return X, left
+        P = _directions(Z - P @ linalg.cho_solve(curved, HP.T @ Z))
+    return X * sizes, left
+
+
+def _directions(Z: Array) -> Array:
+    """Return an orthonormal basis of the columns of Z.
+
+    Columns that hardly differ from the span of the others are left out, where plain block
+    conjugate gradients break down (Ji & Li 2017).
+    """
+    sizes = np.linalg.norm(Z, axis=0)
+    Z = Z[:, sizes > 0] / sizes[sizes > 0]
+    if not Z.shape[1]:
+        return Z
+    Q, T, _ = linalg.qr(Z, mode="economic", pivoting=True)
+    size = np.abs(np.diag(T))
+    basis: Array = Q[:, size > DEPENDENT * size[0]]
+    return basis

@@ -157,11 +157,11 @@ class CholeskyFactor:
 def _indefinite(curvature: Curvature) -> SingularCurvatureError:
     """Return the error of a curvature that is not positive definite, with what it would take."""
     smallest = min(float(eigvalsh(H, subset_by_index=(0, 0))[0]) for H in curvature.blocks())
-    needed = curvature.damping - smallest
+    needed = 1.001 * max(curvature.damping - smallest, 0.0)  # rounded up: it is printed short
     return SingularCurvatureError(
         f"The curvature of {curvature.n_params:,} parameters is not positive definite: its "
         f"smallest eigenvalue is {smallest:.3g}. The parameters are not at a minimum that is the "
-        f"only one nearby. Pass damping > {max(needed, 0.0):.3g}, refine=True to move to a "
+        f"only one nearby. Pass damping > {needed:.4g}, refine=True to move to a "
         "minimum, or curvature='gauss_newton' where the model has raw predictions."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -34,13 +35,17 @@ def near_inverse(curvature: Curvature) -> Callable[[Array], Array]:
     solver, _ = resolve("auto", curvature)
     soft = max(curvature.damping, SOFT * curvature.largest())
     if not isinstance(solver, Cholesky):
-        damped = Curvature(one, curvature.kind, soft if curvature.damping == 0 else 0.0)
-        return CG().factorize(damped).rough
+        return CG().factorize(Curvature(one, curvature.kind, soft)).rough
     tries = [Curvature(one, "hessian")] if 8.0 * one.n_samples * P**2 <= FORMED else []
     tries += [Curvature(one, "auto", soft * 10.0**k) for k in range(8)]
+    failed = 0
     for each in tries:
         try:
-            return Cholesky().factorize(each).solve
+            factor = Cholesky().factorize(each)
         except SingularCurvatureError:
+            failed += 1
             continue
+        if failed > 1:  # no longer indefinite, but perhaps only just
+            factor = Cholesky().factorize(replace(each, damping=10.0 * each.damping))
+        return factor.solve
     return lambda V: V / (soft if soft > 0 else 1.0)
