@@ -147,8 +147,9 @@ def leave_one_out(
         again = refits.of_final_step(back, X_test, [_NO_ROW]).values[:, 0] - final.values[:, 0]
     refined = scorer.make_target(scorer.test, slice(None))
     scored = scorer.test.losses() if refined is None else refined.value()
+    predicted = scorer.matrix(np.float64, chosen)
     return LeaveOneOutCheck(
-        predicted=scorer.matrix(np.float64, chosen),
+        predicted=predicted,
         actual=(final if whole is None else whole).changes,
         noise=final.values[:, 0] - scored,
         rows=chosen,
@@ -156,7 +157,7 @@ def leave_one_out(
         method=scorer.removal.method,
         target=target,
         refit="final" if whole is None else "pipeline",
-        notes=_notes(wrapper, scorer, chosen, judge.notes, int(forbidden.sum())),
+        notes=_notes(wrapper, scorer, chosen, predicted, judge.notes, int(forbidden.sum())),
         actual_final=None if whole is None else final.changes,
         judge_gradients=final.gradients,
         judge_noise=again,
@@ -169,13 +170,14 @@ def _proximal(
     """Return the scores beside minima of the proximal objective without each row."""
     answers = wrapper._engine(scorer.removal.method).proximal()
     actual = replace(scorer, removal=answers).matrix(np.float64, rows)
+    predicted = scorer.matrix(np.float64, rows)
     held = (
         "yardstick: the proximal objective (Bae et al. 2022), which holds the network where it is: "
         "the divergence of its predictions from what they are, and the penalty and damping of the "
         "distance from its parameters. Nothing was refitted by scikit-learn"
     )
     return LeaveOneOutCheck(
-        predicted=scorer.matrix(np.float64, rows),
+        predicted=predicted,
         actual=actual,
         noise=np.zeros(len(actual)),
         rows=rows,
@@ -183,7 +185,7 @@ def _proximal(
         method=scorer.removal.method,
         target=target,
         refit="proximal",
-        notes=(held, *_notes(wrapper, scorer, rows, (), n_forbidden, refitted=False)),
+        notes=(held, *_notes(wrapper, scorer, rows, predicted, (), n_forbidden, refitted=False)),
     )
 
 
@@ -219,11 +221,11 @@ def _smoothing(wrapper: Any, objective: LinearObjective) -> str:
     )
 
 
-def _quiet(wrapper: Any, scorer: Scorer, rows: Array) -> list[str]:
+def _quiet(wrapper: Any, scorer: Scorer, rows: Array, predicted: Array) -> list[str]:
     """Return what to say where hardly anything can be seen, or another set is active."""
     notes = []
     objective = scorer.removal.objective
-    largest = float(np.abs(scorer.matrix(np.float64, rows)).max(initial=0.0))
+    largest = float(np.abs(predicted).max(initial=0.0))
     t = objective.loss.temperature if isinstance(objective, LinearObjective) else None
     if largest == 0.0:
         notes.append(
@@ -252,12 +254,13 @@ def _notes(
     wrapper: Any,
     scorer: Scorer,
     rows: Array,
+    predicted: Array,
     changes: tuple[str, ...],
     n_forbidden: int,
     *,
     refitted: bool = True,
 ) -> tuple[str, ...]:
-    notes = _quiet(wrapper, scorer, rows)
+    notes = _quiet(wrapper, scorer, rows, predicted)
     if changes:
         notes.append(
             f"judge: {type(final_step(wrapper.estimator_)).__name__}, {', '.join(changes)}"
