@@ -96,7 +96,7 @@ def measure(objective: Objective, factorize: Factorize) -> Refinement:
         If the minimum is not the only one.
     """
     if objective.has_no_optimum():
-        raise ValueError(_NO_OPTIMUM)
+        raise ValueError(NO_OPTIMUM)
     factor = factorize(objective)
     return replace(measured(objective, rough(factor)), factor=factor)
 
@@ -159,7 +159,7 @@ def refine(
         if moved is None and (distance <= rounding or objective.constant_hessian):
             break
         if moved is None or moved.has_no_optimum():
-            raise ValueError(_NOT_FOUND if moved is None else _NO_OPTIMUM)
+            raise ValueError(_NOT_FOUND if moved is None else NO_OPTIMUM)
         n_iter += 1
         objective = moved
         gradient = objective.gradient()
@@ -321,10 +321,10 @@ def _same_curvature(a: Objective, b: Objective) -> bool:
     return False
 
 
-_NO_OPTIMUM = (
+NO_OPTIMUM = (
     "The objective has no finite optimum: without a penalty the training rows are separated, and "
     "larger coefficients always fit better. Removing a row has no defined effect. Fit with a "
-    "penalty (a finite C)."
+    "penalty (a finite C, alpha > 0)."
 )
 _NOT_FOUND = (
     "No stationary point was found near the fitted parameters: the data may be (nearly) separable "

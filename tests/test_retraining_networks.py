@@ -342,6 +342,6 @@ def test_notes():
     judge = judge_of(classifier().fit(X, THREE), X)
     assert judge.notes == (
         "warm-started from the fitted weights",
-        "after L-BFGS gradient descent on all rows at once (same objective, tighter)",
+        "after L-BFGS, gradient descent on all rows at once (same objective, tighter)",
         "a cold restart of a non-convex model ends in another minimum and measures something else",
     )

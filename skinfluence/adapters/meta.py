@@ -24,6 +24,7 @@ from sklearn.linear_model import (
 )
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
@@ -40,6 +41,11 @@ from skinfluence.objectives import LinearObjective
 
 Array = npt.NDArray[Any]
 
+_NOT_LINEAR = (
+    "{name} was given; linear models and kernels are accepted inside a meta-estimator. Wrap its "
+    "parts one by one, or give a network several targets itself."
+)
+
 _WITH_L1 = (ElasticNet, ElasticNetCV, Lasso, LassoCV)
 
 
@@ -52,6 +58,8 @@ def _check(estimator: Any) -> None:
             f"Put the transformers in front: make_pipeline(transformer, {name}(model))."
         )
     check_supported(part)
+    if isinstance(part, (MLPClassifier, MLPRegressor)):
+        raise ValueError(_NOT_LINEAR.format(name=inside))
     if is_classifier(estimator) and not is_classifier(part):
         raise ValueError(
             f"{inside} was given, whose parts are regressors of 0 and 1; classifiers are accepted "
@@ -160,10 +168,7 @@ def multi_output(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearOb
 def _part(one: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     part = adapt(one, X, y, sample_weight)
     if not isinstance(part, LinearObjective):
-        raise ValueError(
-            f"{type(one).__name__} was given inside a meta-estimator; linear models and kernels "
-            "are accepted there. Wrap its parts one by one."
-        )
+        raise ValueError(_NOT_LINEAR.format(name=f"{type(one).__name__} inside a meta-estimator"))
     return part
 
 

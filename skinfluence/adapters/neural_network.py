@@ -89,10 +89,13 @@ def penalty_of(estimator: Any, n_samples: int) -> float:
     """Return the penalty, in the sum form, of a fit on some number of rows."""
     if estimator.solver not in _STOCHASTIC:
         return float(estimator.alpha)
-    size = 200 if estimator.batch_size == "auto" else estimator.batch_size
-    batches = gen_batches(n_samples, int(np.clip(size, 1, n_samples)))
+    batches = gen_batches(n_samples, int(np.clip(_batch_size(estimator), 1, n_samples)))
     each = [1.0 / (batch.stop - batch.start) for batch in batches]
     return float(estimator.alpha) * n_samples * float(np.mean(each))
+
+
+def _batch_size(estimator: Any) -> int:
+    return 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
 
 
 def _loss(estimator: Any, y: Any) -> Loss:
@@ -109,8 +112,7 @@ def _loss(estimator: Any, y: Any) -> Loss:
 
 def _weighting(estimator: Any, n_samples: int, counted: Array) -> Weighting | None:
     """Return how the penalty follows the number of rows: alike, where it is one per batch."""
-    size = 200 if estimator.batch_size == "auto" else estimator.batch_size
-    if estimator.solver not in _STOCHASTIC or size >= n_samples:
+    if estimator.solver not in _STOCHASTIC or _batch_size(estimator) >= n_samples:
         return None
     return Averaged.of_all(counted)
 

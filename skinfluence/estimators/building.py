@@ -18,7 +18,15 @@ from skinfluence.curvature import Curvature
 from skinfluence.estimators.engine import Engine
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
-from skinfluence.refinement import Refinement, measure, measured, minimum, polish, refine
+from skinfluence.refinement import (
+    NO_OPTIMUM,
+    Refinement,
+    measure,
+    measured,
+    minimum,
+    polish,
+    refine,
+)
 from skinfluence.solvers import Factor, SingularCurvatureError, near_inverse, resolve, rough
 
 Array = npt.NDArray[Any]
@@ -158,11 +166,17 @@ def _engine_near(
     def near(one: Objective) -> Callable[[Array], Array]:
         return near_inverse(Curvature(one, damping=damping))
 
-    factor = _tried(factorize, objective)
-    found = measured(
-        objective,
-        near(objective) if isinstance(factor, SingularCurvatureError) else rough(factor),
-    )
+    def solved(one: Objective) -> Factor | SingularCurvatureError:
+        factor = _tried(factorize, one)
+        singular = isinstance(factor, SingularCurvatureError)
+        return _unsolvable(Curvature(one, kind), factor) if singular else factor
+
+    # Where a network moves, only its minimum is asked for a factor, and that may be nobody.
+    factor = None if move else solved(objective)
+    if factor is None or isinstance(factor, SingularCurvatureError):
+        found = measured(objective, near(objective))
+    else:
+        found = measured(objective, rough(factor))
     _look_at_distance(
         found,
         name,
@@ -171,28 +185,50 @@ def _engine_near(
         out_of_iterations=out_of_iterations or not objective.convex,
     )
     if move:
-        found, left = polish(found, near)
-        if left > STUCK:
-            warn(
-                f"{name} could not be moved to its stationary point: after {found.n_iter} steps "
-                f"the gradient is {found.remaining_gradient_norm:.1e} ({left:.2g} removals of a "
-                "typical row), at a kink of relu or where the loss is all but flat. Scores are "
-                "those of the last step. Fit with a larger alpha, or with activation='tanh'.",
-                ConvergenceWarning,
-            )
-        factor = _tried(factorize, found.objective)
-    gauss_newton = Curvature(objective, kind).gauss_newton
-    if isinstance(factor, SingularCurvatureError) and objective.kind == "network" and gauss_newton:
-        scale = Curvature(found.objective, kind).largest()
-        factor = SingularCurvatureError(
-            "The Gauss-Newton matrix of this network of "
-            f"{objective.n_params:,} parameters has no inverse: units that do nothing, or the same "
-            "as another, and intercepts, which no penalty holds, leave directions that the "
-            f"training rows do not determine. Pass for example damping={1e-3 * scale:.1g}, a "
-            "thousandth of the largest curvature, or method='exact', which needs no inverse. "
-            f"({factor})"
+        found = _moved(found, name, near)
+    there = found.objective
+    return Engine(
+        found,
+        there,
+        (lambda: solved(there)) if factor is None else factor,
+        factorize,
+        factorize,
+        damping,
+        damping,
+        reason,
+    )
+
+
+def _moved(
+    found: Refinement, name: str, near: Callable[[Objective], Callable[[Array], Array]]
+) -> Refinement:
+    """Return the minimum that a model is in the basin of; say where there is none."""
+    found, left = polish(found, near)
+    if found.objective.has_no_optimum():
+        raise ValueError(NO_OPTIMUM)
+    if left > STUCK:
+        warn(
+            f"{name} could not be moved to its stationary point: after {found.n_iter} steps the "
+            f"gradient is {found.remaining_gradient_norm:.1e} ({left:.2g} removals of a typical "
+            "row), at a kink (of relu) or where the loss is all but flat. Scores are those of the "
+            "last step. Fit with a larger penalty, or with a smooth activation (tanh).",
+            ConvergenceWarning,
         )
-    return Engine(found, found.objective, factor, factorize, factorize, damping, damping, reason)
+    return found
+
+
+def _unsolvable(curvature: Curvature, error: Any) -> SingularCurvatureError:
+    """Return the error of a network's singular curvature, with a damping that helps."""
+    if curvature.objective.kind != "network" or not curvature.gauss_newton:
+        own: SingularCurvatureError = error
+        return own
+    return SingularCurvatureError(
+        f"The Gauss-Newton matrix of this network of {curvature.n_params:,} parameters has no "
+        "inverse: units that do nothing, or the same as another, and intercepts, which no penalty "
+        "holds, leave directions that the training rows do not determine. Pass for example "
+        f"damping={1e-3 * curvature.largest():.1g}, a thousandth of the largest curvature, or "
+        f"method='exact', which needs no inverse. ({error})"
+    )
 
 
 def _tried(

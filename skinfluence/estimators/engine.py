@@ -46,8 +46,9 @@ class Engine:
     refinement : Refinement
     whole : Objective
         That of `refinement`; with an l1 penalty the one of which that is the support.
-    solved : Factor or SingularCurvatureError
-        Of the curvature with damping; the error where it has no inverse.
+    solved : Factor, SingularCurvatureError or callable
+        Of the curvature with damping; the error where it has no inverse; what makes either, where
+        it may never be needed.
     factorize : callable
         From an objective to such a factor.
     undamped : callable
@@ -60,7 +61,7 @@ class Engine:
 
     refinement: Refinement
     whole: Objective
-    solved: Factor | SingularCurvatureError
+    solved: Factor | SingularCurvatureError | Callable[[], Factor | SingularCurvatureError]
     factorize: Callable[[Objective], Factor]
     undamped: Callable[[Objective], Factor]
     damping: float
@@ -74,6 +75,8 @@ class Engine:
     @property
     def factor(self) -> Factor:
         """The factor of the curvature with damping; raises where there is none."""
+        if callable(self.solved):
+            self.solved = self.solved()
         if isinstance(self.solved, SingularCurvatureError):
             raise self.solved
         return self.solved

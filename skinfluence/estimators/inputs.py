@@ -50,10 +50,12 @@ class InputWrapper(EditingWrapper):
 
         Parameters
         ----------
-        X_test, y_test, target, output
+        X_test, y_test
             As in `influence_scores`.
         rows : int, array-like of int, or boolean mask of shape (n_train,)
             Positions of training rows; the result follows their order.
+        target, output
+            As in `influence_scores`.
 
         Returns
         -------

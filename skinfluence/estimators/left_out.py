@@ -117,7 +117,7 @@ class LeftOutWrapper(ScoringWrapper):
         Parameters
         ----------
         method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
-            The constructor's by default; "tracin", sum_k step_k w_i |g_i(theta_k)|^2, as in
+            The constructor's by default; "tracin", ``sum_k step_k w_i |g_i(theta_k)|^2``, as in
             `influence_scores`.
 
         Returns

@@ -133,8 +133,9 @@ class LeaveOneOutCheck:
             each = f"median over test rows {np.median(moved):.2g}, largest {np.max(moved):.2g}"
         if len(moved) < len(errors):
             each += f" ({len(errors) - len(moved)} that no removal moved left out)"
+        refitted = "" if self.refit == "proximal" else " and refitted"
         lines = [
-            f"{n_rows} training rows removed and refitted, {n_test} test rows "
+            f"{n_rows} training rows removed{refitted}, {n_test} test rows "
             f"(target={self.target}, method={self.method}, refit={self.refit})",
             f"  Pearson         {self.pearson:8.4f}",
             f"  Spearman        {self.spearman:8.4f}",

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import linalg
 
-from skinfluence.objectives.gram import in_double
 from skinfluence.objectives.roots import NetworkRoot, square_roots
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-RANK = 2_000
+RANK = 3_000
 """Rows of Z at most: its factor takes no more than two products with 20 columns of 10,000 rows."""
 
 
@@ -53,7 +52,9 @@ class Heaviest:
     @classmethod
     def of(cls, objective: NetworkObjective, damping: float) -> Self:
         """Return it for the curvature of an objective plus damping."""
-        sizes = _sizes(objective)
+        sizes = np.empty((objective.n_samples, objective.loss.n_outputs))
+        for index, part, run in objective.passes(objective.loss.n_outputs):
+            sizes[index] = run.squares(run.back(part.root_stack())).T
         order = np.argsort(-sizes.ravel(), kind="stable")[:RANK]
         chosen = np.sort(order[sizes.ravel()[order] > 0.0])
         rows, place = np.unique(chosen // sizes.shape[1], return_inverse=True)
@@ -62,11 +63,11 @@ class Heaviest:
         diagonal = objective.l2 + damping
         if np.any(diagonal <= 0):  # intercepts without damping: held like the weights
             diagonal = np.where(diagonal > 0, diagonal, float(diagonal.max()) or 1.0)
-        pick = chosen % sizes.shape[1]
-        gram = _gram(root, place, pick, 1.0 / diagonal)
+        chosen = place * sizes.shape[1] + chosen % sizes.shape[1]  # in the rows of the root
+        gram = root.gram_of(chosen, 1.0 / diagonal)
         gram[np.diag_indices_from(gram)] += 1.0
         factor = linalg.cho_factor(gram, lower=True, overwrite_a=True)
-        return cls(diagonal, root, place * sizes.shape[1] + pick, factor)
+        return cls(diagonal, root, chosen, factor)
 
     def solve(self, V: Array) -> Array:
         """Return the inverse times V, shape (n_params, k)."""
@@ -75,32 +76,3 @@ class Heaviest:
         U[self.chosen] = linalg.cho_solve(self.factor, self.root.dot(scaled)[self.chosen])
         out: Array = scaled - self.root.t_dot(U) / self.diagonal[:, None]
         return out
-
-
-def _sizes(objective: NetworkObjective) -> Array:
-    """Return the squared norms of the rows of S_i J_i, shape (n_samples, K)."""
-    out = np.zeros((objective.n_samples, objective.loss.n_outputs))
-    for index, part, run in objective.passes(objective.loss.n_outputs):
-        deltas = run.back(part.root_stack())
-        for A, delta in zip(run.activations, deltas, strict=True):
-            A = in_double(A)
-            squares = A.multiply(A).sum(axis=1) if sparse.issparse(A) else (A**2).sum(axis=-1)
-            out[index] += ((1.0 + np.ravel(squares)) * (delta**2).sum(axis=2)).T
-    return out
-
-
-def _gram(root: NetworkRoot, rows: Array, pick: Array, scale: Array) -> Array:
-    """Return Z diag(scale) Z', as `NetworkRoot.gram`, of some of the rows of `root`."""
-    one = root.objective
-    run = one.layers.forward(one.X, one.layers.split(one.theta[:, None]))
-    deltas = run.back(np.ascontiguousarray(root.roots.transpose(1, 0, 2)))
-    out = np.zeros((len(rows), len(rows)))
-    for part, A, delta in zip(one.layers.slices(), run.activations, deltas, strict=True):
-        A = in_double(A)
-        A = A if sparse.issparse(A) else A.reshape(one.n_samples, -1)
-        inputs = A @ A.T
-        inputs = inputs.toarray() if sparse.issparse(inputs) else inputs
-        inputs = scale[part.start] * inputs + scale[part.stop - 1]
-        chosen = delta[pick, rows]
-        out += inputs[np.ix_(rows, rows)] * (chosen @ chosen.T)
-    return out

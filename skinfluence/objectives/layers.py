@@ -32,8 +32,6 @@ Array = npt.NDArray[Any]
 Stack = list[tuple[Array, Array]]
 """W_l of shape (m, d_in, d_out) and b_l of shape (m, 1, d_out) of every layer."""
 
-ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
-
 
 @dataclass(frozen=True)
 class Layers:
@@ -168,6 +166,16 @@ class Pass:
             (t_times(A, delta), delta.sum(axis=1, keepdims=True))
             for A, delta in zip(self.activations, deltas, strict=True)
         ]
+
+    def squares(self, deltas: list[Array]) -> Array:
+        """Return the squared norm of the gradient of every row, all layers, shape (m, n)."""
+        out: Any = 0.0
+        for A, delta in zip(self.activations, deltas, strict=True):
+            A = in_double(A)
+            size = A.multiply(A).sum(axis=1) if sparse.issparse(A) else np.sum(A**2, axis=-1)
+            out = out + (1.0 + np.ravel(size)) * np.sum(delta**2, axis=2)
+        total: Array = out
+        return total
 
     def bent(
         self, directions: Stack, RZ: list[Array], deltas: list[Array], Rdelta: Array

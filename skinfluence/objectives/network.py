@@ -14,7 +14,6 @@ from scipy.linalg.blas import dsyrk
 
 from skinfluence.losses import Bregman, Loss
 from skinfluence.objectives.base import Inverse, OutputObjective, Root, row_blocks
-from skinfluence.objectives.gram import in_double
 from skinfluence.objectives.heaviest import Heaviest
 from skinfluence.objectives.kronecker import Kronecker
 from skinfluence.objectives.layers import Layers, Pass, times
@@ -82,7 +81,7 @@ class NetworkObjective(OutputObjective):
         activation : {"identity", "logistic", "relu", "tanh"}
             Of the hidden layers.
         l2 : float
-            Penalty 1/2 l2 |W|^2 of the weights; intercepts are free.
+            Penalty ``1/2 l2 |W|^2`` of the weights; intercepts are free.
         sample_weight : ndarray of shape (n_samples,), optional
         weighting : Weighting, optional
             How the weights of the rows that stay move when others leave; fixed by default.
@@ -145,7 +144,12 @@ class NetworkObjective(OutputObjective):
         return replace(self, loss=loss, y=loss.at(self.targets, self.raw_predictions()))
 
     def has_no_optimum(self) -> bool:
-        return False
+        # Scaling up the last layer only helps where every row is on its right side.
+        last = self.l2[self.layers.slices()[-1]]
+        if np.any(last > 0) or self.loss.constant_hessian:
+            return False
+        counted = self.sample_weight > 0
+        return bool(np.all(self.loss.recedes(self.targets, self.raw_predictions())[counted]))
 
     def flat_shifts(self) -> list[Array]:
         last = self.layers.biases()[-1]
@@ -262,11 +266,7 @@ class NetworkObjective(OutputObjective):
         """Return the Euclidean norm of the gradient of every row's loss, shape (n_samples,)."""
         squares = np.zeros(self.n_samples)
         for index, part, run in self.passes(1):
-            deltas = run.back(part.output_gradients()[None])
-            for A, delta in zip(run.activations, deltas, strict=True):
-                A = in_double(A)
-                size = A.multiply(A).sum(axis=1) if sparse.issparse(A) else (A**2).sum(axis=-1)
-                squares[index] += (1.0 + np.ravel(size)) * (delta[0] ** 2).sum(axis=1)
+            squares[index] = run.squares(run.back(part.output_gradients()[None]))[0]
         return np.sqrt(squares)
 
     def input_gradients_dot(self, V: Array) -> Array:

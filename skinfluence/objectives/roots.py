@@ -124,22 +124,27 @@ class NetworkRoot:
         return self.objective.jacobian_t_dot(B)
 
     def gram(self, scale: Array) -> Array:
+        return self.gram_of(np.arange(self.rank), scale)
+
+    def gram_of(self, chosen: Array, scale: Array) -> Array:
+        """Return `gram` of some of the rows of Z alone."""
         # A layer adds (s_W a_i'a_j + s_b) delta_i'delta_j, s its scale: alike for all of W.
         one = self.objective
         run = one.layers.forward(one.X, one.layers.split(one.theta[:, None]))
         deltas = run.back(np.ascontiguousarray(self.roots.transpose(1, 0, 2)))
         n, K, _ = self.roots.shape
-        out = np.zeros((n, K, n, K))
+        rows, outputs = chosen // K, chosen % K
+        out = np.zeros((len(chosen), len(chosen)))
         for part, A, delta in zip(one.layers.slices(), run.activations, deltas, strict=True):
             A = in_double(A) if sparse.issparse(A) else in_double(A).reshape(n, -1)
             inputs = A @ A.T
             inputs = inputs.toarray() if sparse.issparse(inputs) else inputs
             inputs = scale[part.start] * inputs + scale[part.stop - 1]
-            flat = delta.transpose(1, 0, 2).reshape(n * K, -1)
-            tiles = (flat @ flat.T).reshape(n, K, n, K)
-            tiles *= inputs[:, None, :, None]
-            out += tiles
-        return out.reshape(self.rank, self.rank)
+            back = delta[outputs, rows]
+            products = back @ back.T
+            products *= inputs[np.ix_(rows, rows)]
+            out += products
+        return out
 
 
 def square_roots(objective: OutputObjective) -> Array:

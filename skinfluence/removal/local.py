@@ -46,6 +46,9 @@ MOST_LEVERAGE = 0.95
 FAR = 4.0
 """The same for how far it moves its own raw prediction, in units of the loss's curvature scale."""
 
+OFF = 1.0
+"""The same for how far that is from where its derivative says, as a part of it."""
+
 TOGETHER = 2**22
 """Raw numbers of the passes of edits that are refitted together (32 MiB)."""
 
@@ -82,6 +85,23 @@ def proximal(base: NetworkObjective, rows: Array, damping: float) -> Problem:
     gone = gone.weighing(-gone.sample_weight)
     W = np.repeat(base.sample_weight[:, None], len(rows), axis=1)
     return Problem(base.held(), W, gone, center=base.theta, damping=damping)
+
+
+def goes_too_far(linear: Array, moved: Array) -> Array:
+    """Return where predictions move by more than twice what their derivatives say, or less than 0.
+
+    Parameters
+    ----------
+    linear, moved : ndarray of shape (m, K)
+        The changes of raw predictions that a step is made for, and that it makes.
+
+    Returns
+    -------
+    ndarray of bool, shape (m,)
+    """
+    off = np.abs(moved - linear).max(axis=1, initial=0.0)
+    far: Array = off > OFF * np.abs(linear).max(axis=1, initial=0.0)
+    return far
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +184,15 @@ class Steps(Evaluated):
         return self.steps.n_edits
 
     def changes(self, rows: Array) -> Array:
-        moved, leverage, objective = self.steps.moved, self.steps.leverage, self.objective
+        moved, leverage, features = self.steps.moved, self.steps.leverage, self.features
         assert moved is not None and leverage is not None
-        assert isinstance(objective, OutputObjective)
-        far = np.abs(moved[rows]).max(axis=1) / objective.loss.curvature_scale
-        doubtful = (leverage[rows] > MOST_LEVERAGE) | (far > FAR)
+        assert isinstance(features, OutputObjective)
+        D = self.steps.changes(rows)
+        doubtful = goes_too_far(moved[rows], features.rows(rows).own_prediction_changes(D))
+        doubtful |= leverage[rows] > MOST_LEVERAGE
+        doubtful |= np.abs(moved[rows]).max(axis=1) > FAR * features.loss.curvature_scale
         self.doubted.update({int(row): float(leverage[row]) for row in rows[doubtful]})
-        return self.steps.changes(rows)
+        return D
 
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
@@ -289,9 +311,9 @@ class Refits(Evaluated):
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
             f"Without {self.named(edits)} the model was not refitted to its minimum: up to "
-            f"{worst:.1e} of the gradient that the removal caused is left, at a kink of relu or "
+            f"{worst:.1e} of the gradient that the removal caused is left, at a kink (of relu) or "
             "where the loss is all but flat. Values are those of the last step. Fit with a larger "
-            "alpha, or with a smooth activation (tanh).",
+            "penalty, or with a smooth activation (tanh).",
             ConvergenceWarning,
         )
 

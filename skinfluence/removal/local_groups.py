@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from skinfluence.messages import warn
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import Inverse
 from skinfluence.removal.groups import GroupRemoval, inverse_without
-from skinfluence.removal.local import Refits
+from skinfluence.removal.local import FAR, Refits, goes_too_far
 from skinfluence.removal.one_step import shared_directions
 from skinfluence.trust_region import Problem
 
@@ -61,7 +62,14 @@ class GroupSteps(GroupRemoval):
     """Steps without groups of rows, of a model that is not linear in its parameters.
 
     "newton" is the joint step with the (Gauss-Newton) curvature of the group out.
+
+    Attributes
+    ----------
+    doubted : list of int
+        Groups whose steps were asked for and go too far.
     """
+
+    doubted: list[int] = field(default_factory=list, init=False, repr=False, kw_only=True)
 
     def changes(self, rows: Array) -> Array:
         if self.method == "first_order":
@@ -70,17 +78,43 @@ class GroupSteps(GroupRemoval):
         ratios = weighting.ratios(masks @ weighting.counted())
         A = weighting.all_weights(ratios, self.base.sample_weight) * masks.T.toarray()
         pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ (1.0 - ratios).T
+        weights = weighting.all_weights(ratios, self.base.sample_weight)
         out = np.empty_like(pushes)
-        for j in range(masks.shape[0]):
+        for j, group in enumerate(rows):
             gone = masks.indices[masks.indptr[j] : masks.indptr[j + 1]]
-            out[:, [j]] = self._inverse(gone).solve(pushes[:, [j]])
+            moved = weights[:, j] if ratios.shape[1] else None
+            out[:, [j]] = self._inverse(gone, moved).solve(pushes[:, [j]])
+            if self._goes_too_far(gone, out[:, [j]]):
+                self.doubted.append(int(group))
         return out
 
-    def _inverse(self, gone: Array) -> Inverse:
+    def _goes_too_far(self, gone: Array, change: Array) -> bool:
+        """Return whether a step takes its own rows elsewhere than their derivatives say."""
+        if not len(gone) or not isinstance(self.base, OutputObjective):
+            return False
+        part = self.base.rows(gone)
+        linear = part.jacobian_dot(change)[:, :, 0].reshape(1, -1)
+        moved = part.prediction_changes(change)[:, 0].reshape(1, -1)
+        far = np.abs(linear).max() > FAR * self.base.loss.curvature_scale
+        return bool(far or goes_too_far(linear, moved)[0])
+
+    def _inverse(self, gone: Array, weights: Array | None) -> Inverse:
         if isinstance(self.base, OutputObjective):
-            return inverse_without(self.base, gone, None, self.factor, self.factorize)
+            return inverse_without(self.base, gone, weights, self.factor, self.factorize)
         kept = np.delete(np.arange(self.base.n_samples), gone)
-        return self.factorize(self.base.rows(kept))
+        w = self.base.sample_weight if weights is None else weights
+        return self.factorize(self.base.rows(kept).weighing(w[kept]))
+
+    def report(self) -> None:
+        if self.doubted:
+            named = self._named(np.array(sorted(self.doubted)))
+            self.doubted.clear()
+            warn(
+                f"The Newton step without {named} goes too far for what the curvature says of the "
+                "model there, and its scores may be far off. Raise damping=, or pass "
+                "method='exact' for models that can be moved to a minimum.",
+                UserWarning,
+            )
 
 
 def without_groups(base: Objective, masks: Any) -> Problem:

@@ -149,7 +149,7 @@ def _network_judge(net: Any, n_rows: int, weighted: bool) -> Judge:
         if net.early_stopping:
             notes.append("the rows that early_stopping held out stay out")
     notes += [
-        "after L-BFGS gradient descent on all rows at once (same objective, tighter)",
+        "after L-BFGS, gradient descent on all rows at once (same objective, tighter)",
         "a cold restart of a non-convex model ends in another minimum and measures something else",
     ]
     return Judge(judge, tuple(notes))

@@ -3,12 +3,15 @@
 And it is refused early: before the curvature is factorised, with the model as it was.
 """
 
+import warnings
+
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import (
@@ -22,15 +25,22 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence import (
+    AutogradObjective,
+    InfluenceClassifier,
+    InfluenceRegressor,
+    register_adapter,
+)
 from skinfluence.adapters import adapt, check_supported, final_step
 from skinfluence.adapters.registry import REFUSED as REFUSED_TYPES
 from skinfluence.adapters.registry import registered
@@ -422,7 +432,7 @@ def test_separable_data_without_penalty(solver):
     model = InfluenceClassifier(LogisticRegression(C=np.inf, solver=solver)).fit(X, y)
     message = (
         r"The objective has no finite optimum: without a penalty the training rows are separated, "
-        r".*Fit with a penalty \(a finite C\)\."
+        r".*Fit with a penalty \(a finite C, alpha > 0\)\."
     )
     refuse(model, ValueError, message, X[:1], y[:1])
     assert model.predict([[0.5]]) == 1
@@ -667,7 +677,9 @@ def test_rows_of_the_check(classifier, name):
 def test_ways_of_checking(classifier):
     with pytest.raises(ValueError, match="select='best' was given; accepted are 'extreme' and 'ra"):
         classifier.leave_one_out_check(DATA.X_test, DATA.y_test, select="best")
-    with pytest.raises(ValueError, match="refit='all' was given; accepted are 'final' and 'pipel"):
+    with pytest.raises(
+        ValueError, match="refit='all' was given; accepted are 'final', 'pipeline' and"
+    ):
         classifier.leave_one_out_check(DATA.X_test, DATA.y_test, refit="all")
 
 
@@ -679,3 +691,293 @@ def test_errors_leave_the_model_usable(classifier):
             with pytest.raises(ValueError, match="was given"):
                 call(classifier)
     np.testing.assert_array_equal(classifier.influence_scores(DATA.X_test, DATA.y_test), expected)
+
+
+# ---------------------------------------------------------------- networks, and models of one's own
+
+NETWORK = {"hidden_layer_sizes": (3,), "activation": "tanh", "alpha": 0.5, "random_state": 0}
+ONCE = {**NETWORK, "solver": "lbfgs", "max_iter": 500}
+EPOCHS = {**NETWORK, "solver": "adam", "max_iter": 30}
+
+
+@pytest.fixture
+def network():
+    return InfluenceRegressor(MLPRegressor(**ONCE), damping=0.1).fit(REAL.X, REAL.y)
+
+
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_unknown_solver_and_curvature_of_a_network(network):
+    network.set_params(solver="magic")
+    message = r"solver='magic' was given; accepted are 'auto', 'cholesky', 'cg' or a solver object"
+    refuse(network, ValueError, message, REAL.X_test, REAL.y_test)
+    network.set_params(solver="auto", curvature="kfac")
+    message = r"curvature='kfac' was given; accepted are \('auto', 'hessian', 'gauss_newton', 'fish"
+    refuse(network, ValueError, message, REAL.X_test, REAL.y_test)
+    with pytest.raises(ValueError, match=message):
+        InfluenceRegressor(MLPRegressor(**ONCE), curvature="kfac").fit(REAL.X, REAL.y)
+    network.set_params(curvature="auto")
+    assert np.all(np.isfinite(network.influence_scores(REAL.X_test, REAL.y_test)))
+
+
+REFUSED_NETWORKS = {
+    "no seed": (
+        {"early_stopping": True, "random_state": None},
+        r"\(early_stopping=True, random_state=None\) was given; it holds some rows out of the fit, "
+        r"at random, and does not say which\. Pass an integer random_state, .* or early_stopping=F",
+    ),
+    "a generator": (
+        {"early_stopping": True, "random_state": np.random.RandomState(0)},
+        r"\(early_stopping=True, random_state=RandomState\(.*does not say which\. Pass an integer",
+    ),
+    "fitted twice": (
+        {"early_stopping": True, "warm_start": True},
+        r"\(early_stopping=True, warm_start=True\) was given; which rows it held out depends on how"
+        r" often it was fitted\. Use warm_start=False\.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_NETWORKS)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_rows_held_out_that_are_not_known(name, kind):
+    params, message = REFUSED_NETWORKS[name]
+    inner = kind(**{**EPOCHS, **params})
+    wrapper = InfluenceRegressor if kind is MLPRegressor else InfluenceClassifier
+    for estimator in (inner, make_pipeline(StandardScaler(), inner)):
+        model = wrapper(estimator)
+        with pytest.raises(ValueError, match=kind.__name__ + message):
+            model.fit(REAL.X, REAL.y)
+        assert not hasattr(model, "estimator_")
+
+
+@quiet
+def test_parameters_of_early_stopping_that_lbfgs_does_not_use():
+    """Nothing is held out there, whatever they say."""
+    params = {**ONCE, "early_stopping": True, "random_state": None, "warm_start": True}
+    model = InfluenceRegressor(MLPRegressor(**params), damping=0.1).fit(REAL.X, REAL.y)
+    assert np.all(model._objective().sample_weight == 1.0)
+
+
+@quiet
+def test_rows_left_by_early_stopping():
+    model = InfluenceRegressor(MLPRegressor(**EPOCHS, early_stopping=True)).fit(REAL.X, REAL.y)
+    message = (
+        r"without was asked of MLPRegressor\(early_stopping=True\), which holds rows out of the "
+        r"fit: of other rows it would hold out others\. Fit with early_stopping=False\."
+    )
+    with pytest.raises(ValueError, match=message):
+        model.without([0])
+
+
+def test_diagnostics_of_a_network(network):
+    message = (
+        r"diagnostics are defined for linear models, and NetworkObjective is none; "
+        r"parameter_influence\(\) and self_influence\(\) are defined for it\."
+    )
+    with pytest.raises(ValueError, match=message):
+        network.diagnostics()
+
+
+@quiet
+@pytest.mark.parametrize("wrap", [lambda i: i, lambda i: make_pipeline(StandardScaler(), i)])
+def test_tracin_without_a_record(wrap):
+    model = InfluenceRegressor(wrap(MLPRegressor(**EPOCHS))).fit(REAL.X, REAL.y)
+    message = (
+        r"method='tracin' was given, but MLPRegressor kept no checkpoints of its training; a "
+        r"RecordedTraining is accepted\. Wrap RecordedTraining\(MLPRegressor\(\.\.\.\)\), as the "
+        r"last step where there is a Pipeline, and fit again\."
+    )
+    for ask in (
+        lambda: model.influence_scores(REAL.X_test, REAL.y_test, method="tracin"),
+        lambda: model.influence(REAL.X_test, REAL.y_test, method="tracin"),
+        lambda: model.self_influence(method="tracin"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask()
+
+
+PARTS_OF_NETWORKS = {
+    "one against the rest": (OneVsRestClassifier, MLPClassifier),
+    "one against one": (OneVsOneClassifier, MLPClassifier),
+    "labels": (MultiOutputClassifier, MLPClassifier),
+    "targets": (MultiOutputRegressor, MLPRegressor),
+}
+
+
+@pytest.mark.parametrize("name", PARTS_OF_NETWORKS)
+def test_networks_as_parts(name):
+    outer, inner = PARTS_OF_NETWORKS[name]
+    data = REALS if inner is MLPRegressor else classification(n_classes=3)
+    y = np.column_stack([data.y, data.y]) if outer is MultiOutputClassifier else data.y
+    wrapper = InfluenceRegressor if inner is MLPRegressor else InfluenceClassifier
+    message = (
+        rf"over {inner.__name__} was given; linear models and kernels are accepted inside a "
+        r"meta-estimator\. Wrap its parts one by one"
+    )
+    with pytest.raises(ValueError, match=message):
+        wrapper(outer(inner(**ONCE))).fit(data.X, y)
+
+
+def like_units():
+    """Return a network without an inverse Gauss-Newton matrix: its units are lines."""
+    inner = MLPRegressor(**{**ONCE, "hidden_layer_sizes": (2, 2), "activation": "identity"})
+    return InfluenceRegressor(inner).fit(REAL.X, REAL.y)
+
+
+@pytest.mark.parametrize("method", ["first_order", "newton"])
+def test_a_singular_gauss_newton_matrix_names_the_damping_that_works(method):
+    model = like_units()
+    message = (
+        r"The Gauss-Newton matrix of this network of \d+ parameters has no inverse: units that do "
+        r"nothing, .* Pass for example damping=[\d.e+-]+, a thousandth of the largest curvature, "
+        r"or method='exact', which needs no inverse\."
+    )
+    with pytest.raises(ValueError, match=message) as said:
+        model.influence_scores(REAL.X_test, REAL.y_test, method=method)
+    damping = float(str(said.value).split("damping=")[1].split(",")[0])
+    model.set_params(damping=damping)
+    found = model.influence_scores(REAL.X_test, REAL.y_test, method=method)
+    assert np.all(np.isfinite(found))
+    assert np.abs(found).max() > 0
+    model.set_params(damping=0.0)
+    exact = model.influence_scores(REAL.X_test, REAL.y_test, method="exact")
+    assert np.all(np.isfinite(exact))
+
+
+@quiet
+def test_an_indefinite_hessian_names_the_damping_that_works():
+    model = InfluenceRegressor(MLPRegressor(**EPOCHS), curvature="hessian").fit(REAL.X, REAL.y)
+    message = (
+        r"not positive definite: its smallest eigenvalue is -[\d.e+]+\. .* Pass damping > [\d.e+]+"
+        r", refine=True to move to a minimum, or curvature='gauss_newton'"
+    )
+    with pytest.raises(ValueError, match=message) as said:
+        model.influence_scores(REAL.X_test, REAL.y_test)
+    damping = float(str(said.value).split("damping > ")[1].split(",")[0])
+    model.set_params(damping=1.01 * damping)
+    assert np.all(np.isfinite(model.influence_scores(REAL.X_test, REAL.y_test)))
+
+
+def frozen(inner, X, y):
+    """Return a pipeline around a network that was trained by `partial_fit`, on X and y."""
+    scaler = StandardScaler().fit(X)
+    for _ in range(60):
+        inner.partial_fit(scaler.transform(X), y)
+    return make_pipeline(StandardScaler(), FrozenEstimator(inner))
+
+
+def test_a_network_of_partial_fits_over_rows_that_are_not_its_own():
+    pipeline = frozen(MLPRegressor(**{**EPOCHS, "learning_rate_init": 0.05}), REAL.X, REAL.y)
+    model = InfluenceRegressor(pipeline, damping=1.0).fit(REAL.X[::-1], 20.0 * REAL.y)
+    message = (
+        r"(?s)MLPRegressor stopped [\d.]+ removals of a typical row away from its stationary point"
+        r".*pass refine=True.*do not look like the rows, weights or hyper-parameters this model was"
+    )
+    with pytest.warns(ConvergenceWarning, match=message):
+        model.influence_scores(REAL.X_test, REAL.y_test)
+
+
+@pytest.mark.parametrize("target", ["loss", "predict"])
+@pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
+def test_a_network_under_a_transformed_target(target, method):
+    """The scores of the network on scaled targets; of predictions, in units of the target."""
+    transformer = StandardScaler()
+    scaled = transformer.fit_transform(REAL.y[:, None])[:, 0]
+    scaled_test = transformer.transform(REAL.y_test[:, None])[:, 0]
+    inner = MLPRegressor(**ONCE)
+    outer = TransformedTargetRegressor(inner, transformer=StandardScaler())
+    one = InfluenceRegressor(outer, damping=0.3).fit(REAL.X, REAL.y)
+    two = InfluenceRegressor(inner, damping=0.3).fit(REAL.X, scaled)
+    found = one.influence_scores(REAL.X_test, REAL.y_test, target=target, method=method)
+    expected = two.influence_scores(REAL.X_test, scaled_test, target=target, method=method)
+    # The loss is that which was minimised, of the scaled targets.
+    unit = transformer.scale_[0] if target == "predict" else 1.0
+    assert np.linalg.norm(found - unit * expected) <= 1e-6 * np.linalg.norm(found)
+
+
+def gate(theta, X, y):
+    return anp.log(anp.cosh(theta[0] * anp.tanh(X @ theta[1:5]) + theta[5] - y))
+
+
+def line(theta, X):
+    return X @ theta[:4] + theta[4]
+
+
+class Gate(BaseEstimator, RegressorMixin):
+    """A model of one's own; `parts` chooses what it tells of itself."""
+
+    def __init__(self, parts="loss"):
+        self.parts = parts
+
+    def fit(self, X, y):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+@register_adapter(Gate)
+def gate_objective(estimator, X, y, sample_weight):
+    if estimator.parts == "loss":
+        return AutogradObjective(gate, np.full(6, 0.3), l2=5.0)
+    return AutogradObjective(
+        lambda eta, y: anp.log(anp.cosh(eta - y)), np.full(5, 0.3), l2=5.0, predict=line
+    )
+
+
+@pytest.mark.parametrize("curvature", ["gauss_newton", "fisher"])
+def test_curvatures_that_a_model_of_ones_own_has_not(curvature):
+    model = InfluenceRegressor(Gate(), curvature=curvature).fit(REAL.X, REAL.y)
+    message = (
+        rf"curvature='{curvature}' was given, but AutogradObjective has no raw predictions and "
+        r"offers only its Hessian; use curvature='auto', or state the model with predict=\."
+    )
+    with pytest.raises(ValueError, match=message):
+        model.influence_scores(REAL.X_test, REAL.y_test)
+
+
+def test_fisher_information_of_a_loss_that_is_not_canonical():
+    model = InfluenceRegressor(Gate("both"), curvature="fisher").fit(REAL.X, REAL.y)
+    message = (
+        r"curvature='fisher' was given, but under AutogradLoss, which is not canonical, the "
+        r"expected information is another matrix than those there are\. Use curvature='auto'\."
+    )
+    with pytest.raises(ValueError, match=message):
+        model.influence_scores(REAL.X_test, REAL.y_test)
+    model.set_params(curvature="gauss_newton", damping=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert np.all(np.isfinite(model.influence_scores(REAL.X_test, REAL.y_test)))
+
+
+@pytest.mark.parametrize("parts", ["loss", "both"])
+def test_a_model_of_ones_own_under_a_transformed_target(parts):
+    outer = TransformedTargetRegressor(Gate(parts), transformer=StandardScaler())
+    message = (
+        r"Gate under a TransformedTargetRegressor was given, but its own objective is stated for "
+        r"the targets it was fitted on\. Wrap it without, and transform the targets beforehand\."
+    )
+    model = InfluenceRegressor(outer, damping=1.0).fit(REAL.X, REAL.y)
+    with pytest.raises(ValueError, match=message):
+        model.influence_scores(REAL.X_test, REAL.y_test)
+
+
+def test_targets_that_a_model_of_ones_own_has_not():
+    model = InfluenceRegressor(Gate(), damping=1.0).fit(REAL.X, REAL.y)
+    with pytest.raises(ValueError, match=r"target='predict' was given; .*\('loss',\)"):
+        model.influence_scores(REAL.X_test, REAL.y_test, target="predict")
+
+
+@quiet
+def test_wrong_rows_of_a_network(network):
+    message = r"X has 3 features, but MLPRegressor is expecting 4 features as input"
+    refuse(network, ValueError, message, REAL.X_test[:, :3], REAL.y_test)
+    X_test = REAL.X_test.copy()
+    X_test[0, 0] = np.nan
+    message = "Input X_test contains NaN.*Finite features are accepted by the final step"
+    refuse(network, ValueError, message, X_test, REAL.y_test)
+    refuse(network, ValueError, r"target='predict_proba' was given; this model has the targets",
+           REAL.X_test, REAL.y_test, target="predict_proba")  # fmt: skip

@@ -33,6 +33,7 @@ from sklearn.linear_model import (
 )
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
@@ -41,6 +42,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import has_fit_parameter
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence.recording import RecordedTraining
 from skinfluence.svm import SmoothLinearSVC
 
 DENSE = "check_sample_weight_equivalence_on_dense_data"
@@ -68,6 +70,12 @@ class RidgeClassifierHidden(HiddenFolds, RidgeClassifierCV):
     pass
 
 
+NETWORK = {
+    "hidden_layer_sizes": (10,),
+    "learning_rate_init": 0.02,
+    "max_iter": 60,
+    "random_state": 0,
+}
 L1 = LogisticRegression(solver="saga", random_state=0, max_iter=2000, **L1_ONLY)
 
 ESTIMATORS = {
@@ -109,7 +117,14 @@ ESTIMATORS = {
     "kernel pipeline": InfluenceClassifier(
         make_pipeline(Nystroem(n_components=20, random_state=0), LogisticRegression())
     ),
+    "MLPClassifier": InfluenceClassifier(MLPClassifier(**NETWORK)),
+    "MLPRegressor": InfluenceRegressor(MLPRegressor(**NETWORK)),
+    "recorded SGDRegressor": InfluenceRegressor(RecordedTraining(SGDRegressor(random_state=0))),
 }
+if not OLD:  # whose networks take no sample weights, which a RecordedTraining has a parameter for
+    ESTIMATORS["recorded MLPClassifier"] = InfluenceClassifier(
+        RecordedTraining(MLPClassifier(**NETWORK))
+    )
 
 NOT_EQUIVALENT = (
     "fitting with `sample_weight` is not equivalent to fitting with removed or repeated"
@@ -138,6 +153,7 @@ EXCEPTIONS = {
             "l1": L1,
             "SGDClassifier": SGDClassifier(random_state=0),
             "SGDRegressor": SGDRegressor(random_state=0),
+            "recorded SGDRegressor": SGDRegressor(random_state=0),
         }.items()
     }
 }
@@ -148,6 +164,7 @@ EXCEPTIONS["OneVsRest", "check_supervised_y_no_nan"] = (
 )
 # Every wrapper has the parameter; these estimators have it not, and say so.
 WITHOUT_WEIGHTS = ("GaussianProcess", "OneVsRest", "OneVsOne")
+WITHOUT_WEIGHTS += ("MLPClassifier", "MLPRegressor") if OLD else ()
 LIBLINEAR = LogisticRegression(solver="liblinear")
 if not get_tags(LIBLINEAR).classifier_tags.multi_class:  # since scikit-learn 1.8
     binary_only = r"it does\s+not raise the right `ValueError`"
@@ -189,6 +206,7 @@ def test_no_exception_for_estimators_that_converge():
     clean = {"default classifier", "default regressor", "lbfgs", "newton-cg", "newton-cholesky"}
     clean |= {"LinearRegression", "Ridge", "RidgeClassifier", "SmoothLinearSVC", "KernelRidge"}
     clean |= {"Poisson", "Gamma", "Tweedie", "Lasso", "ElasticNet", "kernel pipeline"}
+    clean |= {"MLPClassifier", "MLPRegressor"}
     assert clean <= set(ESTIMATORS)
     assert not clean & {name for name, _ in EXCEPTIONS}
 

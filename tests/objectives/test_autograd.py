@@ -728,3 +728,19 @@ def test_targets_of_another_form_are_refused():
         NAMES["one output"]().on(X, Y2)
     with pytest.raises(ValueError, match=r"labels \['d'\] were never seen"):
         NAMES["three classes"]().on(X[:1], ["d"])
+
+
+def test_functions_of_other_arguments_are_refused():
+    def of_parameters(theta, X, y):
+        return (X[:, 0] * theta[0] - y) ** 2
+
+    def of_predictions(eta, y):
+        return (eta[:, 0] - y) ** 2
+
+    X, y = np.ones((3, 1)), np.arange(3.0)
+    with pytest.raises(TypeError, match=r"called as loss\(theta, X, y\) .*beside predict\(theta"):
+        AutogradObjective(of_predictions, [1.0], X=X, y=y)
+    with pytest.raises(TypeError, match=r"called as loss\(eta, y\) .*X and y is given alone"):
+        AutogradObjective(of_parameters, [1.0], predict=lambda theta, X: X * theta, X=X, y=y)
+    with pytest.raises(TypeError, match=r"called as predict\(theta, X\)"):
+        AutogradObjective(of_predictions, [1.0], predict=lambda X: X, X=X, y=y)

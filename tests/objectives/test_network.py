@@ -10,7 +10,8 @@ from scipy import sparse
 from sklearn.base import is_classifier
 
 from skinfluence.losses import HalfSquaredError, Joint, Logistic, Multinomial, OneVsRest, Tweedie
-from skinfluence.objectives import NetworkObjective, base, network
+from skinfluence.objectives import NetworkObjective, base, heaviest, many_networks
+from skinfluence.objectives.roots import NetworkRoot, square_roots
 from tests.network_twins import alpha_of, fitted, theta_of, twin, with_theta
 from tests.networks import NAMED
 
@@ -207,13 +208,34 @@ def test_roots_of_few_rows(name):
 
 
 @every
-def test_the_preconditioner_lowers_the_condition_number(name, damping=0.01):
+@pytest.mark.parametrize("kind", ["auto", "kronecker"])
+def test_the_preconditioners_lower_the_condition_number(name, kind, damping=0.01):
     one = objective(name)
     M = gauss_newton(name) + damping * np.eye(one.n_params)
-    inverse = one.preconditioner(damping).solve(np.eye(one.n_params))
+    inverse = one.preconditioner(kind, damping).solve(np.eye(one.n_params))
     close(inverse, inverse.T)
     root = np.linalg.cholesky(inverse)
     assert np.linalg.cond(root.T @ M @ root) < np.linalg.cond(M)
+
+
+@every
+def test_the_heaviest_rows_are_all_rows_of_a_small_network(name, damping=0.2):
+    one = objective(name)
+    inverse = one.preconditioner("heaviest", damping).solve(np.eye(one.n_params))
+    damped = gauss_newton(name) + damping * np.eye(one.n_params)
+    close(inverse @ damped, np.eye(one.n_params), 1e-8)
+
+
+@pytest.mark.parametrize("name", ["three-tanh", "reals-relu-sparse"])
+def test_the_heaviest_rows_are_the_largest(name, monkeypatch):
+    one = objective(name)
+    monkeypatch.setattr(heaviest, "RANK", 20)
+    Z = one.hessian_roots()[0] if one.hessian_roots() else NetworkRoot(one, square_roots(one))
+    Z = Z.dot(np.eye(one.n_params))
+    largest = np.argsort(-np.linalg.norm(Z, axis=1))[:20]
+    M = Z[largest].T @ Z[largest] + np.diag(one.l2 + 0.2)
+    inverse = one.preconditioner("heaviest", 0.2).solve(np.eye(one.n_params))
+    close(inverse @ M, np.eye(one.n_params), 1e-8)
 
 
 def test_the_preconditioner_is_the_inverse_of_one_layer_of_least_squares():
@@ -221,7 +243,7 @@ def test_the_preconditioner_is_the_inverse_of_one_layer_of_least_squares():
     X, y = NAMED["reals-tanh"].data.X, NAMED["reals-tanh"].data.y
     W = [normal(X.shape[1], 2)], [normal(2)]
     one = NetworkObjective.from_weights(X, y, HalfSquaredError(2), *W, model.activation, l2=0.0)
-    inverse = one.preconditioner(0.4).solve(np.eye(one.n_params))
+    inverse = one.preconditioner("kronecker", 0.4).solve(np.eye(one.n_params))
     close(inverse, np.linalg.inv(one.hessian_blocks()[0] + 0.4 * np.eye(one.n_params)))
 
 
@@ -329,7 +351,7 @@ def everything(one):
         "hessian_blocks": one.hessian_blocks(),
         "gauss_newton_blocks": one.gauss_newton_blocks(),
         "quadratic_forms": np.concatenate(forms),
-        "preconditioner": one.preconditioner(0.1).solve(V),
+        "preconditioner": one.preconditioner("kronecker", 0.1).solve(V),
         "values": many.values(),
         "gradients": many.gradients(),
         "products": many.products(V),
@@ -345,7 +367,7 @@ def everything(one):
 def test_results_do_not_depend_on_the_block_size(name, block, monkeypatch):
     expected = everything(objective(name))
     monkeypatch.setattr(base, "BLOCK_ELEMENTS", block)
-    monkeypatch.setattr(network, "KEPT", 0)
+    monkeypatch.setattr(many_networks, "KEPT", 0)
     for key, found in everything(objective(name)).items():
         np.testing.assert_allclose(
             found, expected[key], rtol=0, atol=1e-10 * np.abs(expected[key]).max(), err_msg=key
