@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+UNFINISHED = 30.0
+"""Gradient of a refit, in units of the median, from which on its row is named."""
+
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneOutCheck:
@@ -185,6 +188,15 @@ class LeaveOneOutCheck:
                     "several minima: with a row put back, the judge does not find the network it "
                     "had before; the truth is no better determined than that. A larger alpha, or "
                     "fewer hidden units, leave fewer minima"
+                )
+        if self.judge_gradients is not None:
+            left, usual = self.judge_gradients[1:], float(np.median(self.judge_gradients))
+            stray = left > UNFINISHED * usual
+            if np.any(stray):
+                reasons.append(
+                    f"unfinished: without the rows {self.row_labels[stray].tolist()} the judge "
+                    f"stopped at gradients of up to {left.max():.1e}, {usual:.1e} is usual here; "
+                    "their actual changes are not those of minima"
                 )
         if self.actual_final is not None:
             shift = agreement(self.actual_final, self.actual)
