@@ -81,6 +81,11 @@ class Curvature:
         return one.n_samples * (one.loss.n_outputs if isinstance(one, OutputObjective) else 1)
 
     @property
+    def single(self) -> bool:
+        """Whether products with arrays of single precision are taken in it."""
+        return self.objective.single
+
+    @property
     def gauss_newton(self) -> bool:
         """Whether this is the Gauss-Newton matrix (of a linear model: also the Hessian)."""
         kind = self.objective.default_curvature if self.kind == "auto" else self.kind

@@ -28,8 +28,14 @@ Solve = Callable[[Array], Array]
 INNER = 200
 """Products with the second derivative that one step may take."""
 
-STEPS = 100
-"""Steps that a function may take."""
+STEPS = 300
+"""Steps that a function may take: a removal may send a network down a long valley."""
+
+WINDOW = 30
+"""Steps after which a function is given up that has not fallen meanwhile, as at a kink."""
+
+FALLS = 0.01
+"""Fall that is asked for in these steps, in units of the square of the gradient."""
 
 LEAST_RADIUS = 1e-10
 """Radius, relative to the first, at which a column is given up."""
@@ -184,15 +190,18 @@ def _descend(
     size = norms(gradient, precondition)
     left[:] = size
     radius = 4.0 * np.where(size > 0, size, 1.0)
-    least, first = LEAST_RADIUS * radius, size.copy()
+    least, first, mark = LEAST_RADIUS * radius, size.copy(), np.full(problem.m, np.inf)
     n_iter = 0
     while True:
         going = (left[open_] > goal[open_]) & (radius > least)
+        if n_iter % WINDOW == 0:
+            going &= mark - value > FALLS * size**2
+            mark = value
         if not np.all(going):
             kept = np.flatnonzero(going)
             open_, problem, Theta = open_[kept], problem.take(kept), Theta[:, kept]
             value, gradient, size = value[kept], gradient[:, kept], size[kept]
-            radius, least, first = radius[kept], least[kept], first[kept]
+            radius, least, first, mark = radius[kept], least[kept], first[kept], mark[kept]
             here = problem.at(Theta) if len(kept) else here
         if not len(open_) or n_iter == max_iter:
             break

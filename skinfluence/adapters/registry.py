@@ -135,6 +135,11 @@ def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
     """Return the objective of a fitted estimator over the rows it was fitted on."""
     check_supported(estimator)
     objective = _find(estimator).objective(estimator, X, y, sample_weight)
+    if not isinstance(objective, Objective):
+        raise TypeError(
+            f"The adapter of {type(estimator).__name__} returned {objective!r}; an Objective, such "
+            "as LinearObjective or AutogradObjective, is accepted. Look for a missing return."
+        )
     return objective.over(X, y, sample_weight) if objective.unbound else objective
 
 

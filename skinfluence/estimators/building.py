@@ -27,7 +27,14 @@ from skinfluence.refinement import (
     polish,
     refine,
 )
-from skinfluence.solvers import Factor, SingularCurvatureError, near_inverse, resolve, rough
+from skinfluence.solvers import (
+    CholeskyFactor,
+    Factor,
+    SingularCurvatureError,
+    near_inverse,
+    resolve,
+    rough,
+)
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +52,9 @@ SETTLED = 1e-10
 
 STUCK = 0.01
 """Typical removals from the minimum from which on a network that stopped there is warned of."""
+
+NEARLY_SINGULAR = 1e-8
+"""Reciprocal condition number of a network's curvature from which on to warn."""
 
 _NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
@@ -167,9 +177,11 @@ def _engine_near(
         return near_inverse(Curvature(one, damping=damping))
 
     def solved(one: Objective) -> Factor | SingularCurvatureError:
-        factor = _tried(factorize, one)
-        singular = isinstance(factor, SingularCurvatureError)
-        return _unsolvable(Curvature(one, kind), factor) if singular else factor
+        factor, curvature = _tried(factorize, one), Curvature(one, kind)
+        if isinstance(factor, SingularCurvatureError):
+            return _unsolvable(curvature, factor)
+        _look_at_condition(factor, curvature)
+        return factor
 
     # Where a network moves, only its minimum is asked for a factor, and that may be nobody.
     factor = None if move else solved(objective)
@@ -217,6 +229,20 @@ def _moved(
     return found
 
 
+def _look_at_condition(factor: Factor, curvature: Curvature) -> None:
+    """Warn of a network whose curvature is next to singular, and of what would help."""
+    if not isinstance(factor, CholeskyFactor) or curvature.objective.kind != "network":
+        return
+    if factor.rcond < NEARLY_SINGULAR:
+        warn(
+            f"The curvature of this network is nearly singular (reciprocal condition number "
+            f"{factor.rcond:.0e}): scores may depend on directions that the training rows hardly "
+            f"determine. Pass for example damping={1e-3 * curvature.largest():.1g}, a thousandth "
+            "of the largest curvature, and see whether they change; method='exact' needs none.",
+            UserWarning,
+        )
+
+
 def _unsolvable(curvature: Curvature, error: Any) -> SingularCurvatureError:
     """Return the error of a network's singular curvature, with a damping that helps."""
     if curvature.objective.kind != "network" or not curvature.gauss_newton:
@@ -227,7 +253,7 @@ def _unsolvable(curvature: Curvature, error: Any) -> SingularCurvatureError:
         "inverse: units that do nothing, or the same as another, and intercepts, which no penalty "
         "holds, leave directions that the training rows do not determine. Pass for example "
         f"damping={1e-3 * curvature.largest():.1g}, a thousandth of the largest curvature, or "
-        f"method='exact', which needs no inverse. ({error})"
+        "method='exact', which needs no inverse."
     )
 
 

@@ -189,7 +189,7 @@ def _proximal(
     )
 
 
-def check_refit(estimator: Any, objective: Objective, refit: str) -> None:
+def check_refit(estimator: Any, objective: Objective, refit: str, method: str) -> None:
     """Refuse an unknown refit, one of transformers that are frozen, one that others have not."""
     if refit not in ("final", "pipeline", "proximal"):
         raise ValueError(
@@ -200,6 +200,12 @@ def check_refit(estimator: Any, objective: Objective, refit: str) -> None:
         raise ValueError(
             "refit='proximal' was asked for, the yardstick of networks that are not at a minimum; "
             f"{type(final_step(estimator)).__name__} can be refitted. Use refit='final'."
+        )
+    if refit == "proximal" and method == "exact":
+        raise ValueError(
+            "refit='proximal' was asked for with method='exact', which answer two questions: of a "
+            "network held where it is, and of one moved to its minimum. Use method='first_order' "
+            "or 'newton', or refit='final'."
         )
     if refit == "pipeline" and freezes_transformers(estimator):
         raise ValueError(

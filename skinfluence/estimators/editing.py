@@ -337,10 +337,12 @@ class EditingWrapper(LeftOutWrapper):
                 change = engine.spread(removal.changes(np.array([0])).T, removal)[0]
                 removal.report()
             except ConvergenceWarning as error:
+                if not isinstance(engine.objective, LinearObjective):
+                    raise ValueError(f"{error} Or keep some of the rows.") from error
                 raise ValueError(
                     f"Without these {len(gone)} row(s) no finite optimum was found: the rows that "
                     "stay may be separable, or nearly so, without a penalty. Fit with a stronger "
-                    "penalty (a smaller C), or keep some of the rows."
+                    "penalty (a smaller C, a larger alpha), or keep some of the rows."
                 ) from error
         kept = np.delete(np.arange(self._n_train), gone)
         out = self._copy_of(kept)

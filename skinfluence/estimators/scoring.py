@@ -278,9 +278,9 @@ class ScoringWrapper(FittedWrapper):
         >>> bool(np.allclose(check.predicted, check.actual))
         True
         """
-        self._method(method)
+        used = self._method(method)
         check_rows(rows, select, self._lonely())
-        check_refit(self.estimator_, self._objective(), refit)
+        check_refit(self.estimator_, self._objective(), refit, used)
         judge = judge_for(self)
         scorer = self._scorer(X_test, y_test, target=target, method=method, output=output)
         return leave_one_out(

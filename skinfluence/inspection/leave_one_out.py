@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+_OF_NETWORKS = "method='newton' corrects its size, method='exact' refits"
+
 UNFINISHED = 30.0
 """Gradient of a refit, in units of the median, from which on its row is named."""
 
@@ -175,7 +177,7 @@ class LeaveOneOutCheck:
         if self.relative_noise_floor > max(0.3 * self.relative_error, 1e-3) and not smoothed:
             reasons.append(
                 "noise: the network that is scored is not the minimum that the judge found next to "
-                "it; refine=True scores a minimum"
+                + ("it" if self.method == "exact" else "it; refine=True scores a minimum")
                 if self.judge_noise is not None
                 else "noise: much of the difference is how far the judge's fit and the model are "
                 "apart, not an effect of rows; if the judge is tight, the adapter of the model "
@@ -209,7 +211,8 @@ class LeaveOneOutCheck:
         if self.method == "first_order" and self.slope > 1.05:
             reasons.append(
                 "leverage: first order ignores that a row's own curvature leaves with it and "
-                "predicts too little; method='newton' corrects it"
+                "predicts too little; "
+                + ("method='newton' corrects it" if self.judge_noise is None else _OF_NETWORKS)
             )
         return reasons
 

@@ -87,6 +87,12 @@ def encode_rows(y: Any, classes: Array | None, row_shape: tuple[int, ...] | None
     if classes is not None:
         return encode_labels(y, classes)
     y = np.asarray(y)
+    if y.dtype.kind in "OUS":
+        raise ValueError(
+            f"Targets of dtype {y.dtype} were given, such as {y.ravel()[0]!r}; numbers are "
+            "accepted. For labels of a classifier pass classes=estimator.classes_: the "
+            "loss then gets their positions."
+        )
     if row_shape is not None and y.shape[1:] != row_shape:
         wanted = ", ".join(["n_samples", *map(str, row_shape)]) + ("" if row_shape else ",")
         raise ValueError(

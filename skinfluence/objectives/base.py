@@ -106,6 +106,8 @@ class Objective(ABC):
         ``method="auto"`` means.
     default_curvature : {"hessian", "gauss_newton"}
         What ``curvature="auto"`` means.
+    single : bool
+        Products with arrays of single precision are taken in it.
     unbound : bool
         It has no rows yet: `over` gives them.
     """
@@ -118,6 +120,7 @@ class Objective(ABC):
     constant_hessian: bool = False
     kind: str = "own"
     default_curvature: str = "hessian"
+    single: bool = False
     unbound: bool = False
 
     @property

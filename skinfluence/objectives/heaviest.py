@@ -70,9 +70,10 @@ class Heaviest:
         return cls(diagonal, root, chosen, factor)
 
     def solve(self, V: Array) -> Array:
-        """Return the inverse times V, shape (n_params, k)."""
-        scaled = V / self.diagonal[:, None]
-        U = np.zeros((self.root.rank, V.shape[1]))
-        U[self.chosen] = linalg.cho_solve(self.factor, self.root.dot(scaled)[self.chosen])
-        out: Array = scaled - self.root.t_dot(U) / self.diagonal[:, None]
+        """Return the inverse times V, shape (n_params, k), in the precision of V."""
+        diagonal = self.diagonal[:, None].astype(V.dtype)
+        out: Array = V / diagonal
+        U = np.zeros((self.root.rank, V.shape[1]), dtype=V.dtype)
+        U[self.chosen] = linalg.cho_solve(self.factor, self.root.dot(out)[self.chosen])
+        out -= self.root.t_dot(U) / diagonal
         return out

@@ -72,8 +72,8 @@ class Layers:
         return [np.arange(end - e, end) for end, (_, e) in zip(ends, self.pairs(), strict=True)]
 
     def split(self, V: Array) -> Stack:
-        """Return V of shape (n_params, m) as a stack of layers."""
-        rows = np.ascontiguousarray(V.T, dtype=np.float64)
+        """Return V of shape (n_params, m) as a stack of layers, in its precision."""
+        rows = np.ascontiguousarray(V.T, dtype=precision(V))
         m = len(rows)
         out = []
         for part, (d, e) in zip(self.slices(), self.pairs(), strict=True):
@@ -128,7 +128,7 @@ class Pass:
         if kind == "logistic":
             return A * (1.0 - A)  # type: ignore[no-any-return]
         if kind == "relu":
-            return (A > 0).astype(np.float64)  # type: ignore[no-any-return]
+            return (A > 0).astype(A.dtype)  # type: ignore[no-any-return]
         return np.ones_like(A)
 
     def bend(self, layer: int) -> Array | None:
@@ -153,6 +153,7 @@ class Pass:
 
     def back(self, delta: Array) -> list[Array]:
         """Return delta_l of every layer from that of eta, of shape (m, n, K)."""
+        delta = delta.astype(self.eta.dtype, copy=False)
         deltas = [delta]
         for i in range(len(self.stack) - 1, 0, -1):
             delta = times(delta, self.stack[i][0].transpose(0, 2, 1))
@@ -181,6 +182,7 @@ class Pass:
         self, directions: Stack, RZ: list[Array], deltas: list[Array], Rdelta: Array
     ) -> list[Array]:
         """Return Rdelta_l of every layer from that of eta."""
+        Rdelta = Rdelta.astype(self.eta.dtype, copy=False)
         out = [Rdelta]
         for i in range(len(self.stack) - 1, 0, -1):
             Wt, Vt = (one[i][0].transpose(0, 2, 1) for one in (self.stack, directions))
@@ -201,13 +203,18 @@ class Pass:
         return out
 
 
+def precision(V: Array) -> Any:
+    """Return the precision that products with V are taken in: its own, single or double."""
+    return np.float32 if V.dtype == np.float32 else np.float64
+
+
 def times(A: Any, W: Array) -> Array:
     """Return A W for each of a stack; A may be one sparse matrix for all."""
     if sparse.issparse(A):
         m, d, e = W.shape
-        flat = in_double(A) @ W.transpose(1, 0, 2).reshape(d, m * e)
+        flat = A.astype(W.dtype, copy=False) @ W.transpose(1, 0, 2).reshape(d, m * e)
         return np.ascontiguousarray(flat.reshape(-1, m, e).transpose(1, 0, 2))
-    out: Array = np.matmul(in_double(A), W)
+    out: Array = np.matmul(A.astype(W.dtype, copy=False), W)
     return out
 
 
@@ -215,10 +222,10 @@ def t_times(A: Any, D: Array) -> Array:
     """Return A' D for each of a stack; A may be one sparse matrix for all."""
     if sparse.issparse(A):
         m, n, e = D.shape
-        flat = in_double(A).T @ D.transpose(1, 0, 2).reshape(n, m * e)
+        flat = A.astype(D.dtype, copy=False).T @ D.transpose(1, 0, 2).reshape(n, m * e)
         out: Array = flat.reshape(-1, m, e).transpose(1, 0, 2)
         return out
-    product: Array = np.matmul(np.swapaxes(in_double(A), -1, -2), D)
+    product: Array = np.matmul(np.swapaxes(A.astype(D.dtype, copy=False), -1, -2), D)
     return product
 
 

@@ -16,7 +16,7 @@ from skinfluence.losses import Bregman, Loss
 from skinfluence.objectives.base import Inverse, OutputObjective, Root, row_blocks
 from skinfluence.objectives.heaviest import Heaviest
 from skinfluence.objectives.kronecker import Kronecker
-from skinfluence.objectives.layers import Layers, Pass, times
+from skinfluence.objectives.layers import Layers, Pass, precision, times
 from skinfluence.objectives.many import Many
 from skinfluence.objectives.many_networks import ManyNetworks
 from skinfluence.objectives.roots import NetworkRoot, square_roots
@@ -53,6 +53,7 @@ class NetworkObjective(OutputObjective):
     convex = False
     kind = "network"
     default_curvature = "gauss_newton"
+    single = True
 
     @classmethod
     def from_weights(
@@ -195,25 +196,29 @@ class NetworkObjective(OutputObjective):
         """Cut the rows into blocks that k directions can pass through the network at once."""
         return row_blocks(self.n_samples, k * self.layers.width + self.layers.sizes[0])
 
-    def passes(self, k: int) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
-        """Run blocks of rows, of a size for k directions, through the network."""
-        stack = self.layers.split(self.theta[:, None])
+    def passes(
+        self, k: int, dtype: Any = np.float64
+    ) -> Iterator[tuple[slice, NetworkObjective, Pass]]:
+        """Run blocks of rows, of a size for k directions, through the network in a precision."""
+        stack = self.layers.split(self.theta[:, None].astype(dtype))
+        self._eta  # noqa: B018 (once for all blocks)
         for index in self.blocks(k):
             part = self.rows(index)
-            yield index, part, self.layers.forward(part.X, stack)
+            yield index, part, self.layers.forward(part.X.astype(dtype, copy=False), stack)
 
     # ------------------------------------------------------------- products with the Jacobian
 
     def jacobian_dot(self, V: Array) -> Array:
-        directions = self.layers.split(V)
-        out = np.empty((self.n_samples, V.shape[1], self.loss.n_outputs))
-        for index, _, run in self.passes(V.shape[1]):
+        directions, dtype = self.layers.split(V), precision(V)
+        out = np.empty((self.n_samples, V.shape[1], self.loss.n_outputs), dtype=dtype)
+        for index, _, run in self.passes(V.shape[1], dtype):
             out[index] = run.along(directions)[-1].transpose(1, 0, 2)
         return out.transpose(0, 2, 1)
 
     def jacobian_t_dot(self, B: Array) -> Array:
-        out = np.zeros((self.n_params, B.shape[2]))
-        for index, _, run in self.passes(B.shape[2]):
+        dtype = precision(B)
+        out = np.zeros((self.n_params, B.shape[2]), dtype=dtype)
+        for index, _, run in self.passes(B.shape[2], dtype):
             deltas = run.back(np.ascontiguousarray(B[index].transpose(2, 0, 1)))
             out += self.layers.join(run.gradients(deltas))
         return out
@@ -246,9 +251,9 @@ class NetworkObjective(OutputObjective):
 
     def grads_dot(self, V: Array) -> Array:
         # g_i'v = sum over layers of delta_i' (V' a_i + v): one product per layer, and none back.
-        directions = self.layers.split(V)
-        out = np.zeros((self.n_samples, V.shape[1]))
-        for index, part, run in self.passes(V.shape[1]):
+        directions, dtype = self.layers.split(V), precision(V)
+        out = np.zeros((self.n_samples, V.shape[1]), dtype=dtype)
+        for index, part, run in self.passes(V.shape[1], dtype):
             deltas = run.back(part.output_gradients()[None])
             for (Vl, v), A, delta in zip(directions, run.activations, deltas, strict=True):
                 out[index] += np.einsum("knd,nd->nk", times(A, Vl) + v, delta[0])
@@ -296,9 +301,9 @@ class NetworkObjective(OutputObjective):
         return self._curvature_product(V, exact=False)
 
     def _curvature_product(self, V: Array, *, exact: bool) -> Array:
-        directions = self.layers.split(V)
-        out = self.l2[:, None] * V
-        for _, part, run in self.passes(V.shape[1]):
+        directions, dtype = self.layers.split(V), precision(V)
+        out = self.l2[:, None].astype(dtype) * V
+        for _, part, run in self.passes(V.shape[1], dtype):
             w = part.sample_weight[:, None]
             RZ = run.along(directions)
             Rdelta = w * part._times_hessian(RZ[-1])

@@ -115,12 +115,13 @@ class NetworkRoot:
         return int(self.roots.shape[0] * self.roots.shape[1])
 
     def dot(self, V: Array) -> Array:
-        out: Array = self.roots @ self.objective.jacobian_dot(V)
+        JV = self.objective.jacobian_dot(V)
+        out: Array = self.roots.astype(JV.dtype, copy=False) @ JV
         return out.reshape(self.rank, V.shape[1])
 
     def t_dot(self, U: Array) -> Array:
         n, K, _ = self.roots.shape
-        B = self.roots.transpose(0, 2, 1) @ U.reshape(n, K, -1)
+        B = self.roots.astype(U.dtype, copy=False).transpose(0, 2, 1) @ U.reshape(n, K, -1)
         return self.objective.jacobian_t_dot(B)
 
     def gram(self, scale: Array) -> Array:

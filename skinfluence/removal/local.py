@@ -46,8 +46,11 @@ MOST_LEVERAGE = 0.95
 FAR = 4.0
 """The same for how far it moves its own raw prediction, in units of the loss's curvature scale."""
 
-OFF = 1.0
+OFF = 0.5
 """The same for how far that is from where its derivative says, as a part of it."""
+
+STILL = 1e-9
+"""Change of a raw prediction that is none."""
 
 TOGETHER = 2**22
 """Raw numbers of the passes of edits that are refitted together (32 MiB)."""
@@ -88,7 +91,7 @@ def proximal(base: NetworkObjective, rows: Array, damping: float) -> Problem:
 
 
 def goes_too_far(linear: Array, moved: Array) -> Array:
-    """Return where predictions move by more than twice what their derivatives say, or less than 0.
+    """Return where predictions move elsewhere than their derivatives say.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ def goes_too_far(linear: Array, moved: Array) -> Array:
     ndarray of bool, shape (m,)
     """
     off = np.abs(moved - linear).max(axis=1, initial=0.0)
-    far: Array = off > OFF * np.abs(linear).max(axis=1, initial=0.0)
+    far: Array = off > OFF * np.abs(linear).max(axis=1, initial=0.0) + STILL
     return far
 
 

@@ -20,6 +20,9 @@ Array = npt.NDArray[Any]
 
 PRECONDITIONERS = ("auto", "heaviest", "kronecker")
 
+SINGLE = 3e-5
+"""Residual that is asked for in single precision, whose products are twice as fast."""
+
 SLAB = 2**24
 """Numbers of right-hand sides that are solved for at once (128 MiB)."""
 
@@ -131,13 +134,7 @@ class CGFactor:
         width = int(np.clip(SLAB // len(V), 1, TOGETHER))
         for start in range(0, V.shape[1], width):
             part = slice(start, start + width)
-            out[:, part], residuals = conjugate_gradients(
-                self.curvature.matmat,
-                self.rough,
-                self._off_gauge(V[:, part]),
-                self.rtol,
-                self.max_iter,
-            )
+            out[:, part], residuals = self._solve(self._off_gauge(V[:, part]))
             worst = max(worst, float(residuals.max(initial=0.0)))
             n_open += int(np.sum(residuals > self.rtol))
         if n_open:
@@ -149,6 +146,52 @@ class CGFactor:
                 ConvergenceWarning,
             )
         return out
+
+    def _solve(self, B: Array) -> tuple[Array, Array]:
+        """Return H^-1 B and the residuals; in single precision first, where products take it.
+
+        What is left of B in double precision is solved for again (iterative refinement), and in
+        double precision where single does not get nearer.
+        """
+        single = self.curvature.single
+        if not single:
+            return self._iterate(B, self.rtol, single=False)
+        X = np.zeros(B.shape)
+        sizes = np.linalg.norm(B, axis=0)
+        left, R = np.where(sizes > 0, 1.0, 0.0), B
+        while np.any(left > self.rtol):
+            todo = np.flatnonzero(left > self.rtol)
+            wanted = 0.5 * self.rtol / float(left[todo].max())
+            try:
+                D, _ = self._iterate(
+                    R[:, todo], max(wanted, SINGLE) if single else wanted, single=single
+                )
+            except SingularCurvatureError:
+                if not single:
+                    raise
+                single = False
+                continue
+            X[:, todo] += D
+            R = B - self.curvature.matmat(X)
+            before, left = left, np.linalg.norm(R, axis=0) / np.where(sizes > 0, sizes, 1.0)
+            if np.all(left[todo] > 0.1 * before[todo]):
+                if not single:  # out of iterations, or down to rounding
+                    break
+                single = False
+        return X, left
+
+    def _iterate(self, B: Array, rtol: float, *, single: bool) -> tuple[Array, Array]:
+        if not single:
+            return conjugate_gradients(self.curvature.matmat, self.rough, B, rtol, self.max_iter)
+
+        def times(V: Array) -> Array:
+            product: Array = self.curvature.matmat(V.astype(np.float32)).astype(np.float64)
+            return product
+
+        def near(V: Array) -> Array:
+            return self.rough(V.astype(np.float32)).astype(np.float64)
+
+        return conjugate_gradients(times, near, B, rtol, self.max_iter)
 
     def rough(self, V: Array) -> Array:
         """Return the preconditioner times V."""

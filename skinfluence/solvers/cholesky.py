@@ -161,8 +161,9 @@ def _indefinite(curvature: Curvature) -> SingularCurvatureError:
     return SingularCurvatureError(
         f"The curvature of {curvature.n_params:,} parameters is not positive definite: its "
         f"smallest eigenvalue is {smallest:.3g}. The parameters are not at a minimum that is the "
-        f"only one nearby. Pass damping > {needed:.4g}, refine=True to move to a "
-        "minimum, or curvature='gauss_newton' where the model has raw predictions."
+        f"only one nearby. Pass damping > {needed:.4g} (twice that, to be away from the pole), "
+        "refine=True to move to a minimum, or curvature='gauss_newton' where the model has raw "
+        "predictions."
     )
 
 

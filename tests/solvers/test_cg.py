@@ -55,6 +55,8 @@ class Counted:
 class Given:
     """A matrix in place of a curvature."""
 
+    single = False
+
     def __init__(self, H, near=None):
         self.H, self.near, self.widths = np.asarray(H, dtype=float), near, []
         self.n_params = len(self.H)
@@ -228,8 +230,9 @@ def test_kronecker_factors_save_products():
     assert better <= 0.8 * plain
 
 
-def test_all_rows_are_a_solution():
+def test_all_rows_are_a_solution(monkeypatch):
     """Where they fit, with damping, the heaviest rows are all: one product says it is solved."""
+    monkeypatch.setattr(NetworkObjective, "single", False)
     curvature = network("reals-tanh")
     V = RNG.standard_normal((curvature.n_params, 3))
     assert products(curvature, "heaviest", V) == 1
@@ -433,3 +436,41 @@ def test_plain_linear_objective_has_no_preconditioner():
         np.eye(3), np.zeros(3), HalfSquaredError(), np.zeros(3), 0.0, l2=1.0
     )
     assert CG().factorize(Curvature(one)).preconditioner is None
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-11])
+def test_single_precision_is_refined_to_the_residual_asked_for(rtol):
+    curvature = network("three-tanh")
+    V = RNG.standard_normal((curvature.n_params, 4)) * [1e-3, 1.0, 1e3, 1.0]
+    seen = []
+
+    class Seen:
+        single, n_params = True, curvature.n_params
+        preconditioner, flat_shifts = curvature.preconditioner, curvature.flat_shifts
+
+        def matmat(self, V):
+            seen.append(V.dtype)
+            return curvature.matmat(V)
+
+    X = CG(rtol=rtol).factorize(Seen()).solve(V)
+    left = np.linalg.norm(V - matrix(curvature) @ X, axis=0) / np.linalg.norm(V, axis=0)
+    assert left.max() <= rtol
+    assert seen.count(np.dtype(np.float32)) > 0 < seen.count(np.dtype(np.float64))
+
+
+def test_double_precision_takes_over_where_single_does_not_get_nearer():
+    """A curvature that single precision takes for indefinite."""
+    H = np.diag(np.geomspace(1e-9, 1.0, 30))
+    H[0, -1] = H[-1, 0] = 1e-6
+
+    class Rounded(Given):
+        single = True
+
+        def matmat(self, V):
+            noise = -1e-7 * V if V.dtype == np.float32 else 0.0
+            return super().matmat(V).astype(V.dtype) + noise
+
+    V = np.random.default_rng(0).standard_normal((30, 2))
+    H = H + 1e-8 * np.eye(30)
+    X = CG(rtol=1e-8).factorize(Rounded(H)).solve(V)
+    np.testing.assert_allclose(H @ X, V, atol=1e-6)
