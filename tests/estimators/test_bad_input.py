@@ -851,11 +851,11 @@ def test_an_indefinite_hessian_names_the_damping_that_works():
     model = InfluenceRegressor(MLPRegressor(**EPOCHS), curvature="hessian").fit(REAL.X, REAL.y)
     message = (
         r"not positive definite: its smallest eigenvalue is -[\d.e+]+\. .* Pass damping > [\d.e+]+"
-        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, or curvature='gauss_newton'"
+        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, or curvature="
     )
     with pytest.raises(ValueError, match=message) as said:
         model.influence_scores(REAL.X_test, REAL.y_test)
-    damping = float(str(said.value).split("damping > ")[1].split(",")[0])
+    damping = float(str(said.value).split("damping > ")[1].split()[0])
     model.set_params(damping=1.01 * damping)
     assert np.all(np.isfinite(model.influence_scores(REAL.X_test, REAL.y_test)))
 
