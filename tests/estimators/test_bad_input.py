@@ -851,7 +851,7 @@ def test_an_indefinite_hessian_names_the_damping_that_works():
     model = InfluenceRegressor(MLPRegressor(**EPOCHS), curvature="hessian").fit(REAL.X, REAL.y)
     message = (
         r"not positive definite: its smallest eigenvalue is -[\d.e+]+\. .* Pass damping > [\d.e+]+"
-        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, or curvature="
+        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, or "
     )
     with pytest.raises(ValueError, match=message) as said:
         model.influence_scores(REAL.X_test, REAL.y_test)
