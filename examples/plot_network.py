@@ -152,3 +152,40 @@ print(
 )
 both = agreement(there, at_minimum)
 print(f"scores of the stopped network against those of the minimum: Pearson {both.pearson:.2f}")
+
+# %%
+# Beside it: what the row's own steps did
+# ---------------------------------------
+#
+# TracIn (Pruthi et al. 2020) asks what the gradient steps of each row did on the way, at
+# checkpoints that `RecordedTraining` keeps. Its numbers count steps that others undid later, so
+# that they are not in the size of a removal. On one recorded network the two agree on which rows
+# stand out, by their own loss, and hardly on the many rows that do little:
+
+from skinfluence import RecordedTraining
+
+network = MLPClassifier(
+    10,
+    activation="tanh",
+    solver="sgd",
+    learning_rate_init=0.05,
+    alpha=0.1,
+    batch_size=50,
+    random_state=0,
+)
+recorded = InfluenceClassifier(RecordedTraining(network, epochs=100, every=10), damping=1.0)
+recorded.fit(X_train, y_train)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    by_method = [
+        (
+            recorded.influence_scores(X_test[:200], y_test[:200], method=method),
+            recorded.self_influence(method=method)[None],
+        )
+        for method in ("tracin", "first_order")
+    ]
+scores_of, own = (agreement(*pair) for pair in zip(*by_method, strict=True))
+print(
+    f"tracin and first_order: scores R {scores_of.pearson:.2f}, Spearman {scores_of.spearman:.2f}"
+)
+print(f"self-influence R {own.pearson:.2f}, Spearman {own.spearman:.2f}")

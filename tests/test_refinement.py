@@ -219,8 +219,8 @@ def test_a_kink_is_named_with_the_ways_out():
         wrapper.fit(X, y)
     message = (
         r"MLPRegressor could not be moved to its stationary point: after \d+ steps the gradient "
-        r"is [\d.e+-]+ \([\d.e+-]+ removals of a typical row\), at a kink .*of relu.*"
-        r"Fit with a larger penalty, or with a smooth activation \(tanh\)\."
+        r"is [\d.e+-]+ \([\d.e+-]+ removals of a typical row\), at a kink of relu.*"
+        r"Fit with a larger alpha, or with a smooth activation \(tanh\)\."
     )
     with pytest.warns(ConvergenceWarning, match=message):
         wrapper.influence_scores(X[:3], y[:3])

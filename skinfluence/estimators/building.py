@@ -27,6 +27,7 @@ from skinfluence.refinement import (
     polish,
     refine,
 )
+from skinfluence.removal import way_out
 from skinfluence.solvers import (
     CholeskyFactor,
     Factor,
@@ -55,6 +56,11 @@ STUCK = 0.01
 
 NEARLY_SINGULAR = 1e-8
 """Reciprocal condition number of a network's curvature from which on to warn."""
+
+_OF_NETWORKS = (
+    ". Networks stop early whatever their tol; L-BFGS with several targets above all, whose line "
+    "search is given the mean over the targets of what its gradient sums."
+)
 
 _NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
@@ -222,8 +228,7 @@ def _moved(
         warn(
             f"{name} could not be moved to its stationary point: after {found.n_iter} steps the "
             f"gradient is {found.remaining_gradient_norm:.1e} ({left:.2g} removals of a typical "
-            "row), at a kink (of relu) or where the loss is all but flat. Scores are those of the "
-            "last step. Fit with a larger penalty, or with a smooth activation (tanh).",
+            "row), " + way_out(found.objective),
             ConvergenceWarning,
         )
     return found
@@ -351,16 +356,18 @@ def _look_at_distance(
             "refine=True to score the optimum on these rows instead."
         )
     if far > FAR:
+        network = found.objective.kind == "network"
         consequence = (
-            "Scores are those of the stationary point, which estimator_ is not; "
+            "Scores are those of the stationary point, which estimator_ is not"
             if moves
             else "Scores are first derivatives at a point where the gradient is not zero (its norm "
-            f"is {found.gradient_norm:.2g}); pass refine=True to move a copy to the minimum, or "
+            f"is {found.gradient_norm:.2g}); pass refine=True to move a copy to the minimum"
         )
+        more = "fit with a smaller tol or a larger max_iter."
+        consequence += _OF_NETWORKS if network else f"{'; ' if moves else ', or '}{more}"
         doubt = f" If it did converge, these do {_NOT_ITS_OWN}." if unsure else ""
         warn(
             f"{name} stopped {far:,.1f} removals of a typical row away from "
-            f"its stationary point. {consequence}fit with a smaller tol or a larger max_iter."
-            + doubt,
+            f"its stationary point. {consequence}" + doubt,
             ConvergenceWarning,
         )

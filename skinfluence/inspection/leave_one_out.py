@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-_OF_NETWORKS = "method='newton' corrects its size, method='exact' refits"
+_OF_NETWORKS = "method='newton' takes it out, method='exact' refits"
 
 UNFINISHED = 30.0
 """Gradient of a refit, in units of the median, from which on its row is named."""
@@ -147,9 +147,12 @@ class LeaveOneOutCheck:
             f"  slope           {self.slope:8.4f}   actual on predicted; 1 is right",
             f"  relative error  {self.relative_error:8.2g}   {each}",
             f"  typical change  {np.sqrt(np.mean(self.actual**2)):8.1e}   root mean square",
-            f"  noise floor     {self.noise_floor:8.1e}   "
-            f"{self.relative_noise_floor:.1e} of a typical change",
         ]
+        if self.refit != "proximal":
+            lines.append(
+                f"  noise floor     {self.noise_floor:8.1e}   "
+                f"{self.relative_noise_floor:.1e} of a typical change"
+            )
         lines += self._judge_lines()
         return "\n".join(lines + [f"  - {note}" for note in (*self.notes, *self._reasons())])
 

@@ -160,6 +160,16 @@ class Objective(ABC):
         """Return the objective with other weights, and other moves of them.
 
         Nothing an objective caches may depend on its weights.
+
+        Parameters
+        ----------
+        sample_weight : ndarray of shape (n_samples,)
+        weighting : Weighting, optional
+            How the weights of the rows that stay move when others leave; as it was by default.
+
+        Returns
+        -------
+        Objective
         """
         out = copy(self)
         object.__setattr__(out, "sample_weight", sample_weight)

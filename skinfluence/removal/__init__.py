@@ -30,6 +30,7 @@ from skinfluence.removal.local import (
     LocalRemoval,
     ProximalRemoval,
     local_steps,
+    way_out,
 )
 from skinfluence.removal.local_groups import GroupSteps, LocalGroups
 from skinfluence.removal.measures import Measures, measures
@@ -64,4 +65,5 @@ __all__ = [
     "newton",
     "settled",
     "warn_of_moving_support",
+    "way_out",
 ]

@@ -25,7 +25,7 @@ from skinfluence.objectives.base import row_blocks
 from skinfluence.removal.base import Counterfactuals, Removal, in_threads
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.one_step import first_order, newton
-from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.solvers import Factor, SingularCurvatureError, rough
 from skinfluence.solvers.cg import conjugate_gradients
 from skinfluence.trust_region import Problem, Solve, minimise, norms
 
@@ -40,17 +40,21 @@ NOISE = 1e-13
 ENOUGH = 1e-3
 """Fraction of the caused gradient up to which a refit that rounding or a kink ended is fine."""
 
-MOST_LEVERAGE = 0.95
-"""Leverage from which on a Newton step of a network is named."""
-
 FAR = 4.0
-"""The same for how far it moves its own raw prediction, in units of the loss's curvature scale."""
+"""How far a Newton step may move its own raw prediction before it is named, in units of the loss's
+curvature scale."""
 
 OFF = 0.5
 """The same for how far that is from where its derivative says, as a part of it."""
 
 STILL = 1e-9
 """Change of a raw prediction that is none."""
+
+LEFT = 0.5
+"""The same for what is left of the gradient that the edit caused, where a look at it is cheap."""
+
+LOOKS = 3e11
+"""Multiplications for which the gradients at the ends of Newton steps are looked at."""
 
 TOGETHER = 2**22
 """Raw numbers of the passes of edits that are refitted together (32 MiB)."""
@@ -105,6 +109,36 @@ def goes_too_far(linear: Array, moved: Array) -> Array:
     off = np.abs(moved - linear).max(axis=1, initial=0.0)
     far: Array = off > OFF * np.abs(linear).max(axis=1, initial=0.0) + STILL
     return far
+
+
+def looks(objective: Objective, n_edits: int) -> bool:
+    """Return whether gradients after each of some edits cost little enough to be looked at."""
+    return 6.0 * objective.n_samples * float(objective.n_params) * n_edits <= LOOKS
+
+
+def left_of(problem: Problem, theta: Array, D: Array, factor: Factor) -> Array:
+    """Return what steps leave of the gradients that edits caused, as parts of these, shape (m,).
+
+    What the gradient of all rows was before is not counted.
+    """
+    before, near = problem.base.gradient()[:, None], rough(factor)
+    start = np.repeat(theta, D.shape[1], axis=1)
+    caused = norms(problem.at(start).gradients() - before, near)
+    after = norms(problem.at(start + D).gradients() - before, near)
+    return after / np.maximum(caused, np.finfo(np.float64).tiny)
+
+
+def way_out(objective: Objective) -> str:
+    """Return what to do about a minimum that was not reached, after why."""
+    if isinstance(objective, NetworkObjective) and objective.layers.activation == "relu":
+        return (
+            "at a kink of relu or where the loss is all but flat. Values are those of the last "
+            "step. Fit with a larger alpha, or with a smooth activation (tanh)."
+        )
+    return (
+        "where the loss is all but flat, or falls without end. Values are those of the last step. "
+        "Fit with a larger penalty."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,22 +221,23 @@ class Steps(Evaluated):
         return self.steps.n_edits
 
     def changes(self, rows: Array) -> Array:
-        moved, leverage, features = self.steps.moved, self.steps.leverage, self.features
-        assert moved is not None and leverage is not None
-        assert isinstance(features, OutputObjective)
+        moved, features, theta = self.steps.moved, self.features, self.objective.theta[:, None]
+        assert moved is not None and isinstance(features, OutputObjective)
         D = self.steps.changes(rows)
         doubtful = goes_too_far(moved[rows], features.rows(rows).own_prediction_changes(D))
-        doubtful |= leverage[rows] > MOST_LEVERAGE
         doubtful |= np.abs(moved[rows]).max(axis=1) > FAR * features.loss.curvature_scale
-        self.doubted.update({int(row): float(leverage[row]) for row in rows[doubtful]})
+        if looks(self.objective, self.n_edits):
+            left = left_of(after_edits(self.steps.edits, rows), theta, D, self.steps.factors[0])
+            doubtful |= left > LEFT
+        self.doubted.update(dict.fromkeys(rows[doubtful].tolist(), np.inf))
         return D
 
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
             f"The Newton steps without each of the rows {edits[:20].tolist()} ({len(edits)} in "
-            f"all, of leverages up to {worst:.2f}) go too far for what the curvature says of the "
-            "network there, and their scores may be far off. Raise damping=, or pass "
-            "method='exact' for networks that can be moved to a minimum.",
+            f"all) go too far for what the curvature says of the model there, and their scores may "
+            "be far off. Raise damping=, pass refine=True with curvature='hessian', or "
+            "method='exact' for models that can be moved to a minimum.",
             UserWarning,
         )
 
@@ -314,9 +349,8 @@ class Refits(Evaluated):
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
             f"Without {self.named(edits)} the model was not refitted to its minimum: up to "
-            f"{worst:.1e} of the gradient that the removal caused is left, at a kink (of relu) or "
-            "where the loss is all but flat. Values are those of the last step. Fit with a larger "
-            "penalty, or with a smooth activation (tanh).",
+            f"{worst:.1e} of the gradient that the removal caused is left, "
+            + way_out(self.objective),
             ConvergenceWarning,
         )
 

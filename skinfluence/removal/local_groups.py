@@ -12,7 +12,7 @@ from skinfluence.messages import warn
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import Inverse
 from skinfluence.removal.groups import GroupRemoval, inverse_without
-from skinfluence.removal.local import FAR, Refits, goes_too_far
+from skinfluence.removal.local import FAR, LEFT, Refits, goes_too_far, left_of, looks
 from skinfluence.removal.one_step import shared_directions
 from skinfluence.trust_region import Problem
 
@@ -65,11 +65,11 @@ class GroupSteps(GroupRemoval):
 
     Attributes
     ----------
-    doubted : list of int
+    doubted : set of int
         Groups whose steps were asked for and go too far.
     """
 
-    doubted: list[int] = field(default_factory=list, init=False, repr=False, kw_only=True)
+    doubted: set[int] = field(default_factory=set, init=False, repr=False, kw_only=True)
 
     def changes(self, rows: Array) -> Array:
         if self.method == "first_order":
@@ -85,7 +85,11 @@ class GroupSteps(GroupRemoval):
             moved = weights[:, j] if ratios.shape[1] else None
             out[:, [j]] = self._inverse(gone, moved).solve(pushes[:, [j]])
             if self._goes_too_far(gone, out[:, [j]]):
-                self.doubted.append(int(group))
+                self.doubted.add(int(group))
+        if looks(self.base, self.n_edits):
+            problem = without_groups(self.base, masks)
+            left = left_of(problem, self.base.theta[:, None], out, self.factor)
+            self.doubted.update(rows[left > LEFT].tolist())
         return out
 
     def _goes_too_far(self, gone: Array, change: Array) -> bool:
@@ -111,8 +115,9 @@ class GroupSteps(GroupRemoval):
             self.doubted.clear()
             warn(
                 f"The Newton step without {named} goes too far for what the curvature says of the "
-                "model there, and its scores may be far off. Raise damping=, or pass "
-                "method='exact' for models that can be moved to a minimum.",
+                "model there, and its scores may be far off. Raise damping=, pass refine=True "
+                "with curvature='hessian', or method='exact' for models that can be moved to a "
+                "minimum.",
                 UserWarning,
             )
 

@@ -7,7 +7,7 @@ First-order and Newton scores are compared with dense matrices of the twin at th
 import re
 import warnings
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -676,3 +677,28 @@ def test_an_indefinite_hessian_names_the_damping_it_needs():
 def test_units_that_are_alike_need_damping():
     with pytest.raises(ValueError, match=r"units that do nothing.*Pass for example damping="):
         scores(at_optimum("binary-identity"), "binary-identity", "first_order")
+
+
+def test_newton_steps_that_do_not_arrive_are_named_alike_for_rows_and_groups():
+    """A network that misfits: what the Gauss-Newton matrix leaves out is large."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 3))
+    y = np.sin(2 * X[:, 0]) * X[:, 1] + 0.3 * rng.standard_normal(60)
+    inner = MLPRegressor(hidden_layer_sizes=8, activation="tanh", solver="lbfgs", alpha=1.0)
+    inner.set_params(max_iter=5000, random_state=0)
+    model = InfluenceRegressor(inner, refine=True, damping=1e-3).fit(X, y)
+    exact = model.influence_scores(X[:5], y[:5], method="exact")
+    named, scores = [], []
+    for ask in (model.influence_scores, partial(model.group_influence, np.eye(60, dtype=bool))):
+        with pytest.warns(UserWarning, match="far off") as caught:
+            scores.append(ask(X[:5], y[:5], method="newton"))
+        said = [str(one.message) for one in caught if "far off" in str(one.message)]
+        assert len(said) == 1
+        named.append(said[0].split("[")[1].split(")")[0])
+    np.testing.assert_allclose(*scores, rtol=1e-8, atol=1e-10)
+    assert named[0] == named[1]
+    off = np.linalg.norm(scores[0] - exact) / np.linalg.norm(exact)
+    assert off > 0.3
+    model.set_params(curvature="hessian")
+    nearer = model.influence_scores(X[:5], y[:5], method="first_order")
+    assert np.linalg.norm(nearer - exact) < 0.8 * np.linalg.norm(exact)

@@ -298,7 +298,9 @@ def test_refits_that_are_not_done_are_named(monkeypatch):
     )
     left = float(message.split("minimum: up to ")[1].split(" of the gradient")[0])
     assert left > 1e-3
-    assert message.endswith("Fit with a larger penalty, or with a smooth activation (tanh).")
+    assert message.endswith(
+        "falls without end. Values are those of the last step. Fit with a larger penalty."
+    )
     assert not removal.doubted
     removal.changes(np.array([3, 17, 22]))
     assert sorted(removal.doubted) == [3, 17, 22]
