@@ -156,13 +156,14 @@ class Engine:
         """Return the answer of the proximal objective to the removal of every row of a network."""
         assert isinstance(self.objective, NetworkObjective)
         held = Curvature(self.objective.held(), damping=self.damping)
-        return ProximalRemoval(near_inverse(held), self.objective, self.damping)
+        edits = Edits(self.objective)
+        return ProximalRemoval(edits, near_inverse(held), self.damping)
 
     def change(self, edits: Edits, method: str) -> Removal | Evaluated:
         """Return what each edit of one row, stated for `whole`, does by a method."""
         if not isinstance(self.objective, LinearObjective):
             if method == "exact":
-                return LocalRemoval(self._precondition(), edits)
+                return LocalRemoval(edits, self._precondition())
             return local_steps(edits, method, self.factor, self.factorize, self.damping)
         everywhere = edits
         if self._penalised_l1:

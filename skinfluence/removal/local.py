@@ -56,6 +56,12 @@ LEFT = 0.5
 LOOKS = 3e11
 """Multiplications for which the gradients at the ends of Newton steps are looked at."""
 
+TOO_FAR = (
+    "goes too far for what the curvature says of the model there, and its scores may be far off. "
+    "Raise damping=, pass refine=True with curvature='hessian', or method='exact' for models that "
+    "can be moved to a minimum."
+)
+
 TOGETHER = 2**22
 """Raw numbers of the passes of edits that are refitted together (32 MiB)."""
 
@@ -111,21 +117,22 @@ def goes_too_far(linear: Array, moved: Array) -> Array:
     return far
 
 
-def looks(objective: Objective, n_edits: int) -> bool:
-    """Return whether gradients after each of some edits cost little enough to be looked at."""
-    return 6.0 * objective.n_samples * float(objective.n_params) * n_edits <= LOOKS
-
-
-def left_of(problem: Problem, theta: Array, D: Array, factor: Factor) -> Array:
+def left_of(
+    problem: Problem, pushes: Array, D: Array, factor: Factor, n_edits: int
+) -> Array | None:
     """Return what steps leave of the gradients that edits caused, as parts of these, shape (m,).
 
-    What the gradient of all rows was before is not counted.
+    None where a look at all `n_edits` is not cheap, and for other models than networks, whose
+    gradients at many parameters are one product. What the gradient of all rows was before is not counted.
     """
-    before, near = problem.base.gradient()[:, None], rough(factor)
-    start = np.repeat(theta, D.shape[1], axis=1)
-    caused = norms(problem.at(start).gradients() - before, near)
-    after = norms(problem.at(start + D).gradients() - before, near)
-    return after / np.maximum(caused, np.finfo(np.float64).tiny)
+    base = problem.base
+    work = 6.0 * base.n_samples * float(base.n_params) * n_edits
+    if not isinstance(base, NetworkObjective) or work > LOOKS:
+        return None
+    near, before = rough(factor), base.gradient()[:, None]
+    after = norms(problem.at(base.theta[:, None] + D).gradients() - before, near)
+    out: Array = after / np.maximum(norms(pushes, near), np.finfo(np.float64).tiny)
+    return out
 
 
 def way_out(objective: Objective) -> str:
@@ -142,22 +149,16 @@ def way_out(objective: Objective) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated(Counterfactuals):
-    """Changes of parameters whose effects are evaluated through the model.
+class Doubting(Counterfactuals):
+    """Changes that name, once, the edits they cannot be trusted for.
 
     Attributes
     ----------
     doubted : dict of int to float
-        Edits whose changes were asked for and cannot be trusted, and by how much; `report` names
-        them once, however many blocks they came in.
+        Such edits, of those whose changes were asked for, and by how much.
     """
 
     doubted: dict[int, float] = field(default_factory=dict, init=False, repr=False, kw_only=True)
-
-    @property
-    @abstractmethod
-    def features(self) -> Objective:
-        """The objective whose row i has the features of edit i."""
 
     def report(self) -> None:
         if self.doubted:
@@ -168,6 +169,31 @@ class Evaluated(Counterfactuals):
     @abstractmethod
     def warn_of(self, edits: Array, worst: float) -> None:
         """Warn of doubted edits, the worst by how much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated(Doubting):
+    """Changes by edits of one row each, whose effects are evaluated through the model.
+
+    Attributes
+    ----------
+    edits : Edits
+    """
+
+    edits: Edits
+
+    @property
+    def objective(self) -> Objective:
+        return self.edits.base
+
+    @property
+    def features(self) -> Objective:
+        """The objective whose row i has the features of edit i."""
+        return self.edits.features
+
+    @property
+    def n_edits(self) -> int:
+        return self.edits.n_edits
 
     def own_predictions(self, n_jobs: int | None = None) -> Array:
         """Return how the raw prediction of row i moves with edit i, shape (n_edits, K)."""
@@ -201,43 +227,29 @@ class Steps(Evaluated):
     """
 
     steps: Removal
-    method: str = "newton"
-
-    @property
-    def objective(self) -> Objective:
-        return self.steps.objective
-
-    @property
-    def features(self) -> Objective:
-        return self.steps.edits.features
+    method = "newton"
 
     @property
     def leverage(self) -> Array | None:
         """Largest eigenvalue of G_i Q_i, shape (n_edits,)."""
         return self.steps.leverage
 
-    @property
-    def n_edits(self) -> int:
-        return self.steps.n_edits
-
     def changes(self, rows: Array) -> Array:
-        moved, features, theta = self.steps.moved, self.features, self.objective.theta[:, None]
+        moved, features = self.steps.moved, self.features
         assert moved is not None and isinstance(features, OutputObjective)
         D = self.steps.changes(rows)
-        doubtful = goes_too_far(moved[rows], features.rows(rows).own_prediction_changes(D))
-        doubtful |= np.abs(moved[rows]).max(axis=1) > FAR * features.loss.curvature_scale
-        if looks(self.objective, self.n_edits):
-            left = left_of(after_edits(self.steps.edits, rows), theta, D, self.steps.factors[0])
-            doubtful |= left > LEFT
-        self.doubted.update(dict.fromkeys(rows[doubtful].tolist(), np.inf))
+        doubt = goes_too_far(moved[rows], features.rows(rows).own_prediction_changes(D))
+        doubt |= np.abs(moved[rows]).max(axis=1) > FAR * features.loss.curvature_scale
+        problem, pushes = after_edits(self.edits, rows), self.steps.pushes(rows)
+        left = left_of(problem, pushes, D, self.steps.factors[0], self.n_edits)
+        doubt |= False if left is None else left > LEFT
+        self.doubted.update(dict.fromkeys(rows[doubt].tolist(), np.inf))
         return D
 
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
-            f"The Newton steps without each of the rows {edits[:20].tolist()} ({len(edits)} in "
-            f"all) go too far for what the curvature says of the model there, and their scores may "
-            "be far off. Raise damping=, pass refine=True with curvature='hessian', or "
-            "method='exact' for models that can be moved to a minimum.",
+            f"The Newton step without each of the rows {edits[:20].tolist()} ({len(edits)} in all) "
+            f"{TOO_FAR}",
             UserWarning,
         )
 
@@ -250,22 +262,9 @@ class OwnSteps(Evaluated):
     the factor of H as preconditioner.
     """
 
-    edits: Edits
     factor: Factor
     damping: float
-    method: str = "newton"
-
-    @property
-    def objective(self) -> Objective:
-        return self.edits.base
-
-    @property
-    def features(self) -> Objective:
-        return self.edits.features
-
-    @property
-    def n_edits(self) -> int:
-        return self.edits.n_edits
+    method = "newton"
 
     def changes(self, rows: Array) -> Array:
         pushes = first_order(self.edits, self.factor).pushes(rows)
@@ -305,7 +304,7 @@ class OwnSteps(Evaluated):
 
 
 @dataclass(frozen=True, eq=False)
-class Refits(Evaluated):
+class Refits(Doubting):
     """The change by each of several edits at the minimum near the old one, found when asked for.
 
     Attributes
@@ -315,7 +314,7 @@ class Refits(Evaluated):
     """
 
     precondition: Solve
-    method: str = field(default="exact", kw_only=True)
+    method = "exact"
 
     @abstractmethod
     def problem(self, rows: Array) -> Problem:
@@ -356,56 +355,28 @@ class Refits(Evaluated):
 
 
 @dataclass(frozen=True, eq=False)
-class LocalRemoval(Refits):
+class LocalRemoval(Refits, Evaluated):
     """Local refits after edits of one row each."""
-
-    edits: Edits
-
-    @property
-    def objective(self) -> Objective:
-        return self.edits.base
-
-    @property
-    def features(self) -> Objective:
-        return self.edits.features
-
-    @property
-    def n_edits(self) -> int:
-        return self.edits.n_edits
 
     def problem(self, rows: Array) -> Problem:
         return after_edits(self.edits, rows)
 
 
 @dataclass(frozen=True, eq=False)
-class ProximalRemoval(Refits):
-    """The change without each row at the minimum of its proximal objective.
+class ProximalRemoval(Refits, Evaluated):
+    """The change without each row of a network at the minimum of its proximal objective.
 
     Attributes
     ----------
-    network : NetworkObjective
-        Over the training rows, at a minimum or not.
     damping : float
         Of the proximal objective.
     """
 
-    network: NetworkObjective
     damping: float
 
-    @property
-    def objective(self) -> Objective:
-        return self.network
-
-    @property
-    def features(self) -> Objective:
-        return self.network
-
-    @property
-    def n_edits(self) -> int:
-        return self.network.n_samples
-
     def problem(self, rows: Array) -> Problem:
-        return proximal(self.network, rows, self.damping)
+        assert isinstance(self.objective, NetworkObjective)
+        return proximal(self.objective, rows, self.damping)
 
 
 def local_steps(
@@ -420,4 +391,4 @@ def local_steps(
         return first_order(edits, factor, damping)
     if not isinstance(edits.base, OutputObjective):
         return OwnSteps(edits, factor, damping)
-    return Steps(newton(edits, factor, factorize, guard=False, damping=damping))
+    return Steps(edits, newton(edits, factor, factorize, guard=False, damping=damping))

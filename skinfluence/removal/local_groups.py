@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from skinfluence.messages import warn
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import Inverse
 from skinfluence.removal.groups import GroupRemoval, inverse_without
-from skinfluence.removal.local import FAR, LEFT, Refits, goes_too_far, left_of, looks
+from skinfluence.removal.local import FAR, LEFT, TOO_FAR, Doubting, Refits, goes_too_far, left_of
 from skinfluence.removal.one_step import shared_directions
 from skinfluence.trust_region import Problem
 
@@ -41,10 +41,6 @@ class LocalGroups(Refits):
         return self.base
 
     @property
-    def features(self) -> Objective:
-        raise TypeError("Groups of rows have no features of their own.")
-
-    @property
     def n_edits(self) -> int:
         return int(self.masks.shape[0])
 
@@ -58,18 +54,11 @@ class LocalGroups(Refits):
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSteps(GroupRemoval):
+class GroupSteps(Doubting, GroupRemoval):
     """Steps without groups of rows, of a model that is not linear in its parameters.
 
     "newton" is the joint step with the (Gauss-Newton) curvature of the group out.
-
-    Attributes
-    ----------
-    doubted : set of int
-        Groups whose steps were asked for and go too far.
     """
-
-    doubted: set[int] = field(default_factory=set, init=False, repr=False, kw_only=True)
 
     def changes(self, rows: Array) -> Array:
         if self.method == "first_order":
@@ -85,11 +74,11 @@ class GroupSteps(GroupRemoval):
             moved = weights[:, j] if ratios.shape[1] else None
             out[:, [j]] = self._inverse(gone, moved).solve(pushes[:, [j]])
             if self._goes_too_far(gone, out[:, [j]]):
-                self.doubted.add(int(group))
-        if looks(self.base, self.n_edits):
-            problem = without_groups(self.base, masks)
-            left = left_of(problem, self.base.theta[:, None], out, self.factor)
-            self.doubted.update(rows[left > LEFT].tolist())
+                self.doubted[int(group)] = np.inf
+        problem = without_groups(self.base, masks)
+        left = left_of(problem, pushes, out, self.factor, self.n_edits)
+        if left is not None:
+            self.doubted.update(dict.fromkeys(rows[left > LEFT].tolist(), np.inf))
         return out
 
     def _goes_too_far(self, gone: Array, change: Array) -> bool:
@@ -109,17 +98,11 @@ class GroupSteps(GroupRemoval):
         w = self.base.sample_weight if weights is None else weights
         return self.factorize(self.base.rows(kept).weighing(w[kept]))
 
-    def report(self) -> None:
-        if self.doubted:
-            named = self._named(np.array(sorted(self.doubted)))
-            self.doubted.clear()
-            warn(
-                f"The Newton step without {named} goes too far for what the curvature says of the "
-                "model there, and its scores may be far off. Raise damping=, pass refine=True "
-                "with curvature='hessian', or method='exact' for models that can be moved to a "
-                "minimum.",
-                UserWarning,
-            )
+    def warn_of(self, edits: Array, worst: float) -> None:
+        warn(
+            f"The Newton step without {self._named(edits)} {TOO_FAR}",
+            UserWarning,
+        )
 
 
 def without_groups(base: Objective, masks: Any) -> Problem:

@@ -222,7 +222,7 @@ def near(one):
 @pytest.mark.parametrize("name", ["binary-tanh", "reals-tanh"])
 def test_a_refit_is_the_minimum_without_the_row(name):
     one = network(name)
-    found = LocalRemoval(near(one), Edits(one))
+    found = LocalRemoval(Edits(one), near(one))
     rows = np.array([3, 17, 40])
     for i, d in zip(rows, found.changes(rows).T, strict=True):
         expected = descend(twin(name).without([i]), optimum(name)) - optimum(name)
@@ -231,7 +231,7 @@ def test_a_refit_is_the_minimum_without_the_row(name):
 
 def test_refits_of_a_model_of_ones_own():
     one = own()
-    D = LocalRemoval(near(one), Edits(one)).changes(np.arange(25))
+    D = LocalRemoval(Edits(one), near(one)).changes(np.arange(25))
     for i in range(25):
         kept = np.delete(np.arange(25), i)
         left = one.rows(kept).at(one.theta + D[:, i])
@@ -248,7 +248,7 @@ def test_a_row_without_weight_changes_nothing():
     one = one.weighing(w)
     there = minimise(Problem(one, w[:, None]), one.theta[:, None], near(one), np.array([1e-11]))
     one = one.at(there.Theta[:, 0])
-    D = LocalRemoval(near(one), Edits(one)).changes(np.array([4, 5]))
+    D = LocalRemoval(Edits(one), near(one)).changes(np.array([4, 5]))
     assert np.abs(D[:, 0]).max() <= 1e-9
     assert np.abs(D[:, 1]).max() > 1e-4
 
@@ -256,9 +256,9 @@ def test_a_row_without_weight_changes_nothing():
 @pytest.mark.parametrize("together", [1, 2**12, 2**30])
 def test_blocks_of_refits_do_not_matter(together, monkeypatch):
     one = network("reals-tanh")
-    expected = LocalRemoval(near(one), Edits(one)).all_changes()
+    expected = LocalRemoval(Edits(one), near(one)).all_changes()
     monkeypatch.setattr("skinfluence.removal.local.TOGETHER", together)
-    removal = LocalRemoval(near(one), Edits(one))
+    removal = LocalRemoval(Edits(one), near(one))
     sizes = [len(block) for block in removal.column_blocks(np.arange(50))]
     assert sum(sizes) == 50
     assert max(sizes) == (1 if together == 1 else 50 if together == 2**30 else max(sizes))
@@ -276,9 +276,9 @@ def test_jobs_do_not_matter(kind, monkeypatch):
     if kind is OwnSteps:
         removal = steps_of(own())
     elif kind is LocalRemoval:
-        removal = LocalRemoval(near(one), Edits(one))
+        removal = LocalRemoval(Edits(one), near(one))
     else:
-        removal = ProximalRemoval(near(one.held()), one, 0.1)
+        removal = ProximalRemoval(Edits(one), near(one.held()), 0.1)
     found = [removal.all_changes(n_jobs) for n_jobs in (1, 2, None)]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -289,7 +289,7 @@ def test_refits_that_are_not_done_are_named(monkeypatch):
     one = network("reals-tanh")
     precondition = near(one)
     monkeypatch.setattr(minimise, "__defaults__", (1,))
-    removal = LocalRemoval(precondition, Edits(one))
+    removal = LocalRemoval(Edits(one), precondition)
     with pytest.warns(ConvergenceWarning) as said:
         removal.all_changes()
     (message,) = (str(w.message) for w in said)
@@ -319,7 +319,7 @@ def test_refits_that_are_done_say_nothing():
     one = network("real-tanh")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        LocalRemoval(near(one), Edits(one)).all_changes()
+        LocalRemoval(Edits(one), near(one)).all_changes()
 
 
 def test_without_layers_between_it_is_ridge_regression():
@@ -331,7 +331,7 @@ def test_without_layers_between_it_is_ridge_regression():
     penalty = np.diag([0.8, 0.8, 0.8, 0.0])
     whole = np.linalg.solve(X1.T @ X1 + penalty, X1.T @ Y)
     one = base.at(whole)
-    D = LocalRemoval(near(one), Edits(one)).all_changes()
+    D = LocalRemoval(Edits(one), near(one)).all_changes()
     for i in range(25):
         kept = np.delete(np.arange(25), i)
         left = np.linalg.solve(X1[kept].T @ X1[kept] + penalty, X1[kept].T @ Y[kept])
