@@ -6,7 +6,6 @@ Knows scikit-learn only: `clone`, `partial_fit`, and the learning rates that are
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -19,9 +18,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import assert_all_finite, check_random_state, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
+
+from skinfluence.delegation import Deciding
 
 Array = npt.NDArray[Any]
 
@@ -48,14 +48,7 @@ class Checkpoint:
     step: float
 
 
-def _has(name: str) -> Callable[[Any], bool]:
-    def check(self: RecordedTraining) -> bool:
-        return hasattr(self.__dict__.get("estimator_", self.estimator), name)
-
-    return check
-
-
-class RecordedTraining(MetaEstimatorMixin, BaseEstimator):
+class RecordedTraining(Deciding, MetaEstimatorMixin, BaseEstimator):
     """Train in epochs of `partial_fit` and keep the model after each, for ``method="tracin"``.
 
     A row with gradient g at a checkpoint k moved the parameters by about -step_k w g in the epochs
@@ -134,6 +127,9 @@ class RecordedTraining(MetaEstimatorMixin, BaseEstimator):
         self.every = every
         self.step = step
 
+    def _inner(self) -> Any:
+        return self.estimator
+
     def __sklearn_tags__(self) -> Any:
         tags = deepcopy(get_tags(self.estimator))
         tags.array_api_support = False
@@ -189,53 +185,6 @@ class RecordedTraining(MetaEstimatorMixin, BaseEstimator):
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         return self
-
-    def predict(self, X: Any) -> Array:
-        """Return the predictions of the model after the last epoch.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        check_is_fitted(self)
-        predictions: Array = self.estimator_.predict(X)
-        return predictions
-
-    @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:
-        """Return the class probabilities of the model after the last epoch.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        check_is_fitted(self)
-        probabilities: Array = self.estimator_.predict_proba(X)
-        return probabilities
-
-    @available_if(_has("decision_function"))  # type: ignore[untyped-decorator]
-    def decision_function(self, X: Any) -> Array:
-        """Return the decision function of the model after the last epoch.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-        """
-        check_is_fitted(self)
-        decisions: Array = self.estimator_.decision_function(X)
-        return decisions
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score of the model after the last epoch.

@@ -151,11 +151,7 @@ class Scorer:
         for (start, stop), parts in found.items():
             ids = np.concatenate([ids for ids, _ in parts], axis=1)
             values = np.concatenate([values for _, values in parts], axis=1)
-            # By value, ties by row: whatever order the threads delivered the blocks in.
-            order = np.lexsort((ids, -values), axis=1)
-            chosen = np.concatenate([order[:, :k], order[:, order.shape[1] - k :]], axis=1)
-            indices[start:stop] = np.take_along_axis(ids, chosen, axis=1)
-            scores[start:stop] = np.take_along_axis(values, chosen, axis=1)
+            indices[start:stop], scores[start:stop] = ranked(ids, values, k)
         return indices, scores
 
     def _test_blocks(self) -> Any:
@@ -242,6 +238,16 @@ class Scorer:
 
         in_threads(work, iter(columns), self.n_jobs)
         self.removal.report()
+
+
+def ranked(ids: Array, values: Array, k: int) -> tuple[Array, Array]:
+    """Return the k largest, then the k smallest, largest first, ties by id; with their ids first.
+
+    In whatever order they come, as threads deliver blocks.
+    """
+    order = np.lexsort((ids, -values), axis=1)
+    chosen = np.concatenate([order[:, :k], order[:, order.shape[1] - k :]], axis=1)
+    return np.take_along_axis(ids, chosen, axis=1), np.take_along_axis(values, chosen, axis=1)
 
 
 def _extremes(ids: Array, block: Array, k: int) -> tuple[Array, Array]:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from skinfluence.effects.scores import ranked
 from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
@@ -152,9 +153,8 @@ class PathScorer:
         indices = np.empty((self.test.n_samples, 2 * k), dtype=int)
         values = np.empty((self.test.n_samples, 2 * k))
         for tests, scores in self._blocks():
-            order = np.argsort(-scores, axis=1, kind="stable")
-            indices[tests] = np.concatenate([order[:, :k], order[:, n - k :]], axis=1)
-            values[tests] = np.take_along_axis(scores, indices[tests], axis=1)
+            ids = np.broadcast_to(np.arange(n), scores.shape)
+            indices[tests], values[tests] = ranked(ids, scores, k)
         return indices, values
 
     def _blocks(self) -> Iterator[tuple[slice, Array]]:

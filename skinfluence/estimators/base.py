@@ -29,6 +29,7 @@ from skinfluence.adapters import (
     target_transformers,
     weighted_fit_params,
 )
+from skinfluence.delegation import Predicting
 from skinfluence.effects import Scorer, Target, check_target, target_of
 from skinfluence.estimators.building import build_engine
 from skinfluence.estimators.engine import Engine, resolve_method
@@ -53,7 +54,7 @@ Array = npt.NDArray[Any]
 _KEPT_BY_SCORING = ("_objective_", "_engines_", "_engine_key", "solver_", "refinement_")
 
 
-class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
+class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
     """What the classifier and the regressor share, but for what they are asked."""
 
     __metadata_request__fit: ClassVar[dict[str, str]] = {"sample_weight": UNUSED}
@@ -178,21 +179,6 @@ class FittedWrapper(MetaEstimatorMixin, BaseEstimator):
             routed: dict[str, Any] = process_routing(self, "fit", **given).estimator.fit
             return routed
         return weighted_fit_params(estimator, sample_weight, fit_params)
-
-    def predict(self, X: Any) -> Array:
-        """Return the predictions of the inner estimator.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        check_is_fitted(self)
-        predictions: Array = self.estimator_.predict(X)
-        return predictions
 
     def score(self, X: Any, y: Any, **params: Any) -> float:
         """Return the score of the inner estimator.

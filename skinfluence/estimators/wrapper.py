@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skinfluence.adapters import final_step
+from skinfluence.delegation import Deciding
 from skinfluence.estimators.inputs import InputWrapper
 
 Array = npt.NDArray[Any]
 
 
-def _estimator_has(name: str) -> Callable[[Any], bool]:
-    def check(self: InputWrapper) -> bool:
-        return hasattr(self.__dict__.get("estimator_", self._inner()), name)
-
-    return check
-
-
-class InfluenceClassifier(ClassifierMixin, InputWrapper):
+class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
     """Tell which training rows made a classifier predict that, and what it would do without them.
 
     Wraps a classifier, alone or as the last step of a Pipeline. It fits and predicts as the inner
@@ -113,38 +104,6 @@ class InfluenceClassifier(ClassifierMixin, InputWrapper):
                 f"InfluenceClassifier was given {type(final_step(estimator)).__name__}, a "
                 "regressor; use InfluenceRegressor."
             )
-
-    @available_if(_estimator_has("predict_proba"))  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:
-        """Return the class probabilities of the inner estimator.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        check_is_fitted(self)
-        probabilities: Array = self.estimator_.predict_proba(X)
-        return probabilities
-
-    @available_if(_estimator_has("decision_function"))  # type: ignore[untyped-decorator]
-    def decision_function(self, X: Any) -> Array:
-        """Return the decision function of the inner estimator.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-        """
-        check_is_fitted(self)
-        decisions: Array = self.estimator_.decision_function(X)
-        return decisions
 
 
 class InfluenceRegressor(RegressorMixin, InputWrapper):

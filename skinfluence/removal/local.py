@@ -50,8 +50,13 @@ OFF = 0.5
 STILL = 1e-9
 """Change of a raw prediction that is none."""
 
-LEFT = 0.5
-"""The same for what is left of the gradient that the edit caused, where a look at it is cheap."""
+LEFT = 1.0
+"""The same for what is left of the gradient that the edit caused, where a look at it is cheap.
+
+Above 1 the step ends where the gradient is larger than where it began. Of the 80 largest rows of
+five networks that is so for none (wine), 2 (a misfit by the Hessian, errors 6.6 against .03 of the
+others), 54 (digits, .85 against .70), 64 (iris, .95 against .26) and all (the misfit, .87).
+"""
 
 LOOKS = 3e11
 """Multiplications for which the gradients at the ends of Newton steps are looked at."""
@@ -123,7 +128,8 @@ def left_of(
     """Return what steps leave of the gradients that edits caused, as parts of these, shape (m,).
 
     None where a look at all `n_edits` is not cheap, and for other models than networks, whose
-    gradients at many parameters are one product. What the gradient of all rows was before is not counted.
+    gradients at many parameters are one product. What the gradient of all rows was before is not
+    counted.
     """
     base = problem.base
     work = 6.0 * base.n_samples * float(base.n_params) * n_edits

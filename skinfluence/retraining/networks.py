@@ -112,6 +112,8 @@ class WarmStart(BaseEstimator):
 def summed_penalty(estimator: Any, n_rows: int) -> float:
     """Return the l2 of a network's weights where losses are summed over `n_rows` rows.
 
+    Stated anew, not taken from what it judges: a judge shares nothing with that.
+
     L-BFGS adds alpha to the sum over all rows. The others add it to the sum over each batch: a
     step is along sum_batch g_i / b + alpha W / b, and over the batches of one epoch, rows falling
     into each by chance, that is (1 / n) sum_i g_i + alpha W mean(1 / b).
