@@ -140,7 +140,7 @@ def _move(
         moved = shortened(part, factor, step, distance)
         if moved is None:
             return None
-        return _with_part(objective, part, moved.theta), signs
+        return _with_part(objective, part, moved.objective.theta), signs
     # All that would change their sign leave at once, if F falls; else the first of them.
     everywhere = np.where(crossing, 0.0, target)
     ratio = np.where(crossing, np.abs(part.theta) / np.where(crossing, np.abs(step), 1.0), np.inf)
@@ -154,7 +154,7 @@ def _move(
             after[part.support[leaving]] = 0.0
             return _with_part(objective, part, theta), after
     moved = shortened(part, factor, t * step, np.sqrt(t) * distance)  # not as far as that
-    return None if moved is None else (_with_part(objective, part, moved.theta), signs)
+    return None if moved is None else (_with_part(objective, part, moved.objective.theta), signs)
 
 
 def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) -> LinearObjective:

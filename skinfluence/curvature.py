@@ -15,6 +15,7 @@ import numpy.typing as npt
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import Inverse as Inverse  # which solvers see through here
 from skinfluence.objectives.base import Root as Root
+from skinfluence.objectives.base import Work as Work
 
 Array = npt.NDArray[Any]
 
@@ -107,6 +108,15 @@ class Curvature:
         """Return lists of parameters whose common shift the operator maps to zero."""
         return self.objective.flat_shifts() if self.damping == 0 else []
 
+    def off_gauge(self, V: Array) -> Array:
+        """Return V without what is along the directions that the operator maps to zero."""
+        shifts = self.flat_shifts()
+        if shifts:
+            V = V.copy()
+        for shift in shifts:
+            V[shift] -= V[shift].mean(axis=0)
+        return V
+
     def roots(self) -> list[Root] | None:
         """Return Z_b with H_b = diag(diagonal_b) + Z_b' Z_b, where that has fewer rows than H_b."""
         return self.objective.hessian_roots() if self.gauss_newton else None
@@ -135,8 +145,24 @@ class Curvature:
                 return 0.0
         return size
 
+    def work(self) -> Work | None:
+        """Return what this takes, of linear models whose rows are not factorised in its place."""
+        return None if self.roots() is not None else self.objective.work()
+
     def preconditioner(self, kind: str = "auto") -> Inverse | None:
-        """Return a cheap approximate inverse of H; None where the model offers none."""
+        """Return a cheap approximate inverse of H; None where the model has none for it.
+
+        Raises
+        ------
+        ValueError
+            For a kind that this model knows nothing of.
+        """
+        known = self.objective.preconditioners
+        if kind != "auto" and kind not in known:
+            raise ValueError(
+                f"preconditioner={kind!r} was given; this model accepts "
+                f"{('auto', *known, 'nystroem')} and None. Leave it at 'auto'."
+            )
         return self.objective.preconditioner(kind, self.damping)
 
     def blocks(self) -> Array:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives.axes import lifted
+from skinfluence.objectives.roots import RowsFactor
 from skinfluence.solvers import Factor, SingularCurvatureError, rough
 from skinfluence.trust_region import STEPS, Problem, Solve, minimise
 
@@ -98,10 +100,10 @@ def measure(objective: Objective, factorize: Factorize) -> Refinement:
     if objective.has_no_optimum():
         raise ValueError(NO_OPTIMUM)
     factor = factorize(objective)
-    return replace(measured(objective, rough(factor)), factor=factor)
+    return replace(measured(objective, rough(factor), factor), factor=factor)
 
 
-def measured(objective: Objective, near: Solve) -> Refinement:
+def measured(objective: Objective, near: Solve, factor: Factor | None = None) -> Refinement:
     """Return how far an objective is from its stationary point, without a factor.
 
     Parameters
@@ -109,11 +111,13 @@ def measured(objective: Objective, near: Solve) -> Refinement:
     objective : Objective
     near : callable
         H^-1 V, or near it.
+    factor : Factor, optional
+        Whose solve that is.
     """
     gradient = objective.gradient()
     norm = float(np.linalg.norm(gradient))
     distance = _length(gradient, near(gradient[:, None])[:, 0])
-    typical = typical_removal(objective, near)
+    typical = typical_removal(objective, near, factor)
     noise = objective.gradient_noise()
     return Refinement(objective, None, norm, norm, distance, typical, noise, n_iter=0)
 
@@ -123,7 +127,9 @@ def refine(
 ) -> Refinement:
     """Minimise a convex objective from where it was measured, by damped Newton steps.
 
-    A factor is reused while its steps shrink the distance tenfold.
+    A factor, or what was measured with in its place, is reused while its steps shrink the distance
+    tenfold. Where rows are few and long, the
+    way is gone in the space they span, and its end confirmed in all parameters.
 
     Parameters
     ----------
@@ -142,6 +148,26 @@ def refine(
     SingularCurvatureError
         If the minimum is not the only one.
     """
+    objective = found.objective
+    inside = None
+    if isinstance(objective, LinearObjective) and objective.row_space_is_small:
+        inside = objective.in_row_space()
+    if inside is not None:
+        small, axes = inside
+        there = _descended(measure(small, factorize), factorize, rtol, max_iter)
+        n_iter = there.n_iter
+        if n_iter:
+            theta = lifted(axes, there.objective.theta[:, None], small.loss.n_outputs)[:, 0]
+            moved = objective.at(theta)
+            factor = renewed(found.undamped, factorize, moved)
+            found = replace(found, objective=moved, factor=factor)
+    else:
+        n_iter = 0
+    found = _descended(found, factorize, rtol, max_iter)
+    return replace(found, n_iter=found.n_iter + n_iter)
+
+
+def _descended(found: Refinement, factorize: Factorize, rtol: float, max_iter: int) -> Refinement:
     objective, factor, typical = found.objective, found.factor, found.typical_removal
     assert factor is not None
     noise = found.noise
@@ -158,24 +184,28 @@ def refine(
         # The first step on a quadratic is exact; later ones only polish what rounding left.
         if moved is None and (distance <= rounding or objective.constant_hessian):
             break
-        if moved is None or moved.has_no_optimum():
+        if moved is None or moved.objective.has_no_optimum():
             raise ValueError(_NOT_FOUND if moved is None else NO_OPTIMUM)
         n_iter += 1
-        objective = moved
-        gradient = objective.gradient()
         before = distance
-        step, distance = newton_step(factor, gradient)
+        objective, gradient = moved.objective, moved.gradient
+        step, distance = moved.step, moved.distance
+        if _iterates(factor):
+            factor = renewed(factor, factorize, objective)
+            step, distance = newton_step(factor, gradient)
         if n_iter == 1 and before > typical:
             # Far from the optimum a removal does more, and rounding more, than it will there.
-            typical = min(typical, typical_removal(objective, factor.solve))
+            typical = min(typical, typical_removal(objective, rough(factor), factor))
             noise = min(noise, objective.gradient_noise())
-        if distance > 0.1 * before and before > rounding and not objective.constant_hessian:
-            factor = factorize(objective)
+        slow = distance > 0.1 * before and before > rounding and not _iterates(factor)
+        if slow and not objective.constant_hessian:
+            factor = renewed(factor, factorize, objective)
             step, distance = newton_step(factor, gradient)
-            typical = min(typical, typical_removal(objective, factor.solve))
+            typical = min(typical, typical_removal(objective, rough(factor), factor))
             noise = min(noise, objective.gradient_noise())
-    if not _same_curvature(found.objective, objective):
-        factor = factorize(objective)
+    close = getattr(factor, "approximate", False)
+    if close or not (_iterates(factor) or _same_curvature(found.objective, objective)):
+        factor = renewed(factor, factorize, objective)
     remaining = float(np.linalg.norm(gradient))
     return replace(
         found,
@@ -265,29 +295,51 @@ def cooled(
     return objective
 
 
-def shortened(
-    objective: Objective, factor: Factor, step: Array, distance: float
-) -> Objective | None:
-    """Return the objective after the longest halved step that descends, or None."""
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """An objective after a step, its gradient there, and the next step with its length."""
+
+    objective: Objective
+    gradient: Array
+    step: Array
+    distance: float
+
+
+def shortened(objective: Objective, factor: Factor, step: Array, distance: float) -> Moved | None:
+    """Return where the longest halved step that descends leads, or None."""
+    near = rough(factor) if _iterates(factor) else factor.solve
     for halvings in range(30):
         t = 0.5**halvings
         candidate = objective.at(objective.theta + t * step)
-        _, new_distance = newton_step(factor, candidate.gradient())
+        gradient = candidate.gradient()
+        moved = Moved(candidate, gradient, *_step(near, gradient))
         # Near the minimum values are all rounding and the distance alone can tell; far from it a
         # step may descend (Armijo) while the distance, in an outdated norm, grows.
-        if new_distance <= 0.5 * distance:
-            return candidate
+        if moved.distance <= 0.5 * distance:
+            return moved
         if candidate.value() <= objective.value() - 1e-4 * t * distance**2:
-            return candidate
+            return moved
     return None
 
 
-def typical_removal(objective: Objective, near: Solve) -> float:
+def renewed(factor: Factor, factorize: Factorize, objective: Objective) -> Factor:
+    """Return the factor at other parameters, which may keep what is costly of a factor nearby."""
+    move: Factorize = getattr(factor, "moved", factorize)
+    return move(objective)
+
+
+def typical_removal(objective: Objective, near: Solve, factor: Factor | None = None) -> float:
     """Return the root mean square of |H^-1 w_i grad l_i|_H over (at most `PROBES`) rows."""
     counted = np.flatnonzero(objective.sample_weight > 0)
     probes = int(np.clip(PROBE_NUMBERS // objective.n_params, 16, PROBES))
     if len(counted) > probes:
         counted = counted[np.linspace(0, len(counted) - 1, probes).astype(int)]
+    if isinstance(objective, LinearObjective) and isinstance(factor, RowsFactor):
+        Q = factor.quadratics(objective, counted)  # no array of the size of the parameters
+        if Q is not None:
+            a = (objective.sample_weight[:, None] * objective.output_gradients())[counted]
+            aQ = Q * a if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, a)
+            return float(np.sqrt(max(float(np.sum(a * aQ)) / max(1, len(a)), 0.0)))
     part = objective.rows(counted)
     gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
     squares = np.sum(gradients * near(gradients), axis=0)
@@ -296,8 +348,17 @@ def typical_removal(objective: Objective, near: Solve) -> float:
 
 def newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
     """Return -H^-1 g and its length in the norm of H."""
-    step = -factor.solve(gradient[:, None])[:, 0]
+    return _step(factor.solve, gradient)
+
+
+def _step(near: Solve, gradient: Array) -> tuple[Array, float]:
+    step = -near(gradient[:, None])[:, 0]
     return step, _length(gradient, -step)
+
+
+def _iterates(factor: Factor) -> bool:
+    """Return whether a factor costs next to nothing at parameters nearby, and its solves do."""
+    return hasattr(factor, "moved")
 
 
 def _length(gradient: Array, solved: Array) -> float:

@@ -1,10 +1,18 @@
 """Targets against scikit-learn's own predictions, and the streamed and summed scores."""
 
+from decimal import Decimal, localcontext
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence.effects.extremes import Extremes
+from skinfluence.effects.targets import LossTarget, change_in_pieces
+from skinfluence.losses import Logistic, Multinomial
+from skinfluence.losses.softplus import log1pexp_change
 from skinfluence.objectives import base
 from tests import oracles
 from tests.cases import BINARY, REALS, THREE, regression
@@ -121,3 +129,111 @@ def test_streaming_with_more_than_there_is_keeps_everything():
     top = model.influence(data.X_test, data.y_test, top=50)
     assert top.scores.shape == (12, 12)
     np.testing.assert_array_equal(top.helpful(6)[:, ::-1], top.harmful(6))
+
+
+def sorted_ends(scores, k):
+    """The k largest from the top, the k smallest up to the bottom, ties by column from each end."""
+    above, below = (np.argsort(sign * scores, axis=1, kind="stable")[:, :k] for sign in (-1, 1))
+    return np.concatenate([above, below[:, ::-1]], axis=1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 40, 300])
+@pytest.mark.parametrize("ties", ["none", "many", "all"])
+def test_extremes_are_those_of_a_sort_in_whatever_order_blocks_come(k, ties):
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((5, 300))
+    if ties != "none":
+        scores = np.round(scores) if ties == "many" else np.zeros_like(scores)
+    expected = sorted_ends(scores, k)
+    cuts = [0, 130, 131, 200, 300]
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]):
+        extremes = Extremes(5, k)
+        for i in order:
+            ids = np.arange(*list(pairwise(cuts))[i])
+            block = scores[:, ids]
+            extremes.look(block if i % 2 else np.asfortranarray(block), ids)
+        ids, values = extremes.found()
+        np.testing.assert_array_equal(ids, expected)
+        np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+
+
+def test_extremes_look_past_what_is_no_number():
+    scores = np.array([[np.nan, 3.0, 1.0, 2.0, np.nan, -1.0]])
+    extremes = Extremes(1, 2)
+    extremes.look(scores[:, :3], np.arange(3))
+    extremes.look(scores[:, 3:], np.arange(3, 6))
+    ids, values = extremes.found()
+    np.testing.assert_array_equal(ids, [[1, 3, 2, 5]])
+    np.testing.assert_array_equal(values, [[3.0, 2.0, 1.0, -1.0]])
+
+
+def test_equal_scores_are_ranked_alike_streamed_or_not(monkeypatch):
+    X, y = np.tile(BINARY.X, (4, 1)), np.tile(BINARY.y, 4)  # every score four times
+    model = InfluenceClassifier(LogisticRegression(tol=1e-8), method="first_order").fit(X, y)
+    whole = model.influence(BINARY.X_test, BINARY.y_test)
+    monkeypatch.setattr(base, "BLOCK_ELEMENTS", 4 * 20 * len(BINARY.X_test))
+    top = model.influence(BINARY.X_test, BINARY.y_test, top=6)
+    for name in ("helpful", "harmful"):
+        np.testing.assert_array_equal(getattr(top, name)(6), getattr(whole, name)(6))
+
+
+def thin(X):
+    return sparse.csr_matrix(np.where(np.abs(X) > 0.5, X, 0.0))
+
+
+@pytest.mark.parametrize("method", ["first_order", "newton"])
+@pytest.mark.parametrize("cast", [np.asarray, np.float32, thin], ids=["double", "single", "sparse"])
+@pytest.mark.parametrize("data", [BINARY, THREE], ids=["binary", "three"])
+def test_threads_change_no_bit(data, cast, method, monkeypatch):
+    X, X_test = cast(data.X), cast(data.X_test)
+    monkeypatch.setattr(base, "BLOCK_ELEMENTS", 256)
+    found = []
+    for n_jobs in (1, None, 2, 3):
+        model = InfluenceClassifier(
+            LogisticRegression(C=0.3, tol=1e-8), method=method, n_jobs=n_jobs
+        ).fit(X, data.y)
+        scorer = model._scorer(X_test, data.y_test, target="loss", method=None, output=None)
+        assert len(list(scorer.removal.blocks(X_test.shape[0]))) > 2
+        rows, top = scorer.top(5)
+        found.append([scorer.matrix(scorer.dtype), scorer.total(), scorer.norms(), rows, top])
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+    whole = InfluenceClassifier(LogisticRegression(C=0.3, tol=1e-8), method=method)
+    dense = X.toarray() if sparse.issparse(X) else data.X
+    dense_test = X_test.toarray() if sparse.issparse(X) else data.X_test
+    expected = whole.fit(dense, data.y).influence_scores(dense_test, data.y_test)
+    error = np.linalg.norm(found[0][0] - expected) / np.linalg.norm(expected)
+    assert error < (1e-5 if cast is np.float32 else 1e-9)
+
+
+@pytest.mark.parametrize("loss", [Logistic(np.arange(2)), Multinomial(np.arange(3))])
+def test_changes_in_pieces_are_changes(loss, monkeypatch):
+    rng = np.random.default_rng(0)
+    n, m, K = 7, 50, loss.n_outputs
+    y = loss.encode(rng.integers(0, len(loss.classes), n))
+    target = LossTarget(loss, y, rng.standard_normal((n, K)))
+    delta = rng.standard_normal((m, K, n)).transpose(2, 0, 1)
+    whole = target.change(delta)
+    monkeypatch.setattr("skinfluence.effects.targets.PIECE", 4 * n * K)
+    np.testing.assert_allclose(change_in_pieces(target, delta), whole, rtol=1e-13)
+    out = np.empty((n, m), dtype=np.float32)
+    assert change_in_pieces(target, delta, out) is out
+    np.testing.assert_allclose(out, whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [1e-12, -1e-9, 1e-3, -0.99, 1.0, -1.01, 20.0, -700.0, 2000.0])
+def test_changes_of_softplus_keep_their_digits_whatever_they_stand_beside(shift):
+    """Alone and beside tame and wild neighbours, against fifty decimal places."""
+    z = np.array([-40.0, -5.0, -0.3, 0.0, 2.0, 35.0])
+    with localcontext() as context:
+        context.prec = 60
+        context.Emin, context.Emax = -(10**6), 10**6
+        after, before = (
+            [(1 + (Decimal(float(a)) + Decimal(d)).exp()).ln() for a in z] for d in (shift, 0.0)
+        )
+        expected = np.array([float(a - b) for a, b in zip(after, before, strict=True)])
+    d = np.array([shift, 0.0, 1e-7, 3.0])
+    for others in (slice(0, 1), slice(0, 3), slice(0, 4)):
+        found = log1pexp_change(z[:, None], np.broadcast_to(d[others], (6, len(d[others]))))
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)

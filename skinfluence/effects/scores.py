@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.targets import Target, target_gradients
+from skinfluence.effects.buffers import Buffers
+from skinfluence.effects.extremes import Extremes
+from skinfluence.effects.targets import Target, change_in_pieces, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal import Counterfactuals, LocalRemoval, Projection, Removal
+from skinfluence.removal import Counterfactuals, LocalRemoval, Met, Projection, Removal
 from skinfluence.removal.base import in_threads
 
 Array = npt.NDArray[Any]
 
-Effect = Callable[[Projection, Any], Array]
-"""From a projection and some edits to their effects, shape (n_tests, m)."""
+Effect = Callable[[Projection | Met, Any, Array | None], Array]
+"""From a projection and some edits to their effects, shape (n_tests, m), into an array if given."""
 
-Consume = Callable[[Array, slice, Any], None]
-"""Takes a block of scores, shape (n_tests, m), with its test rows and its edits."""
+Scores = Callable[[Array | None], Array]
+"""Computes a block of scores, shape (n_tests, m), into an array if given."""
+
+Consume = Callable[[Scores, slice, Any], None]
+"""Takes a block of scores with its test rows and its edits; another block may come meanwhile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,8 @@ class Scorer:
         From an objective over some test rows, and which, to their target; None is the loss of an
         objective without raw predictions.
     n_jobs : int or None
-        Threads. Block boundaries, and so the results, do not depend on it.
+        Threads; for linear models None is as many as BLAS would use. Block boundaries, and so the
+        results, do not depend on it.
     """
 
     removal: Counterfactuals
@@ -71,6 +78,11 @@ class Scorer:
     def n_edits(self) -> int:
         return self.removal.n_edits
 
+    @property
+    def _precision(self) -> Any:
+        """Precision of a block of scores."""
+        return self.dtype if self.linear else np.dtype(np.float64)
+
     def matrix(self, dtype: Any, among: Array | None = None) -> Array:
         """Return the scores, shape (n_test, n_edits), or those of the edits `among` alone."""
         chosen = np.arange(self.n_edits) if among is None else among
@@ -79,8 +91,11 @@ class Scorer:
         # Rows of training data come in blocks: stored by training row, a block is one piece.
         out: Array = np.empty((len(chosen), self.test.n_samples), dtype=dtype).T
 
-        def store(block: Array, tests: slice, rows: Any) -> None:
-            out[tests, rows if isinstance(rows, slice) else column[rows]] = block
+        def store(scores: Scores, tests: slice, rows: Any) -> None:
+            if among is None and isinstance(rows, slice):
+                scores(out[tests, rows])
+            else:
+                out[tests, column[rows]] = scores(None)
 
         self._run(store, among)
         return out
@@ -94,7 +109,8 @@ class Scorer:
             return self._rough_norms(self.removal)
         squares = np.zeros(self.n_edits)
 
-        def add(block: Array, tests: slice, rows: Any) -> None:
+        def add(scores: Scores, tests: slice, rows: Any) -> None:
+            block = scores(None)
             squares[rows] += np.einsum("ti,ti->i", block, block)
 
         self._run(add)
@@ -121,8 +137,8 @@ class Scorer:
                 out[rows] = self.removal.along(projections[stratum], rows)[:, 0]
             return out
 
-        def add(block: Array, tests: slice, rows: Any) -> None:
-            out[rows] += block.sum(axis=0)
+        def add(scores: Scores, tests: slice, rows: Any) -> None:
+            out[rows] += scores(None).sum(axis=0)
 
         self._run(add)
         return out
@@ -130,7 +146,7 @@ class Scorer:
     def top(self, k: int) -> tuple[Array, Array]:
         """Return the k largest and k smallest scores of each test row, streamed.
 
-        Which of several equal scores at the edge of k are kept is arbitrary (but always the same).
+        Of equal scores, those of the first edits are kept.
 
         Returns
         -------
@@ -141,17 +157,20 @@ class Scorer:
         k = min(k, self.n_edits)
         indices = np.empty((self.test.n_samples, 2 * k), dtype=int)
         scores = np.empty((self.test.n_samples, 2 * k))
-        found: dict[tuple[int, int], list[tuple[Array, Array]]] = {}
+        found: dict[tuple[int, int], Extremes] = {}
+        every, buffers = np.arange(self.n_edits), Buffers(self._precision)
 
-        def keep(block: Array, tests: slice, rows: Any) -> None:
-            best = _extremes(np.arange(self.n_edits)[rows], block, k)
-            found.setdefault((tests.start, tests.stop), []).append(best)
+        def keep(scores: Scores, tests: slice, rows: Any) -> None:
+            key = (tests.start, tests.stop)
+            if key not in found:
+                found.setdefault(key, Extremes(tests.stop - tests.start, k))
+            ids = every[rows]
+            with buffers.borrowed(len(ids), tests.stop - tests.start) as block:
+                found[key].look(scores(block.T), ids)
 
         self._run(keep)
-        for (start, stop), parts in found.items():
-            ids = np.concatenate([ids for ids, _ in parts], axis=1)
-            values = np.concatenate([values for _, values in parts], axis=1)
-            indices[start:stop], scores[start:stop] = ranked(ids, values, k)
+        for (start, stop), extremes in found.items():
+            indices[start:stop], scores[start:stop] = extremes.found()
         return indices, scores
 
     def _test_blocks(self) -> Any:
@@ -184,35 +203,51 @@ class Scorer:
             projections, effect = self._projected(removal, part, tests)
 
             def work(
-                tests: slice, projection: Projection, rows: Any, effect: Effect = effect
+                block: tuple[int, Any],
+                tests: slice = tests,
+                projections: list[Projection | Met] = projections,
+                effect: Effect = effect,
             ) -> None:
-                consume(effect(projection, rows), tests, rows)
+                stratum, rows = block
+                consume(partial(effect, projections[stratum], rows), tests, rows)
 
             n_outputs = part.loss.n_outputs if isinstance(part, OutputObjective) else 1
-            width = part.n_samples * n_outputs * self._columns_per_test
-            Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                delayed(work)(tests, projections[stratum], rows)
-                for stratum, rows in removal.blocks(width, among)
-            )
+            blocks = removal.blocks(part.n_samples * n_outputs * self._columns_per_test, among)
+            if removal.objective.kind == "linear":
+                in_threads(work, blocks, self.n_jobs)
+            else:
+                # Passes of networks have threads of their own, and a user's model may not be safe
+                # in several.
+                Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                    delayed(work)(block) for block in blocks
+                )
 
     def _projected(
         self, removal: Removal, part: Objective, tests: slice
-    ) -> tuple[list[Projection], Effect]:
+    ) -> tuple[list[Projection | Met], Effect]:
         """Return what the solves for some test rows give, and how edits meet it."""
         if self.linear:
-            return (
-                removal.project(self.gradients(tests)),
-                lambda projection, rows: removal.along(projection, rows).T,
-            )
+
+            def linear(projection: Projection | Met, rows: Any, out: Array | None) -> Array:
+                return removal.along(projection, rows, None if out is None else out.T).T
+
+            if not isinstance(part, OutputObjective):
+                return [*removal.project(self.gradients(tests))], linear
+            gradient = self._target(part, tests).gradient()
+            return removal.project_gradients(part, gradient), linear
         assert isinstance(part, OutputObjective)
+        target = self._target(part, tests)
+
+        def moved(projection: Projection | Met, rows: Any, out: Array | None) -> Array:
+            delta = removal.prediction_changes(projection, part, rows)
+            return change_in_pieces(target, delta, out)
+
+        return removal.project_predictions(part), moved
+
+    def _target(self, part: OutputObjective, tests: slice) -> Target:
         target = self.make_target(part, tests)
         assert target is not None
-        return (
-            removal.project_predictions(part),
-            lambda projection, rows: target.change(
-                removal.prediction_changes(projection, part, rows)
-            ),
-        )
+        return target
 
     def _run_by_columns(self, consume: Consume, among: Array | None) -> None:
         """Find the changes of a block of edits once, and meet all test rows with them."""
@@ -228,33 +263,23 @@ class Scorer:
         def work(rows: Array) -> None:
             D = self.removal.changes(rows)
             for tests, part, target in parts:
-                if self.linear:
-                    consume(self.gradients(tests).T @ D, tests, rows)
-                elif target is None:
-                    consume(part.loss_changes(D), tests, rows)
-                else:
-                    assert isinstance(part, OutputObjective)
-                    consume(target.change(part.prediction_changes(D)), tests, rows)
+                consume(partial(self._effects_of, D, tests, part, target), tests, rows)
 
-        in_threads(work, iter(columns), self.n_jobs)
+        in_threads(work, columns, self.n_jobs)
         self.removal.report()
 
-
-def ranked(ids: Array, values: Array, k: int) -> tuple[Array, Array]:
-    """Return the k largest, then the k smallest, largest first, ties by id; with their ids first.
-
-    In whatever order they come, as threads deliver blocks.
-    """
-    order = np.lexsort((ids, -values), axis=1)
-    chosen = np.concatenate([order[:, :k], order[:, order.shape[1] - k :]], axis=1)
-    return np.take_along_axis(ids, chosen, axis=1), np.take_along_axis(values, chosen, axis=1)
-
-
-def _extremes(ids: Array, block: Array, k: int) -> tuple[Array, Array]:
-    """Return the (at most) k largest and k smallest of each row of a block, with their ids."""
-    m = block.shape[1]
-    if m > 2 * k:
-        order = np.argpartition(block, (k - 1, m - k), axis=1)
-        chosen = np.concatenate([order[:, :k], order[:, m - k :]], axis=1)
-        return ids[chosen], np.take_along_axis(block, chosen, axis=1)
-    return np.broadcast_to(ids, block.shape), block
+    def _effects_of(
+        self, D: Array, tests: slice, part: Objective, target: Target | None, out: Array | None
+    ) -> Array:
+        """Return the effects of changes D of the parameters, shape (n_tests, m)."""
+        if self.linear:
+            effects = self.gradients(tests).T @ D
+        elif target is None:
+            effects = part.loss_changes(D)
+        else:
+            assert isinstance(part, OutputObjective)
+            return change_in_pieces(target, part.prediction_changes(D), out)
+        if out is None:
+            return effects
+        out[...] = effects
+        return out

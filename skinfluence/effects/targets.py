@@ -15,8 +15,12 @@ import numpy.typing as npt
 
 from skinfluence.losses import Loss, encode_labels
 from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives.base import row_blocks
 
 Array = npt.NDArray[Any]
+
+PIECE = 2**15
+"""Raw predictions of a piece whose temporaries stay in the cache (256 KiB each)."""
 
 CLASSIFIER_TARGETS = ("loss", "decision_function", "predict_proba")
 REGRESSOR_TARGETS = ("loss", "predict", "linear_predictor")
@@ -95,6 +99,20 @@ class ResponseTarget(Target):
         moved = self.loss.response(self.eta[:, None] + delta)
         picked = np.take_along_axis(moved, self.index[:, None, None], axis=2)[:, :, 0]
         return picked - self.value()[:, None]
+
+
+def change_in_pieces(target: Target, delta: Array, out: Array | None = None) -> Array:
+    """Return ``target.change(delta)``, shape (n_test, m), some columns at a time.
+
+    A change is many passes over its temporaries: in memory each would cost more than its
+    arithmetic. Written into `out` if given.
+    """
+    n_test, m, n_outputs = delta.shape
+    if out is None:
+        out = np.empty((m, n_test)).T
+    for piece in row_blocks(m, n_test * n_outputs, PIECE):
+        out[:, piece] = target.change(delta[:, piece])
+    return out
 
 
 def check_target(name: str, objective: Objective) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.scores import ranked
+from skinfluence.effects.extremes import Extremes
 from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
@@ -153,8 +153,9 @@ class PathScorer:
         indices = np.empty((self.test.n_samples, 2 * k), dtype=int)
         values = np.empty((self.test.n_samples, 2 * k))
         for tests, scores in self._blocks():
-            ids = np.broadcast_to(np.arange(n), scores.shape)
-            indices[tests], values[tests] = ranked(ids, scores, k)
+            extremes = Extremes(len(scores), k)
+            extremes.look(scores, np.arange(n))
+            indices[tests], values[tests] = extremes.found()
         return indices, values
 
     def _blocks(self) -> Iterator[tuple[slice, Array]]:

@@ -48,10 +48,11 @@ from skinfluence.objectives import (
     OutputObjective,
 )
 from skinfluence.removal import Counterfactuals
+from skinfluence.solvers import Numerics
 
 Array = npt.NDArray[Any]
 
-_KEPT_BY_SCORING = ("_objective_", "_engines_", "_engine_key", "solver_", "refinement_")
+_KEPT_BY_SCORING = ("_objective_", "_engines_", "_engine_key", "_answering", "refinement_")
 
 
 class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
@@ -199,6 +200,29 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
 
     # ---------------------------------------------------------------------------------- wiring
 
+    @property
+    def solver_(self) -> str:
+        """Which solver answered the last question, and why."""
+        return self._answered("solver_").solver
+
+    @property
+    def numerics_(self) -> Numerics | None:
+        """How well that inverted the curvature, as far as it was cheap to tell.
+
+        None where the last question needed no inverse.
+        """
+        return self._answered("numerics_").numerics
+
+    def _answered(self, name: str) -> Engine:
+        """Return the engine that was asked last."""
+        engine: Engine | None = self.__dict__.get("_answering")
+        if engine is None:
+            raise AttributeError(
+                f"{name} of {type(self).__name__} was asked for before any question; it is about "
+                "the last one. Score first, by influence_scores for example."
+            )
+        return engine
+
     def _objective(self) -> Objective:
         """Return the objective at the fitted parameters, kept for the next call."""
         if "_objective_" not in self.__dict__:
@@ -228,7 +252,7 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         if refine not in self._engines_:
             self._engines_[refine] = self._engine_of(self._objective(), refine)
         engine = self._engines_[refine]
-        self.solver_ = engine.reason
+        self._answering = engine
         self.refinement_ = engine.refinement
         return engine
 

@@ -29,7 +29,9 @@ from skinfluence.refinement import (
 )
 from skinfluence.removal import way_out
 from skinfluence.solvers import (
+    Cholesky,
     CholeskyFactor,
+    Close,
     Factor,
     SingularCurvatureError,
     near_inverse,
@@ -101,12 +103,15 @@ def build_engine(
         For a frozen estimator far from the optimum on these rows, and without a finite optimum.
     """
     chosen, reason = resolve(solver, Curvature(objective, curvature, damping))
+    # What is known roughly only is no way to a minimum, nor to measure how far it is.
+    rough_one = bool(getattr(chosen, "approximate", False))
+    sure = resolve("auto", Curvature(objective, curvature))[0] if rough_one else chosen
 
     def factorize(one: Objective) -> Factor:
         return chosen.factorize(Curvature(one, curvature, damping))
 
     def undamped(one: Objective) -> Factor:
-        return chosen.factorize(Curvature(one, curvature))
+        return sure.factorize(Curvature(one, curvature))
 
     if not isinstance(objective, LinearObjective):
         return _engine_near(
@@ -116,6 +121,7 @@ def build_engine(
             factorize,
             curvature,
             damping,
+            rough_one=rough_one,
             move=objective.convex if refinement == "auto" else bool(refinement),
             frozen=frozen and refinement is not True,
             out_of_iterations=out_of_iterations,
@@ -137,8 +143,16 @@ def build_engine(
                 "smoothed optimum on these rows instead."
             )
     else:
+
+        def first(one: Objective) -> Any:
+            """Return a factor to begin with, or what is close to one where the end has its own."""
+            close = None
+            if move and isinstance(sure, Cholesky) and near is objective:
+                close = Close.of(Curvature(one, curvature))
+            return undamped(one) if close is None else close
+
         try:
-            found, whole = measure(near, undamped), objective
+            found, whole = measure(near, first), objective
         except SingularCurvatureError:
             if move and near is not objective:  # a loose fit with more coefficients than rows
                 objective = _settled(objective, undamped)
@@ -157,7 +171,7 @@ def build_engine(
         )
         if move:
             found, whole = _at_minimum(found, objective, undamped)
-    factor = factorize(found.objective) if damping else found.undamped
+    factor = factorize(found.objective) if damping or rough_one else found.undamped
     return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
 
 
@@ -169,6 +183,7 @@ def _engine_near(
     kind: str,
     damping: float,
     *,
+    rough_one: bool,
     move: bool,
     frozen: bool,
     out_of_iterations: bool,
@@ -191,7 +206,7 @@ def _engine_near(
 
     # Where a network moves, only its minimum is asked for a factor, and that may be nobody.
     factor = None if move else solved(objective)
-    if factor is None or isinstance(factor, SingularCurvatureError):
+    if factor is None or rough_one or isinstance(factor, SingularCurvatureError):
         found = measured(objective, near(objective))
     else:
         found = measured(objective, rough(factor))

@@ -32,7 +32,7 @@ from skinfluence.removal import (
     settled,
     warn_of_moving_support,
 )
-from skinfluence.solvers import Factor, SingularCurvatureError, near_inverse
+from skinfluence.solvers import Factor, Numerics, SingularCurvatureError, near_inverse
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +56,7 @@ class Engine:
     damping, least_damping : float
         What the two have on the diagonal; the second is 0 unless H is singular without.
     reason : str
-        Which solver, and why.
+        Which solver was chosen, and why.
     """
 
     refinement: Refinement
@@ -71,6 +71,17 @@ class Engine:
         default_factory=dict
     )
     _near: Callable[[Array], Array] | None = None
+
+    @property
+    def solver(self) -> str:
+        """Which solver answers, and why; some factors decide when they know what is asked."""
+        said: str = getattr(self.solved, "reason", self.reason)
+        return said
+
+    @property
+    def numerics(self) -> Numerics | None:
+        """How well it inverts; None where no factor was asked for, or there is none."""
+        return getattr(self.solved, "numerics", None)
 
     @property
     def factor(self) -> Factor:

@@ -11,12 +11,12 @@ from sklearn.utils import get_tags
 
 from skinfluence.adapters import final_step
 from skinfluence.delegation import Deciding
-from skinfluence.estimators.inputs import InputWrapper
+from skinfluence.estimators.embedding import EmbeddingWrapper
 
 Array = npt.NDArray[Any]
 
 
-class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
+class InfluenceClassifier(ClassifierMixin, Deciding, EmbeddingWrapper):
     """Tell which training rows made a classifier predict that, and what it would do without them.
 
     Wraps a classifier, alone or as the last step of a Pipeline. It fits and predicts as the inner
@@ -36,8 +36,9 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
         for networks and models of your own; "exact" iterates to the minimum without each row, at
         a multiple of the cost, for networks to the one next to the minimum with it. "tracin" sums
         what the gradient steps of a RecordedTraining did.
-    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
-        What inverts the curvature; ``solver_`` says what "auto" chose. "cg" never forms it.
+    solver : {"auto", "cholesky", "lu", "cg", "lissa", "nystroem"} or solver object, default="auto"
+        What inverts the curvature; ``solver_`` says what "auto" chose. The page "Solvers" of the
+        documentation says which is for what; objects of `skinfluence.solvers` take parameters.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
         "auto" is the Gauss-Newton matrix for networks, the Hessian otherwise; for linear models
         with a canonical loss all are one matrix.
@@ -57,8 +58,8 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
         The summary of `leave_one_out_check` says how far the smoothed model is from the fitted
         one. Refused for models without a hinge.
     n_jobs : int, default=None
-        Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
-        where it is None. Results do not depend on it.
+        Threads for scoring, processes for refits. Where it is None, linear models and exact minima
+        take as many threads as BLAS would. Results do not depend on it.
     verbose : int, default=0
         Progress of refits.
 
@@ -72,6 +73,9 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
         Where the inner estimator has them.
     solver_ : str
         After the first score: the solver and why.
+    numerics_ : Numerics
+        After the first score: damping, conditioning, pivots, residuals and products, as far as
+        they were cheap to tell.
     refinement_ : Refinement
         After the first score: distances and gradient norms before and after.
 
@@ -106,7 +110,7 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InputWrapper):
             )
 
 
-class InfluenceRegressor(RegressorMixin, InputWrapper):
+class InfluenceRegressor(RegressorMixin, EmbeddingWrapper):
     """Tell which training rows made a regressor predict that, and what it would do without them.
 
     Wraps a regressor, alone or as the last step of a Pipeline. It fits and predicts as the inner
@@ -128,8 +132,9 @@ class InfluenceRegressor(RegressorMixin, InputWrapper):
         iterates to the minimum without each row, at a multiple of the cost, for networks to the
         one next to the minimum with it. "tracin" sums what the gradient steps of a
         RecordedTraining did.
-    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
-        What inverts the curvature; ``solver_`` says what "auto" chose. "cg" never forms it.
+    solver : {"auto", "cholesky", "lu", "cg", "lissa", "nystroem"} or solver object, default="auto"
+        What inverts the curvature; ``solver_`` says what "auto" chose. The page "Solvers" of the
+        documentation says which is for what; objects of `skinfluence.solvers` take parameters.
     curvature : {"auto", "hessian", "gauss_newton", "fisher"}, default="auto"
         "auto" is the Gauss-Newton matrix for networks, the Hessian otherwise; for linear models
         with a canonical loss all are one matrix.
@@ -149,8 +154,8 @@ class InfluenceRegressor(RegressorMixin, InputWrapper):
         The summary of `leave_one_out_check` says how far the smoothed model is from the fitted
         one. Refused for models without a hinge.
     n_jobs : int, default=None
-        Threads for scoring, processes for refits; exact minima take as many threads as BLAS would
-        where it is None. Results do not depend on it.
+        Threads for scoring, processes for refits. Where it is None, linear models and exact minima
+        take as many threads as BLAS would. Results do not depend on it.
     verbose : int, default=0
         Progress of refits.
 
@@ -163,6 +168,9 @@ class InfluenceRegressor(RegressorMixin, InputWrapper):
         Where the inner estimator has them.
     solver_ : str
         After the first score: the solver and why.
+    numerics_ : Numerics
+        After the first score: damping, conditioning, pivots, residuals and products, as far as
+        they were cheap to tell.
     refinement_ : Refinement
         After the first score: distances and gradient norms before and after.
 

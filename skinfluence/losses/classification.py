@@ -51,7 +51,8 @@ class Logistic(Loss):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         sign = 1.0 - 2.0 * y
-        out: Array = np.sum(log1pexp_change(sign * eta, sign * delta), axis=-1)
+        rise = log1pexp_change(sign * eta, sign * delta)
+        out: Array = rise[..., 0] if rise.shape[-1] == 1 else np.sum(rise, axis=-1)
         return out
 
     def response(self, eta: Array) -> Array:
@@ -138,12 +139,12 @@ class Multinomial(Loss):
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the
         # shift of d by its own component d_y leaves lse - d_y to be computed, without cancelling.
         d = delta - pick(delta, y)[..., None]
-        near = np.max(np.abs(d), axis=-1) < 1.0
         p = softmax(eta, axis=-1)
+        if np.max(d, initial=0.0) < 1.0 and np.min(d, initial=0.0) > -1.0:  # nearly everywhere
+            every: Array = np.log1p(np.einsum("...k,...k->...", np.expm1(d), p))
+            return every
+        near = np.max(np.abs(d), axis=-1) < 1.0
         close = np.log1p(np.sum(p * np.expm1(np.where(near[..., None], d, 0.0)), axis=-1))
-        if np.all(near):
-            out: Array = close
-            return out
         return np.where(near, close, self.value(y, eta + delta) - self.value(y, eta))
 
     def response(self, eta: Array) -> Array:

@@ -25,11 +25,16 @@ def log1pexp(z: Array) -> Array:
 
 def log1pexp_change(z: Array, d: Array) -> Array:
     """Return log(1 + exp(z + d)) - log(1 + exp(z)), accurate for small `d`."""
-    # It equals log1p(expit(z) expm1(d)), while e^d is tame.
+    # It equals log1p(expit(z) expm1(d)), while e^d is tame: nearly everywhere.
+    if np.max(d, initial=0.0) < 1.0 and np.min(d, initial=0.0) > -1.0:
+        close: Array = np.log1p(np.expm1(d) * expit(z))
+        return close
     near = np.abs(d) < 1.0
-    with np.errstate(over="ignore", under="ignore"):
-        close = np.log1p(expit(z) * np.expm1(np.where(near, d, 0.0)))
-    return np.where(near, close, log1pexp(z + d) - log1pexp(z))
+    out: Array = np.asarray(np.log1p(np.expm1(np.where(near, d, 0.0)) * expit(z)))
+    far = np.broadcast_to(~near, out.shape)
+    start, step = (np.broadcast_to(a, out.shape)[far] for a in (z, d))
+    out[far] = log1pexp(start + step) - log1pexp(start)
+    return out
 
 
 def expit_change(z: Array, scale: Array | float = 1.0) -> Callable[[Array], Array]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -71,6 +72,40 @@ class Root(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Work:
+    """What the curvature of an objective takes, in multiplications.
+
+    Attributes
+    ----------
+    forming : float
+        Of its matrix.
+    factor : float
+        Of the Cholesky factor of that.
+    solve : float
+        Of a solve with it, for one column.
+    product : float
+        Of a product with one column.
+    preconditioner : float
+        Of the preconditioner that "auto" is.
+    n_products : int
+        Products that conjugate gradients take with that, about.
+    n_outputs : int
+        Columns that X meets in a product with one.
+    sparse : bool
+        X is.
+    """
+
+    forming: float
+    factor: float
+    solve: float
+    product: float
+    preconditioner: float
+    n_products: int
+    n_outputs: int
+    sparse: bool
+
+
 class Inverse(Protocol):
     """Anything that solves with a matrix."""
 
@@ -110,6 +145,8 @@ class Objective(ABC):
         Products with arrays of single precision are taken in it.
     unbound : bool
         It has no rows yet: `over` gives them.
+    preconditioners : tuple of str
+        The kinds of `preconditioner` it knows, besides "auto".
     """
 
     theta: Array
@@ -122,6 +159,7 @@ class Objective(ABC):
     default_curvature: str = "hessian"
     single: bool = False
     unbound: bool = False
+    preconditioners: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -221,8 +259,16 @@ class Objective(ABC):
     def preconditioner(self, kind: str, damping: float) -> Inverse | None:
         """Return a cheap approximate inverse of the curvature + damping I; None for none.
 
-        `kind` is "auto", or one that the model has names for.
+        `kind` is "auto" or one of `preconditioners`.
         """
+        return None
+
+    def close_inverse(self, damping: float) -> Inverse | None:
+        """Return an inverse of nearly all of the curvature + damping I; None for none."""
+        return None
+
+    def work(self) -> Work | None:
+        """Return what the curvature takes; None where nobody has counted, or need to."""
         return None
 
     def value(self) -> float:
@@ -390,7 +436,9 @@ class OutputObjective(Objective):
     def gauss_newton(self, V: Array) -> Array:
         """Return sum_i J_i' G_i J_i V + l2 V, shape (n_params, k)."""
         out = self.l2[:, None] * V
-        for index in row_blocks(self.n_samples, self.loss.n_outputs * V.shape[1]):
+        # Every block adds to all of the result: with many parameters it has to have more rows.
+        elements = max(BLOCK_ELEMENTS, min(8 * V.size, 8 * BLOCK_ELEMENTS))
+        for index in row_blocks(self.n_samples, self.loss.n_outputs * V.shape[1], elements):
             part = self.rows(index)
             times = part.loss.hessian_product(
                 part.targets[:, None], part.raw_predictions()[:, None]

@@ -16,8 +16,16 @@ import numpy.typing as npt
 from scipy import sparse
 
 from skinfluence.losses import HalfSquaredError, Loss
-from skinfluence.objectives.axes import Axes, DenseAxes, SparseAxes
-from skinfluence.objectives.base import BlockFactor, OutputObjective, Root, row_blocks
+from skinfluence.objectives.axes import Axes, axes_of, lifted, within
+from skinfluence.objectives.base import (
+    BlockFactor,
+    Inverse,
+    OutputObjective,
+    Root,
+    Work,
+    row_blocks,
+)
+from skinfluence.objectives.diagonal import Diagonal, PerOutput
 from skinfluence.objectives.features import (
     AsGiven,
     Features,
@@ -26,10 +34,26 @@ from skinfluence.objectives.features import (
     as_rows,
 )
 from skinfluence.objectives.gram import NEGLIGIBLE, in_double, weighted_gram, with_intercept
-from skinfluence.objectives.roots import RowRoot, square_roots
+from skinfluence.objectives.roots import RowRoot, RowsFactor, square_roots
+from skinfluence.objectives.row_products import RowProducts
+from skinfluence.objectives.thinned import CLOSE, Thinned
 from skinfluence.objectives.weighting import Fixed, Weighting
 
 Array = npt.NDArray[Any]
+
+
+THINNED = 15_000
+"""Parameters of a block up to which a thinned Hessian is factorised (1 GiB)."""
+
+
+MUCH_LESS = 8
+"""Numbers of a row, for each row, from which on it pays to find the space the rows span."""
+
+FEW_COLUMNS = 8
+"""Columns from which on a product with the transpose of a sparse X is worth sorting it by columns.
+
+Rows of the result are then written one after the other: with a hundred columns, 16 times faster.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +83,8 @@ class LinearObjective(OutputObjective):
         A linear term of F: an l1 penalty while its coefficients keep their signs.
     support : ndarray of int or None
         Which parameters of the objective with the l1 penalty these are, on its support.
+    row_products : RowProducts, optional
+        X X', of which objectives over the same rows share one.
     """
 
     X: Any
@@ -74,7 +100,15 @@ class LinearObjective(OutputObjective):
     l1: Array | None = None
     tilt: Array | None = None
     support: Array | None = None
+    row_products: RowProducts = None  # type: ignore[assignment]  # set below
     kind = "linear"
+
+    def __post_init__(self) -> None:
+        kept: RowProducts | None = self.row_products
+        if kept is None or kept.X is not self.X:
+            object.__setattr__(self, "row_products", RowProducts(self.X))
+
+    preconditioners = ("thinned", "block", "jacobi")
 
     @classmethod
     def from_coefficients(
@@ -249,9 +283,11 @@ class LinearObjective(OutputObjective):
         )
 
     def rows(self, index: slice | Array) -> LinearObjective:
+        X = self.X[index]
         part = replace(
             self,
-            X=self.X[index],
+            X=X,
+            row_products=RowProducts(X, self.row_products, index),
             y=None if self.y is None else self.y[index],
             sample_weight=self.sample_weight[index],
             weighting=self.weighting.rows(index),
@@ -263,9 +299,16 @@ class LinearObjective(OutputObjective):
     def _eta(self) -> Array:
         W = self.coefficients()
         eta = np.empty((self.n_samples, self.loss.n_outputs))
-        for index in row_blocks(self.n_samples, self.X.shape[1]):
+        for index in row_blocks(self.n_samples, self._row_width):
             eta[index] = in_double(self.X[index]) @ W[:, : self.X.shape[1]].T
         return eta + W[:, -1] if self.fit_intercept else eta
+
+    @property
+    def _row_width(self) -> int:
+        """Numbers that a row has."""
+        if sparse.issparse(self.X):
+            return int(self.X.nnz // max(1, self.X.shape[0])) + 1
+        return int(self.X.shape[1])
 
     def raw_predictions(self) -> Array:
         return self._eta
@@ -317,6 +360,56 @@ class LinearObjective(OutputObjective):
             JV += V[:, -1]
         return JV
 
+    def pushes_dot(self, C: Array, V: Array, out: Array | None = None) -> Array:
+        """Return C_i' J_i V for every row and C of shape (n_samples, K), shape (n_samples, k).
+
+        In the precision of V; written into `out` where given.
+        """
+        n_outputs, (n, k) = self.loss.n_outputs, (self.n_samples, V.shape[1])
+        C = C.astype(V.dtype, copy=False)
+        if out is None:
+            out = np.empty((n, k), dtype=V.dtype)
+        if not sparse.issparse(self.X) and self.block_size <= k:
+            # C enters the smaller factor, (n, K block_size), and the result is written once.
+            V = self.spread(V)
+            for index in row_blocks(n, n_outputs * self.block_size):
+                np.matmul(self._pushes(index, C), V, out=out[index])
+        elif n_outputs == 1:
+            V = self.spread(V)
+            self._times(V[: self.X.shape[1]], out)
+            if self.fit_intercept:
+                out += V[-1]
+            out *= C
+        else:
+            np.einsum("ikv,ik->iv", self.jacobian_dot(V), C, out=out)
+        return out
+
+    def pushes_dot_each(self, C: Array, V: Array) -> Array:
+        """Return C_ik J_ik V, with J_ik of output k alone, shape (n_samples, K, k)."""
+        n_outputs, (n, k) = self.loss.n_outputs, (self.n_samples, V.shape[1])
+        C = C.astype(V.dtype, copy=False)
+        if sparse.issparse(self.X) or self.block_size > k:
+            out = self.jacobian_dot(V)
+            out *= C[:, :, None]
+            return out
+        V = self.spread(V).reshape(n_outputs, self.block_size, k)
+        out = np.empty((n, n_outputs, k), dtype=V.dtype)
+        for index in row_blocks(n, self.block_size):
+            for output in range(n_outputs):
+                pushes = self._pushes(index, C[:, output : output + 1])
+                np.matmul(pushes, V[output], out=out[index, output])
+        return out
+
+    def _pushes(self, index: slice, C: Array) -> Array:
+        """Return J_i' C_i of a block of rows as rows, J_i as if it had the columns of C alone."""
+        (n, K), p = C[index].shape, self.X.shape[1]
+        out = np.empty((n, K, self.block_size), dtype=C.dtype)
+        X = self.X[index].astype(C.dtype, copy=False)
+        np.multiply(X[:, None], C[index, :, None], out=out[:, :, :p])
+        if self.fit_intercept:
+            out[:, :, -1] = C[index]
+        return out.reshape(n, K * self.block_size)
+
     def prediction_changes(self, D: Array) -> Array:
         JD: Array = self.jacobian_dot(D).transpose(0, 2, 1)
         return JD
@@ -331,20 +424,28 @@ class LinearObjective(OutputObjective):
         # A product with a sparse X costs its entries, every block of it all of the result.
         blocks = [slice(None)] if sparse.issparse(self.X) else row_blocks(n, self.X.shape[1])
         for index in blocks:
-            out[: self.X.shape[1]] += self.X[index].T.astype(flat.dtype, copy=False) @ flat[index]
+            Xt = self.X[index].T.astype(flat.dtype, copy=False)
+            if sparse.issparse(Xt) and n_outputs * k > FEW_COLUMNS:
+                Xt = Xt.tocsr()
+            out[: self.X.shape[1]] += Xt @ flat[index]
         if self.fit_intercept:
             out[-1] = flat.sum(axis=0)
         return self._gather(_class_major(out.reshape(self.block_size, n_outputs, k)))
 
-    def _times(self, columns: Array) -> Array:
-        """Return X times columns in their precision, X never copied whole."""
-        out: Array
-        if self.X.dtype == columns.dtype:
-            out = self.X @ columns
-            return out
-        out = np.empty((self.n_samples, columns.shape[1]), dtype=columns.dtype)
-        for index in row_blocks(self.n_samples, self.X.shape[1]):
-            out[index] = self.X[index].astype(columns.dtype) @ columns
+    def _times(self, columns: Array, out: Array | None = None) -> Array:
+        """Return X times columns in their precision, X never copied whole; into `out` if given."""
+        product: Array
+        if out is None:
+            if self.X.dtype == columns.dtype:
+                product = self.X @ columns
+                return product
+            out = np.empty((self.n_samples, columns.shape[1]), dtype=columns.dtype)
+        for index in row_blocks(self.n_samples, self._row_width):
+            X = self.X[index].astype(columns.dtype, copy=False)
+            if sparse.issparse(X):
+                out[index] = X @ columns
+            else:
+                np.matmul(X, columns, out=out[index])
         return out
 
     def jacobian_t_rows(self, B: Array) -> Array:
@@ -391,7 +492,7 @@ class LinearObjective(OutputObjective):
         p = self.X.shape[1]
         W = np.abs(self.coefficients())
         total = 0.0
-        width = self.loss.n_outputs * max(self.block_size, self.loss.n_outputs)
+        width = self.loss.n_outputs * max(self._row_width, self.loss.n_outputs)
         for index in row_blocks(self.n_samples, width):
             part = self.rows(index)
             size = abs(in_double(part.X)) @ W[:, :p].T
@@ -445,7 +546,7 @@ class LinearObjective(OutputObjective):
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         if self.n_samples * K >= size or not np.all(penalties == penalties[0]):
             return None
-        return [RowRoot(self, square_roots(self))]
+        return [RowRoot(self, square_roots(self), self, slice(None))]
 
     def _roots_of_outputs(self, n_blocks: int, size: int) -> list[Root] | None:
         """Return the roots of each output, of the rows that have a curvature there."""
@@ -457,8 +558,55 @@ class LinearObjective(OutputObjective):
             if not 0 < len(curved) < size:
                 return None
             part = one if len(curved) == self.n_samples else one.rows(curved)
-            roots.append(RowRoot(part, np.sqrt(g[curved])[:, None, None]))
+            roots.append(RowRoot(part, np.sqrt(g[curved])[:, None, None], one, curved))
         return roots
+
+    def work(self) -> Work | None:
+        if not self.convex:
+            return None
+        K, (n_blocks, size) = self.loss.n_outputs, self.block_shape()
+        is_sparse = sparse.issparse(self.X)
+        entries = self.X.nnz if is_sparse else self.n_samples * self.block_size
+        tiles = K * (K - 1) / 2 if self.coupled and not self.loss.separable else n_blocks
+        tile = entries * self.block_size / 2.0
+        if is_sparse:  # and then its dense result
+            tile = entries * entries / max(self.n_samples, 1) + self.block_size**2
+        forming, factor, product = tiles * tile, n_blocks * size**3 / 6.0, 2.0 * K * entries
+        thinned = size <= THINNED
+        return Work(
+            forming,
+            factor,
+            solve=self.n_params * float(size),
+            product=product,
+            # A classifier that fits has few rows in the thinned one, which is in single precision.
+            preconditioner=0.15 * forming + 0.5 * factor if thinned else product,
+            n_products=7 if thinned else 60,
+            n_outputs=K,
+            sparse=is_sparse,
+        )
+
+    def close_inverse(self, damping: float) -> Inverse | None:
+        """Return an inverse of nearly all of the Hessian plus damping, to step to a minimum by."""
+        return Thinned.of(self, damping, CLOSE)
+
+    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
+        """Return an approximate inverse of the Hessian plus damping.
+
+        "thinned": of the heaviest rows; "block": output by output; "jacobi": the diagonal. "auto"
+        is the first where it fits, else the last.
+        """
+        if kind == "block":
+            return PerOutput.of(self, damping)
+        found = None
+        if kind == "thinned" or (kind == "auto" and self.block_shape()[1] <= THINNED):
+            try:
+                found = Thinned.of(self, damping)
+            except MemoryError:
+                if kind == "thinned":
+                    raise
+        if found is None and kind != "thinned":
+            return Diagonal.of(self, damping)
+        return found
 
     def in_row_space(self) -> tuple[LinearObjective, Axes] | None:
         """Return the objective in coordinates of the space its rows span, and their axes.
@@ -475,16 +623,24 @@ class LinearObjective(OutputObjective):
         alike = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
         if not alike:
             return None
-        axes = SparseAxes.of(self.X) if sparse.issparse(self.X) else DenseAxes.of(self.X)
-        theta = self.theta.reshape(self.loss.n_outputs, self.block_size)
-        inside = axes.coordinates(theta[:, :p].T).T
-        outside = np.linalg.norm(theta[:, :p] - axes.lift(inside.T).T)
-        if outside > 1e-8 * np.linalg.norm(theta):  # not at a minimum: refine=False
+        K, axes = self.loss.n_outputs, axes_of(self.row_products)
+        inside = within(axes, self.theta[:, None], K)
+        outside = np.linalg.norm(self.theta - lifted(axes, inside, K)[:, 0])
+        if outside > 1e-8 * np.linalg.norm(self.theta):  # not at a minimum: refine=False
             return None
-        coefficients = np.column_stack([inside, theta[:, p:]]).ravel()
         rank = axes.rows.shape[1]
         small = np.column_stack([np.repeat(penalties[:, :1], rank, axis=1), penalties[:, p:]])
-        return replace(self, X=axes.rows, theta=coefficients, l2=small.ravel()), axes
+        products = RowProducts(axes.rows).keep(self.row_products.matrix())
+        reduced = replace(
+            self, X=axes.rows, theta=inside[:, 0], l2=small.ravel(), row_products=products
+        )
+        return reduced, axes
+
+    @property
+    def row_space_is_small(self) -> bool:
+        """Whether products in the space of the rows take much less than those with X."""
+        n, p = self.X.shape
+        return bool(n * MUCH_LESS <= self._row_width and n < p)
 
     def flat_shifts(self) -> list[Array]:
         """Return the common shift of all classes, of the intercept and of what is unpenalised."""
@@ -502,6 +658,11 @@ class LinearObjective(OutputObjective):
 
     def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
         n_outputs, d = self.loss.n_outputs, self.block_size
+        of_rows = factor.quadratics(self) if isinstance(factor, RowsFactor) else None
+        if of_rows is not None:
+            shape = (n_outputs, n_outputs) if self.coupled else (n_outputs,)
+            yield slice(0, self.n_samples), of_rows.reshape(self.n_samples, *shape)
+            return
         if not self.coupled:
             n_blocks = self.block_shape()[0]
             for index in row_blocks(self.n_samples, max(d, n_outputs)):

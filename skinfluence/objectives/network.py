@@ -52,6 +52,7 @@ class NetworkObjective(OutputObjective):
     layers: Layers
     convex = False
     kind = "network"
+    preconditioners = ("heaviest", "kronecker")
     default_curvature = "gauss_newton"
     single = True
 

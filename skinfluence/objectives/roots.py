@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from skinfluence.objectives.base import OutputObjective, row_blocks
-from skinfluence.objectives.gram import in_double
+from skinfluence.objectives.gram import in_double, mirror
+from skinfluence.objectives.row_products import RowProducts, squared_lengths
 
 if TYPE_CHECKING:
     from skinfluence.objectives.network import NetworkObjective
 
 Array = npt.NDArray[Any]
+
+MOST_MORE = 2.0
+"""Rows there may be for one that has a curvature, for the products of all of them to be kept."""
+
+GRAM_ELEMENTS = 2**17
+"""Numbers of a chunk of the products of rows: 1 MiB, which the caches hold."""
 
 
 class Rows(Protocol):
@@ -24,6 +31,11 @@ class Rows(Protocol):
     @property
     def X(self) -> Any:
         """The features, shape (n_samples, n_features)."""
+        ...
+
+    @property
+    def row_products(self) -> RowProducts:
+        """X X'."""
         ...
 
     @property
@@ -45,6 +57,15 @@ class Rows(Protocol):
         ...
 
 
+@runtime_checkable
+class RowsFactor(Protocol):
+    """A factor that knows what rows of a linear objective do to each other."""
+
+    def quadratics(self, rows: Any, chosen: Array | None = None) -> Array | None:
+        """Return J_t H^-1 J_t' of (chosen) rows, (n, K, K) or its diagonal; None if it cannot."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class RowRoot:
     """Z, whose rows are those of S_i J_i, S_i' S_i = G_i.
@@ -52,48 +73,151 @@ class RowRoot:
     Attributes
     ----------
     objective : Rows
-        Of K outputs: those that are coupled, or one.
+        Over the rows that have a curvature, of K outputs: those that are coupled, or one.
     roots : ndarray of shape (n_samples, K, K)
         S_i.
+    whole : Rows
+        Over all rows.
+    curved : slice or ndarray of int
+        Which of all rows those of `objective` are.
     """
 
     objective: Rows
     roots: Array
+    whole: Rows
+    curved: slice | Array
 
     @property
     def rank(self) -> int:
         return int(self.roots.shape[0] * self.roots.shape[1])
 
+    @property
+    def n_samples(self) -> int:
+        """All rows, those without a curvature included."""
+        return int(self.whole.X.shape[0])
+
+    @property
+    def n_outputs(self) -> int:
+        """K."""
+        return int(self.roots.shape[1])
+
     def dot(self, V: Array) -> Array:
-        out: Array = self.roots @ self.objective.jacobian_dot(V)
-        return out.reshape(self.rank, V.shape[1])
+        return self.scaled(self.objective.jacobian_dot(V))
 
     def t_dot(self, U: Array) -> Array:
+        return self.objective.jacobian_t_dot(self._t_scaled(U))
+
+    def scaled(self, B: Array) -> Array:
+        """Return S_i B_i, shape (rank, k), for B of all rows (or the curved), (n, K, k)."""
+        B = B if len(B) == len(self.roots) else B[self.curved]
+        out: Array = self.roots @ B if self.n_outputs > 1 else self.roots * B
+        return out.reshape(self.rank, B.shape[2])
+
+    def _t_scaled(self, U: Array) -> Array:
         n, K, _ = self.roots.shape
-        B = self.roots.transpose(0, 2, 1) @ U.reshape(n, K, -1)
-        return self.objective.jacobian_t_dot(B)
+        U = U.reshape(n, K, -1)
+        out: Array = self.roots.transpose(0, 2, 1) @ U if K > 1 else self.roots * U
+        return out
+
+    @property
+    def products(self) -> RowProducts:
+        """X X' of all rows, or of those that have a curvature where they are far fewer."""
+        one = self.whole if self._all_known else self.objective
+        return one.row_products
+
+    @property
+    def _all_known(self) -> bool:
+        return self.n_samples <= MOST_MORE * len(self.roots)
 
     def gram(self, scale: Array) -> Array:
-        one = scale[: self.objective.block_size]  # alike for coupled outputs
-        X, p = self.objective.X, self.objective.X.shape[1]
-        if sparse.issparse(X):
-            X = in_double(X)
-            products = (X.multiply(one[:p]).tocsr() @ X.T).toarray()
+        out = self.upper_gram(scale)
+        mirror(out)
+        return out
+
+    def upper_gram(self, scale: Array) -> Array:
+        """Return `gram`, of which only the upper triangle is there."""
+        n, K, _ = self.roots.shape
+        factor, constant = self._units(scale)
+        if np.isnan(factor):
+            matrix, factor = _scaled_products(self.objective.X, scale[: self._n_features]), 1.0
         else:
-            products = np.zeros((X.shape[0], X.shape[0]))
-            for columns in row_blocks(p, X.shape[0]):
-                part = in_double(X[:, columns])
-                products += (part * one[columns]) @ part.T
-        if self.objective.fit_intercept:
-            products += one[p]
-        if self.roots.shape[1] == 1:
-            root = self.roots[:, 0, 0]
-            out: Array = products * root * root[:, None]
-            return out
-        tiles = np.einsum("iac,jbc->iajb", self.roots, self.roots, optimize=True)
-        tiles *= products[:, None, :, None]
-        matrix: Array = tiles.reshape(self.rank, self.rank)
-        return matrix
+            matrix = self.products.matrix()
+        every = n == len(matrix)
+        rows = np.arange(len(matrix)) if every else np.arange(len(matrix))[self.curved]
+        out = np.empty((n, K, n, K))
+        for block in row_blocks(n, n * K * K, GRAM_ELEMENTS):
+            later = slice(block.start, n)
+            part = matrix[block, later] if every else matrix[np.ix_(rows[block], rows[later])]
+            part = factor * part
+            part += constant
+            if K == 1:
+                part *= self.roots[block, 0]
+                np.multiply(part, self.roots[later, 0, 0], out=out[block, 0, later, 0])
+                continue
+            tiles = np.einsum("iac,jbc->iajb", self.roots[block], self.roots[later], optimize=True)
+            np.multiply(tiles, part[:, None, :, None], out=out[block, :, later])
+        return out.reshape(self.rank, self.rank)
+
+    def meets(self, scale: Array, free: Array) -> bool:
+        """Return whether inner products of rows are all that `meet` and `pushed` take.
+
+        They are where those of all rows are kept, features have one penalty, and parameters
+        without any, `free`, are intercepts.
+        """
+        size = self.objective.block_size
+        constants = np.all(free % size == size - 1) and self.objective.fit_intercept
+        factor, _ = self._units(scale)
+        return self._all_known and factor > 0 and (not len(free) or bool(constants))
+
+    def meet(self, rows: Rows, scale: Array) -> Array:
+        """Return J_i diag(scale) J_t' of one output of all rows i and others t, (n, n_rows)."""
+        factor, constant = self._units(scale)
+        out: Array = factor * self.products.times(rows.row_products)
+        out += constant
+        return out
+
+    def squares(self, rows: Rows, scale: Array) -> Array:
+        """Return J_t diag(scale) J_t' of one output of some rows, shape (n_rows,)."""
+        factor, constant = self._units(scale)
+        return factor * squared_lengths(rows.X) + constant
+
+    def place(self, rows: Rows) -> Array | None:
+        """Return which of all rows these are; None where they are others."""
+        return self.products.place(rows.row_products)
+
+    def pushed(self, U: Array, scale: Array) -> Array:
+        """Return J_i diag(scale) Z' U for all rows i, shape (n_samples, K, k)."""
+        factor, constant = self._units(scale)
+        B = self._t_scaled(U)
+        every = np.zeros((self.whole.X.shape[0], *B.shape[1:]))
+        every[self.curved] = B
+        flat = every.reshape(len(every), -1)
+        out: Array = factor * (self.products.matrix() @ flat)
+        out += constant * flat.sum(axis=0)
+        return out.reshape(every.shape)
+
+    @property
+    def _n_features(self) -> int:
+        return int(self.objective.X.shape[1])
+
+    def _units(self, scale: Array) -> tuple[float, float]:
+        """Return the scale of all features and of the intercept; NaN where features differ."""
+        p = self._n_features
+        alike = p > 0 and bool(np.all(scale[:p] == scale[0]))
+        constant = float(scale[p]) if self.objective.fit_intercept else 0.0
+        return float(scale[0]) if alike else np.nan, constant
+
+
+def _scaled_products(X: Any, scale: Array) -> Array:
+    """Return X diag(scale) X', shape (n, n), for a scale of every feature."""
+    if sparse.issparse(X):
+        X = in_double(X)
+        return (X.multiply(scale).tocsr() @ X.T).toarray()  # type: ignore[no-any-return]
+    products = np.zeros((X.shape[0], X.shape[0]))
+    for columns in row_blocks(X.shape[1], X.shape[0]):
+        part = in_double(X[:, columns])
+        products += (part * scale[columns]) @ part.T
+    return products
 
 
 @dataclass(frozen=True, eq=False)

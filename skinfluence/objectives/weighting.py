@@ -81,6 +81,8 @@ class Fixed(Weighting):
     n_samples: int
 
     def rows(self, index: slice | Array) -> Fixed:
+        if isinstance(index, slice):
+            return Fixed(len(range(self.n_samples)[index]))
         return Fixed(len(np.arange(self.n_samples)[index]))
 
     def joined(self, codes: Array, counts: Array) -> Fixed:

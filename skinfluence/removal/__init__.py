@@ -21,7 +21,7 @@ Groups of rows have a curvature each, and so steps of their own (`groups`). Mode
 linear in their parameters take the same steps and a local refit (`local`).
 """
 
-from skinfluence.removal.base import Counterfactuals, Projection, Removal
+from skinfluence.removal.base import Counterfactuals, Removal
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import exact, minimise_after
 from skinfluence.removal.groups import GroupRemoval
@@ -35,6 +35,7 @@ from skinfluence.removal.local import (
 from skinfluence.removal.local_groups import GroupSteps, LocalGroups
 from skinfluence.removal.measures import Measures, measures
 from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
+from skinfluence.removal.projection import Met, Projection
 from skinfluence.removal.settled import (
     SettledGroups,
     moving_support,
@@ -52,6 +53,7 @@ __all__ = [
     "LocalGroups",
     "LocalRemoval",
     "Measures",
+    "Met",
     "Projection",
     "ProximalRemoval",
     "Removal",

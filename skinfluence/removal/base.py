@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from skinfluence.memory import available_memory, require_memory
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives import base as sizes
 from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
 from skinfluence.removal.edits import Edits, Rows
+from skinfluence.removal.projection import Met, Projection
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]
@@ -24,6 +28,10 @@ Array = npt.NDArray[Any]
 
 COLUMNS = 1024
 """Edits whose raw predictions are computed at once, over the outputs: products are fast by then."""
+
+
+FEW_ROWS = 512
+"""Rows of a block below which a product copies its other factor too often."""
 
 
 def block_elements() -> int:
@@ -45,16 +53,39 @@ def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
     return row_blocks(n_edits, width, block_elements())
 
 
-def in_threads(work: Callable[[Array], None], blocks: Iterator[Array], n_jobs: int | None) -> None:
+def in_threads(work: Callable[[Any], None], blocks: Iterable[Any], n_jobs: int | None) -> None:
     """Do some work for every block of edits, in threads of one BLAS thread each.
 
     As many as BLAS would have used where `n_jobs` is None: one block for each is faster than all of
-    them at one block, whose products wait for each other.
+    them at one block, whose products wait for each other, and whose other work has one core. A
+    single block has BLAS to itself.
     """
-    found = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-    threads = max(found, default=1) if n_jobs is None else n_jobs
-    with threadpool_limits(1, user_api="blas"):
-        Parallel(n_jobs=threads, require="sharedmem")(delayed(work)(block) for block in blocks)
+    todo = deque(blocks)
+    if len(todo) == 1:
+        work(todo.pop())
+        return
+    libraries = ThreadpoolController()
+    found = [one["num_threads"] for one in libraries.info() if one["user_api"] == "blas"]
+    threads = effective_n_jobs(max(found, default=1) if n_jobs is None else n_jobs)
+
+    # Threads take one block after the other: a task of joblib for each would cost as much as one.
+    with libraries.limit(limits=1, user_api="blas"):
+        Parallel(n_jobs=threads, require="sharedmem")(
+            delayed(_take_all)(work, todo) for _ in range(threads)
+        )
+
+
+def _take_all(work: Callable[[Any], None], todo: deque[Any]) -> None:
+    while True:
+        try:
+            block = todo.popleft()
+        except IndexError:  # another thread took the last
+            return
+        try:
+            work(block)
+        except BaseException:
+            todo.clear()
+            raise
 
 
 class Counterfactuals(ABC):
@@ -178,15 +209,19 @@ class Removal(Counterfactuals):
 
         `among` restricts them to some edits.
         """
+        # A quarter of what a temporary may hold, to stay in a cache, unless that slows products.
+        elements = max(sizes.BLOCK_ELEMENTS // 4, min(sizes.BLOCK_ELEMENTS, FEW_ROWS * width))
+        size = max(elements // max(width, 1), 1)
+        size -= size % FEW_ROWS if size > FEW_ROWS else 0  # which streams cut into even chunks
         if among is None and len(self.factors) == 1:
-            for index in row_blocks(self.n_edits, width):
+            for index in row_blocks(self.n_edits, 1, size):
                 yield 0, index
             return
         for stratum in range(len(self.factors)):
             members = np.flatnonzero(self.strata == stratum)
             if among is not None:
                 members = among[self.strata[among] == stratum]
-            for index in row_blocks(len(members), width):
+            for index in row_blocks(len(members), 1, size):
                 yield stratum, members[index]
 
     def project(self, U: Array) -> list[Projection]:
@@ -195,37 +230,62 @@ class Removal(Counterfactuals):
         dtype = self.objective.dtype
         return [Projection(T.astype(dtype, copy=False), self.shared.T @ T) for T in solved]
 
-    def project_predictions(self, test: OutputObjective) -> list[Projection]:
+    def project_gradients(self, test: OutputObjective, B: Array) -> list[Projection | Met]:
+        """Return `project` of U = J_t' B_t, for gradients B in the raw predictions, (n_test, K)."""
+        return self._met(test, [B]) or [*self.project(test.jacobian_t_rows(B))]
+
+    def _met(self, test: OutputObjective, pushes: list[Array]) -> list[Projection | Met] | None:
+        """Return what the test rows do to the rows of all factors; None where one has none."""
+        if not self.edits.leaving or not isinstance(test, LinearObjective):
+            return None
+        found: list[Projection | Met] = []
+        for factor in self.factors:
+            one = Met.of(factor, self.shared, test, pushes)
+            if one is None:
+                return None
+            found.append(one)
+        return found
+
+    def project_predictions(self, test: OutputObjective) -> list[Projection | Met]:
         """Return the projections `prediction_changes` needs for these test rows.
 
         Where outputs do not mix (separable loss) one column serves all outputs of a test row.
         """
         n_outputs = test.loss.n_outputs
         if test.loss.separable:
-            return self.project(test.jacobian_t_rows(np.ones((test.n_samples, n_outputs))))
-        units = np.eye(n_outputs)
-        each = [test.jacobian_t_rows(np.tile(unit, (test.n_samples, 1))) for unit in units]
-        return self.project(np.stack(each, axis=2).reshape(test.n_params, -1))
+            return self.project_gradients(test, np.ones((test.n_samples, n_outputs)))
+        units = [np.tile(unit, (test.n_samples, 1)) for unit in np.eye(n_outputs)]
+        met = self._met(test, units)
+        if met is not None:
+            return met
+        each = [test.jacobian_t_rows(unit) for unit in units]
+        return [*self.project(np.stack(each, axis=2).reshape(test.n_params, -1))]
 
-    def along(self, projection: Projection, rows: Rows) -> Array:
-        """Return U' times the changes by some edits, shape (n_rows, k)."""
-        if self.coefficients is None:
+    def along(self, projection: Projection | Met, rows: Rows, out: Array | None = None) -> Array:
+        """Return U' times the changes by some edits, shape (n_rows, k), into `out` if given."""
+        part = self.edits.features.rows(rows)
+        if isinstance(projection, Met):
+            assert self.coefficients is not None
+            dots = projection.pushed(self.coefficients[rows], rows, out)
+        elif self.coefficients is None:
             dots = self.edits.grads_dot(rows, projection.T)
+        elif isinstance(part, LinearObjective):
+            same = out is not None and out.dtype == projection.T.dtype
+            dots = part.pushes_dot(self.coefficients[rows], projection.T, out if same else None)
         else:
-            part = self.edits.features.rows(rows)
             assert isinstance(part, OutputObjective)
             JT = part.jacobian_dot(projection.T)
-            if JT.shape[1] == 1:  # in place: one pass over the largest array there is
-                dots = JT[:, 0]
-                dots *= self.coefficients[rows]
-            else:
-                dots = np.einsum("ikv,ik->iv", JT, self.coefficients[rows])
+            dots = np.einsum("ikv,ik->iv", JT, self.coefficients[rows])
         if self.shares.shape[1]:
-            dots = dots + self.shares[rows] @ projection.shared
-        return dots
+            dots += self.shares[rows] @ projection.shared
+        if out is None:
+            return dots
+        if dots is not out:
+            out[...] = dots
+        return out
 
     def prediction_changes(
-        self, projection: Projection, test: OutputObjective, rows: Rows
+        self, projection: Projection | Met, test: OutputObjective, rows: Rows
     ) -> Array:
         """Return J_t times the changes, shape (n_test, n_rows, K), in float64."""
         n_outputs = test.loss.n_outputs
@@ -234,6 +294,8 @@ class Removal(Counterfactuals):
         else:
             flat = self.along(projection, rows)
             delta = flat.reshape(len(flat), test.n_samples, n_outputs).transpose(1, 0, 2)
+        if not len(self.guarded):
+            return delta
         indices = np.arange(self.n_edits)[rows]
         here = np.isin(indices, self.guarded)
         if np.any(here):
@@ -241,13 +303,21 @@ class Removal(Counterfactuals):
             delta[:, here] = test.jacobian_dot(changes).transpose(0, 2, 1)
         return delta
 
-    def _along_each_output(self, projection: Projection, rows: Rows, n_outputs: int) -> Array:
+    def _along_each_output(self, projection: Projection | Met, rows: Rows, n_outputs: int) -> Array:
         """H is block-diagonal: output k of a test row meets only output k of a training row."""
+        if isinstance(projection, Met):
+            assert self.coefficients is not None
+            delta = projection.JT[rows] * self.coefficients[rows][:, :, None]
+            delta += np.einsum("kqt,iq->ikt", projection.each, self.shares[rows])
+            return delta.transpose(2, 0, 1)
         part = self.edits.features.rows(rows)
         assert isinstance(part, OutputObjective) and self.coefficients is not None
-        JT = part.jacobian_dot(projection.T)
-        delta = JT.astype(np.float64, copy=False)
-        delta *= self.coefficients[rows][:, :, None]
+        c = self.coefficients[rows]
+        if isinstance(part, LinearObjective):
+            delta = part.pushes_dot_each(c, projection.T).astype(np.float64, copy=False)
+        else:
+            delta = part.jacobian_dot(projection.T).astype(np.float64, copy=False)
+            delta *= c[:, :, None]
         if self.shares.shape[1]:
             base = self.edits.base
             spread = base.spread if isinstance(base, LinearObjective) else np.asarray
@@ -306,11 +376,3 @@ class Removal(Counterfactuals):
             part = features.rows(self.guarded)
             out[self.guarded] = part.jacobian_rows_dot(self.guarded_changes)
         return out
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """T = H^-1 U, shape (n_params, k), in the precision of the features; E' T, shape (q, k)."""
-
-    T: Array
-    shared: Array

@@ -14,7 +14,7 @@ Columns that have converged leave.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,13 @@ from skinfluence.curvature import Curvature
 from skinfluence.memory import require_memory
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective
-from skinfluence.objectives.axes import Axes
+from skinfluence.objectives.axes import Axes, lifted, within
 from skinfluence.objectives.base import row_blocks
 from skinfluence.refinement import minimum
 from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
-from skinfluence.solvers import Cholesky
+from skinfluence.solvers import Cholesky, Factor
 
 Array = npt.NDArray[Any]
 
@@ -85,12 +85,7 @@ class ExactRemoval(Removal):
 
     def changes(self, rows: Array) -> Array:
         found = self._minima(rows)
-        if self.axes is None:
-            return found
-        K, rank = self.whole.loss.n_outputs, self.axes.rows.shape[1]
-        small = found.reshape(K, -1, len(rows))
-        parts = [np.concatenate([self.axes.lift(one[:rank]), one[rank:]]) for one in small]
-        return np.concatenate(parts)
+        return found if self.axes is None else lifted(self.axes, found, self.whole.loss.n_outputs)
 
     def _minima(self, rows: Array) -> Array:
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
@@ -117,6 +112,30 @@ def exact(newton: Callable[[Edits], Removal], edits: Edits) -> ExactRemoval:
     small, axes = (edits, None) if reduced is None else reduced
     steps = {**vars(newton(small)), "method": "exact"}
     return ExactRemoval(**steps, whole=edits.base, axes=axes)
+
+
+def minimise_guarded(
+    removal: Removal, rows: Array, factorize: Callable[[Edits], list[Factor]], *, rtol: float
+) -> Array:
+    """Return `minimise_after`, found in the space of the rows where that is much less work.
+
+    `factorize` returns the factors of the strata of edits stated in that space.
+    """
+    base = removal.edits.base
+    assert isinstance(base, LinearObjective)
+    reduced = removal.edits.in_row_space() if base.row_space_is_small else None
+    if reduced is None:
+        return minimise_after(removal, rows, rtol=rtol)
+    edits, axes = reduced
+    K = base.loss.n_outputs
+    small = replace(
+        removal,
+        edits=edits,
+        shared=within(axes, removal.shared, K),
+        factors=tuple(factorize(edits)),
+        guarded_changes=np.empty((edits.base.n_params, 0)),
+    )
+    return lifted(axes, minimise_after(small, rows, rtol=rtol), K)
 
 
 def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int = 100) -> Array:

@@ -13,7 +13,7 @@ from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
 from skinfluence.removal.base import Removal
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import minimise_after
+from skinfluence.removal.exact import minimise_guarded
 from skinfluence.solvers import Factor, SingularCurvatureError
 
 Array = npt.NDArray[Any]
@@ -117,11 +117,7 @@ def newton(
     objective, features = edits.base, edits.features
     assert isinstance(objective, OutputObjective) and isinstance(features, OutputObjective)
     shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
-    factors = [factor]
-    if shares.shape[1]:
-        typical = edits.typical_ratios()
-        weights = objective.weighting.all_weights(typical, objective.sample_weight)
-        factors = [factorize(objective.weighing(w)) for w in weights.T]
+    factors = _of_strata(edits, factorize) if shares.shape[1] else [factor]
     a = edits.gradients(slice(None), edits.ratios)
     coefficients, moved, leverage = np.empty_like(a), np.empty_like(a), np.empty(edits.n_edits)
     widest = 0.0
@@ -176,9 +172,23 @@ def newton(
     changes = np.empty((objective.n_params, len(guarded)))
     iterated = unsafe[guarded]
     if np.any(iterated):
-        changes[:, iterated] = minimise_after(removal, guarded[iterated], rtol=GUARD_RTOL)
+        changes[:, iterated] = minimise_guarded(
+            removal,
+            guarded[iterated],
+            lambda inside: _of_strata(inside, factorize),
+            rtol=GUARD_RTOL,
+        )
     changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
+
+
+def _of_strata(edits: Edits, factorize: Callable[[Objective], Factor]) -> list[Factor]:
+    """Return the factors of the curvature with the weights that typical edits leave behind."""
+    base = edits.base
+    if not edits.counts.shape[1]:
+        return [factorize(base)]
+    weights = base.weighting.all_weights(edits.typical_ratios(), base.sample_weight)
+    return [factorize(base.weighing(w)) for w in weights.T]
 
 
 def _steps_of_their_own(

@@ -4,17 +4,28 @@ A solver is an object with ``factorize(curvature) -> factor``; a new one is one 
 row in the table of the tests.
 """
 
-from skinfluence.solvers.base import Factor, SingularCurvatureError, Solver, rough
+from skinfluence.solvers.arnoldi import Arnoldi, ArnoldiFactor
+from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver, rough
 from skinfluence.solvers.cg import CG
 from skinfluence.solvers.choice import resolve
 from skinfluence.solvers.cholesky import Cholesky, CholeskyFactor
-from skinfluence.solvers.near import near_inverse
+from skinfluence.solvers.lissa import LiSSA
+from skinfluence.solvers.lu import LU
+from skinfluence.solvers.near import Close, near_inverse
+from skinfluence.solvers.nystroem import Nystroem
 
 __all__ = [
     "CG",
+    "LU",
+    "Arnoldi",
+    "ArnoldiFactor",
     "Cholesky",
     "CholeskyFactor",
+    "Close",
     "Factor",
+    "LiSSA",
+    "Numerics",
+    "Nystroem",
     "SingularCurvatureError",
     "Solver",
     "near_inverse",

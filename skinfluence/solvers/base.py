@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,11 +18,46 @@ class SingularCurvatureError(np.linalg.LinAlgError):
     """The curvature has no inverse: the fitted model is not the only optimum."""
 
 
+@dataclass(frozen=True)
+class Numerics:
+    """How well a curvature was inverted, as far as that was cheap to tell.
+
+    Attributes
+    ----------
+    damping : float
+        On the diagonal of the curvature.
+    rcond : float or None
+        Estimated reciprocal condition number, after scaling to a unit diagonal; the smallest of
+        the blocks.
+    smallest_pivot : float or None
+        Smallest entry of the diagonal of the factor (of D in L D L'), after the same scaling.
+    n_negative : int or None
+        Negative eigenvalues.
+    residual : float or None
+        Largest residual of all solves so far, relative to the right-hand side.
+    n_products : int or None
+        Products with the curvature so far, of however many columns.
+    """
+
+    damping: float
+    rcond: float | None = None
+    smallest_pivot: float | None = None
+    n_negative: int | None = None
+    residual: float | None = None
+    n_products: int | None = None
+
+
 class Factor(Protocol):
     """A factorised curvature: a small picklable object.
 
-    V : shape (n_params, k). B : columns of one block, shape (block_size, k).
+    V : shape (n_params, k). B : columns of one block, shape (block_size, k). Some have
+    ``embed(V)``, shape (rank, k), with embed(A)' embed(B) = A' H^-1 B.
     """
+
+    @property
+    def numerics(self) -> Numerics:
+        """How well this inverts."""
+        ...
 
     def solve(self, V: Array) -> Array:
         """Return H^-1 V, shape (n_params, k)."""

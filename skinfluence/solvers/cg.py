@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,18 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature, Inverse
-from skinfluence.memory import require_memory
 from skinfluence.messages import warn
-from skinfluence.solvers.base import SingularCurvatureError
+from skinfluence.solvers.base import Numerics, SingularCurvatureError
+from skinfluence.solvers.nystroem import nystroem_preconditioner
+from skinfluence.solvers.solved import TOGETHER, BySolves, Record
 
 Array = npt.NDArray[Any]
-
-PRECONDITIONERS = ("auto", "heaviest", "kronecker")
 
 SINGLE = 3e-5
 """Residual that is asked for in single precision, whose products are twice as fast."""
 
 SLAB = 2**24
 """Numbers of right-hand sides that are solved for at once (128 MiB)."""
-
-TOGETHER = 256
-"""Right-hand sides that share their directions: their products grow as this squared."""
 
 DEPENDENT = 1e-10
 """Part of a direction outside the span of the others below which it is none of its own."""
@@ -38,19 +34,26 @@ class CG:
     """Preconditioned block conjugate gradients: right-hand sides share products and directions.
 
     Needs a positive definite curvature, and about six arrays of the size of the right-hand sides.
-    Columns that have converged leave. The preconditioner is the model's own; networks have two.
-    "heaviest" inverts what the few rows that weigh most add to the curvature; "kronecker" is the
-    Gauss-Newton matrix factored layer by layer. Other models have none.
+    Columns that have converged leave.
 
     Parameters
     ----------
     rtol : float, default=1e-7
         Norm of the residual, relative to that of the right-hand side, at which a column is done.
     max_iter : int, default=1000
-        Products with the curvature; what is not done by then is warned of.
-    preconditioner : {"auto", "heaviest", "kronecker", None}, default="auto"
-        "auto" is "heaviest" for networks, which takes fewest products (see the page "Networks" of
-        the documentation); None for plain conjugate gradients.
+        Products with the curvature, of up to 256 right-hand sides at once; what is not done by then
+        is warned of.
+    preconditioner : str or None, default="auto"
+        A cheap inverse of something near the curvature; None for plain conjugate gradients.
+
+        - "thinned" (linear models): the Hessian of the few rows that carry .99 of it, factorised in
+          single precision. "block": the Hessian of every output alone. "jacobi": its diagonal.
+        - "heaviest" (networks): what the few rows that weigh most add to the Gauss-Newton matrix;
+          "kronecker": that matrix factored layer by layer.
+        - "nystroem" (all models): a low-rank approximation from random products.
+        - "auto" is the first of the model's own, which takes fewest products by far (see the page
+          "Solvers" of the documentation); "jacobi" where that is too large to be factorised; none
+          for models of your own.
 
     References
     ----------
@@ -58,6 +61,8 @@ class CG:
     systems. J. Res. NBS 49(6). doi:10.6028/jres.049.044.
     Ji, H. & Li, Y. (2017). A breakdown-free block conjugate gradient method. BIT 57.
     doi:10.1007/s10543-016-0631-z.
+    Frangella, Z., Tropp, J. A. & Udell, M. (2023). Randomized Nystroem preconditioning. SIAM J.
+    Matrix Anal. Appl. 44(2). doi:10.1137/21M1466244.
     Martens, J. & Grosse, R. (2015). Optimizing neural networks with Kronecker-factored approximate
     curvature. ICML. arXiv:1503.05671.
 
@@ -86,26 +91,23 @@ class CG:
         Raises
         ------
         ValueError
-            For parameters out of their range.
+            For parameters out of their range, and a preconditioner that the model has not.
         """
         if not 0.0 < self.rtol < 1.0 or self.max_iter < 1:
             raise ValueError(
                 f"CG(rtol={self.rtol!r}, max_iter={self.max_iter!r}) was given; 0 < rtol < 1 and "
                 "max_iter >= 1 are accepted. Try CG(rtol=1e-7)."
             )
-        if self.preconditioner not in (*PRECONDITIONERS, None):
-            raise ValueError(
-                f"preconditioner={self.preconditioner!r} was given; accepted are "
-                f"{PRECONDITIONERS} and None. Leave it at 'auto'."
-            )
-        found = None
-        if self.preconditioner is not None:
+        found: Inverse | None = None
+        if self.preconditioner == "nystroem":
+            found = nystroem_preconditioner(curvature)
+        elif self.preconditioner is not None:
             found = curvature.preconditioner(self.preconditioner)
         return CGFactor(curvature, found, self.rtol, self.max_iter)
 
 
 @dataclass(frozen=True, eq=False)
-class CGFactor:
+class CGFactor(BySolves):
     """H^-1 by iteration.
 
     Attributes
@@ -114,29 +116,32 @@ class CGFactor:
     preconditioner : Inverse or None
     rtol : float
     max_iter : int
+    record : Record
     """
 
     curvature: Curvature
     preconditioner: Inverse | None
     rtol: float
     max_iter: int
+    record: Record = field(default_factory=Record)
 
-    def solve(self, V: Array) -> Array:
-        """Return H^-1 V, shape (n_params, k).
+    @property
+    def numerics(self) -> Numerics:
+        return Numerics(
+            self.curvature.damping,
+            residual=self.record.residual,
+            n_products=self.record.n_products,
+        )
+
+    def solve(self, V: Array, start: Array | None = None) -> Array:
+        """Return H^-1 V, shape (n_params, k), from a guess of the same shape if there is one.
 
         Warns
         -----
         ConvergenceWarning
             With the largest residual, where `max_iter` was not enough.
         """
-        out = np.zeros(V.shape)
-        worst, n_open = 0.0, 0
-        width = int(np.clip(SLAB // len(V), 1, TOGETHER))
-        for start in range(0, V.shape[1], width):
-            part = slice(start, start + width)
-            out[:, part], residuals = self._solve(self._off_gauge(V[:, part]))
-            worst = max(worst, float(residuals.max(initial=0.0)))
-            n_open += int(np.sum(residuals > self.rtol))
+        out, n_open, worst = self.attempt(V, start)
         if n_open:
             warn(
                 f"Conjugate gradients stopped at max_iter={self.max_iter} with {n_open} of "
@@ -147,100 +152,83 @@ class CGFactor:
             )
         return out
 
-    def _solve(self, B: Array) -> tuple[Array, Array]:
+    def attempt(self, V: Array, start: Array | None = None) -> tuple[Array, int, float]:
+        """Return H^-1 V as far as it was found, how many columns were not, the largest residual."""
+        out = np.zeros(V.shape)
+        worst, n_open = 0.0, 0
+        width = int(np.clip(SLAB // len(V), 1, TOGETHER))
+        for first in range(0, V.shape[1], width):
+            part = slice(first, first + width)
+            B = self.curvature.off_gauge(V[:, part])
+            guess = None
+            if start is not None:
+                guess = np.where(np.any(B, axis=0), self.curvature.off_gauge(start[:, part]), 0.0)
+            before = self.record.n_products
+            out[:, part], residuals = self._solve(B, guess)
+            worst = max(worst, float(residuals.max(initial=0.0)))
+            n_open += int(np.sum(residuals > self.rtol))
+            self.record.longest = max(self.record.longest, self.record.n_products - before)
+        self.record.add(worst, 0)
+        return out, n_open, worst
+
+    def _solve(self, B: Array, start: Array | None) -> tuple[Array, Array]:
         """Return H^-1 B and the residuals; in single precision first, where products take it.
 
         What is left of B in double precision is solved for again (iterative refinement), and in
-        double precision where single does not get nearer.
+        double precision where single does not get nearer. All that shares `max_iter` products.
         """
-        single = self.curvature.single
+        single = self.curvature.single and self.max_iter > 2
         if not single:
-            return self._iterate(B, self.rtol, single=False)
-        X = np.zeros(B.shape)
+            return self._iterate(B, self.rtol, self.max_iter, single=False, start=start)
+        allowed = self.record.n_products + self.max_iter - 1  # one tells how near the last came
+        X = np.zeros(B.shape) if start is None else start.copy()
+        R = B if start is None else B - self._times(X)
         sizes = np.linalg.norm(B, axis=0)
-        left, R = np.where(sizes > 0, 1.0, 0.0), B
-        while np.any(left > self.rtol):
+        safe = np.where(sizes > 0, sizes, 1.0)
+        left = np.linalg.norm(R, axis=0) / safe
+        while np.any(left > self.rtol) and self.record.n_products < allowed:
             todo = np.flatnonzero(left > self.rtol)
             wanted = 0.5 * self.rtol / float(left[todo].max())
+            wanted = max(wanted, SINGLE) if single else wanted
+            n_products = allowed - self.record.n_products
             try:
-                D, _ = self._iterate(
-                    R[:, todo], max(wanted, SINGLE) if single else wanted, single=single
-                )
+                D, _ = self._iterate(R[:, todo], wanted, n_products, single=single)
             except SingularCurvatureError:
                 if not single:
                     raise
                 single = False
                 continue
             X[:, todo] += D
-            R = B - self.curvature.matmat(X)
-            before, left = left, np.linalg.norm(R, axis=0) / np.where(sizes > 0, sizes, 1.0)
+            R = B - self._times(X)
+            before, left = left, np.linalg.norm(R, axis=0) / safe
             if np.all(left[todo] > 0.1 * before[todo]):
-                if not single:  # out of iterations, or down to rounding
+                if not single:  # down to rounding
                     break
                 single = False
         return X, left
 
-    def _iterate(self, B: Array, rtol: float, *, single: bool) -> tuple[Array, Array]:
+    def _times(self, V: Array) -> Array:
+        self.record.n_products += 1
+        return self.curvature.matmat(V)
+
+    def _iterate(
+        self, B: Array, rtol: float, max_iter: int, *, single: bool, start: Array | None = None
+    ) -> tuple[Array, Array]:
         if not single:
-            return conjugate_gradients(self.curvature.matmat, self.rough, B, rtol, self.max_iter)
+            return conjugate_gradients(self._times, self.rough, B, rtol, max_iter, start)
 
         def times(V: Array) -> Array:
-            product: Array = self.curvature.matmat(V.astype(np.float32)).astype(np.float64)
-            return product
+            return self._times(V.astype(np.float32)).astype(np.float64)
 
         def near(V: Array) -> Array:
             return self.rough(V.astype(np.float32)).astype(np.float64)
 
-        return conjugate_gradients(times, near, B, rtol, self.max_iter)
+        return conjugate_gradients(times, near, B, rtol, max_iter)
 
     def rough(self, V: Array) -> Array:
         """Return the preconditioner times V."""
-        return self._off_gauge(V if self.preconditioner is None else self.preconditioner.solve(V))
-
-    def _off_gauge(self, V: Array) -> Array:
-        """Return V without what is along the directions that the curvature maps to zero."""
-        shifts = self.curvature.flat_shifts()
-        if shifts:
-            V = V.copy()
-        for shift in shifts:
-            V[shift] -= V[shift].mean(axis=0)
-        return V
-
-    def quadratic(self, B: Array, block: int) -> Array:
-        first, size = self._place(block)
-        columns = np.zeros((self.curvature.n_params, B.shape[1]))
-        columns[first : first + size] = B
-        products: Array = np.einsum("ij,ij->j", B, self.solve(columns)[first : first + size])
-        return products
-
-    def _place(self, block: int) -> tuple[int, int]:
-        """Return where the parameters of a block begin, and how many it has."""
-        size = self.curvature.block_shape()[1]
-        return block * size, size
-
-    def inverse(self) -> Array:
-        n_blocks, size = self.curvature.block_shape()
-        require_memory(
-            8.0 * 8 * n_blocks * size * self.curvature.n_params,
-            f"The inverse curvature of {self.curvature.n_params:,} parameters",
-            "Ask for fewer rows at a time.",
-        )
-        return np.stack([self._columns(b, np.arange(size)) for b in range(n_blocks)])
-
-    def _columns(self, block: int, chosen: Array) -> Array:
-        """Return some columns of the inverse of a block, shape (block_size, n_chosen)."""
-        first, size = self._place(block)
-        units = np.zeros((self.curvature.n_params, len(chosen)))
-        units[first + chosen, np.arange(len(chosen))] = 1.0
-        return self.solve(units)[first : first + size]
-
-    def inverse_diagonal(self) -> Array:
-        n_blocks, size = self.curvature.block_shape()
-        out = np.empty((n_blocks, size))
-        for b in range(n_blocks):
-            for part in np.array_split(np.arange(size), -(-size // TOGETHER)):
-                out[b, part] = self._columns(b, part)[part, np.arange(len(part))]
-        return out
+        found = V if self.preconditioner is None else self.preconditioner.solve(V)
+        return self.curvature.off_gauge(found)
 
 
 def conjugate_gradients(
@@ -249,24 +237,31 @@ def conjugate_gradients(
     B: Array,
     rtol: float,
     max_iter: int,
+    start: Array | None = None,
 ) -> tuple[Array, Array]:
     """Solve H X = B for every column; return X and the norms of the residuals, relative to B.
 
-    All columns share their directions: the error of each is the least, in the norm of H, over the
-    space that all of them have spanned.
+    By at most `max_iter` products, from `start`, of the shape of B, or zeros. All columns share
+    their directions: the error of each is the least, in the norm of H, over the space that all of
+    them have spanned.
 
     Raises
     ------
     SingularCurvatureError
         Where a direction has no positive curvature.
     """
-    X = np.zeros(B.shape)
     sizes = np.linalg.norm(B, axis=0)
-    left = np.where(sizes > 0, 1.0, 0.0)
-    open_ = np.flatnonzero(sizes > 0)
-    R = np.array(B[:, open_], dtype=np.float64) / sizes[open_]
+    safe = np.where(sizes > 0, sizes, 1.0)
+    X = np.zeros(B.shape) if start is None else start / safe
+    X[:, sizes == 0] = 0.0
+    R = np.array(B, dtype=np.float64) / safe
+    if start is not None:
+        R -= times(X)
+    left = np.linalg.norm(R, axis=0)
+    open_ = np.flatnonzero(left > rtol)
+    R = R[:, open_]
     P = _directions(precondition(R)) if len(open_) else R
-    for _ in range(max_iter if len(open_) else 0):
+    for _ in range(max_iter - (start is not None) if len(open_) else 0):
         HP = times(P)
         try:
             curved = linalg.cho_factor(P.T @ HP)

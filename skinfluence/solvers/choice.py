@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from skinfluence.curvature import Curvature
+from skinfluence.solvers.auto import Auto, worth_iterating
 from skinfluence.solvers.base import Solver
 from skinfluence.solvers.cg import CG
 from skinfluence.solvers.cholesky import Cholesky
+from skinfluence.solvers.lissa import LiSSA
+from skinfluence.solvers.lu import LU
+from skinfluence.solvers.nystroem import Nystroem
 from skinfluence.solvers.rows import roots_of
 
+Named = type[Cholesky] | type[LU] | type[CG] | type[LiSSA] | type[Nystroem]
+
+SOLVERS: dict[str, Named] = {
+    "cholesky": Cholesky,
+    "lu": LU,
+    "cg": CG,
+    "lissa": LiSSA,
+    "nystroem": Nystroem,
+}
+
 SMALL = 2_000
-"""Parameters (or rows times outputs) up to which a matrix is always formed."""
+"""Parameters of a network (or rows times outputs) up to which a matrix is always formed."""
 
 AFFORDABLE = 5e11
-"""Multiplications for which a matrix is formed and factorised, about ten seconds on two cores.
+"""Multiplications for which a network's is formed and factorised, ten seconds on two cores.
 
 benchmarks/networks.py prints what both ways take. A factor is worth more than the one question it
 was made for: Newton steps and self-influence solve for every row.
@@ -26,7 +40,7 @@ def resolve(solver: Any, curvature: Curvature) -> tuple[Solver, str]:
 
     Parameters
     ----------
-    solver : "auto", "cholesky", "cg" or a solver object
+    solver : "auto", "cholesky", "lu", "cg", "lissa", "nystroem" or a solver object
     curvature : Curvature
 
     Raises
@@ -34,32 +48,34 @@ def resolve(solver: Any, curvature: Curvature) -> tuple[Solver, str]:
     ValueError
         For an unknown name or an object that is not a solver.
     """
-    if isinstance(solver, str) and solver in ("auto", "cholesky", "cg"):
-        if solver == "cg" or (solver == "auto" and _too_large(curvature)):
-            many = f"{curvature.n_params:,} parameters are too many to form their matrix"
-            return CG(), f"cg: {'asked for' if solver == 'cg' else many}"
-        n_blocks, size = curvature.block_shape()
-        roots = roots_of(curvature)
-        matrix = f"of {size} parameters" if roots is None else f"by its {roots[0].rank} rows"
-        sort = "positive semidefinite" if curvature.positive_semidefinite else "symmetric"
-        reason = (
-            "asked for"
-            if solver == "cholesky"
-            else f"{sort} curvature of {n_blocks} block(s) {matrix}"
-        )
-        return Cholesky(), f"cholesky: {reason}"
+    if isinstance(solver, str) and solver == "auto":
+        return _chosen(curvature)
+    if isinstance(solver, str) and solver in SOLVERS:
+        return SOLVERS[solver](), f"{solver}: asked for"
     if isinstance(solver, Solver) and not isinstance(solver, type):
         return solver, f"{type(solver).__name__.lower()}: given as an object"
     raise ValueError(
-        f"solver={solver!r} was given; accepted are 'auto', 'cholesky', 'cg' or a solver object, "
-        "such as skinfluence.solvers.Cholesky()."
+        f"solver={solver!r} was given; accepted are 'auto', {', '.join(map(repr, SOLVERS))} or a "
+        "solver object, such as skinfluence.solvers.Cholesky()."
     )
 
 
+def _chosen(curvature: Curvature) -> tuple[Solver, str]:
+    """Return what "auto" is for a curvature, and why."""
+    P = curvature.n_params
+    if curvature.objective.kind == "network" and _too_large(curvature):
+        return CG(), f"cg: {P:,} parameters are too many to form their matrix"
+    if curvature.objective.kind == "linear" and worth_iterating(curvature):
+        return Auto(), f"auto: iterates or factorises {P:,} parameters, as the question needs"
+    n_blocks, size = curvature.block_shape()
+    roots = roots_of(curvature)
+    matrix = f"of {size} parameters" if roots is None else f"by its {roots[0].rank} rows"
+    sort = "positive semidefinite" if curvature.positive_semidefinite else "symmetric"
+    return Cholesky(), f"cholesky: {sort} curvature of {n_blocks} block(s) {matrix}"
+
+
 def _too_large(curvature: Curvature) -> bool:
-    """Return whether iterating is cheaper: for models whose matrix has no other structure."""
-    if curvature.objective.kind != "network":
-        return False
+    """Return whether iterating is cheaper, for a network."""
     roots = roots_of(curvature)
     rank, P = curvature.n_outputs, curvature.n_params
     size = P if roots is None else roots[0].rank

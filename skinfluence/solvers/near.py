@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
-from skinfluence.curvature import Curvature
+from skinfluence.curvature import Curvature, Inverse
 from skinfluence.solvers.base import SingularCurvatureError
 from skinfluence.solvers.cg import CG
 from skinfluence.solvers.choice import resolve
@@ -49,3 +49,39 @@ def near_inverse(curvature: Curvature) -> Callable[[Array], Array]:
             factor = Cholesky().factorize(replace(each, damping=10.0 * each.damping))
         return factor.solve
     return lambda V: V / (soft if soft > 0 else 1.0)
+
+
+QUICK = 5e8
+"""Multiplications of a matrix below which nothing is saved by what is only close to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Close:
+    """What stands in for a factor on the way to a minimum, at a fraction of its price.
+
+    Attributes
+    ----------
+    inverse : Inverse
+        Of nearly all of the curvature.
+    curvature : Curvature
+    """
+
+    inverse: Inverse
+    curvature: Curvature
+    approximate: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, curvature: Curvature) -> Self | None:
+        """Return it where it is to be had, and cheaper; a constant curvature is needed anyway.
+
+        It is below the curvature, which then has an inverse as well.
+        """
+        work, one = curvature.work(), curvature.objective
+        if work is None or one.constant_hessian or work.forming < QUICK or work.sparse:
+            return None
+        inverse = one.close_inverse(curvature.damping)
+        return None if inverse is None else cls(inverse, curvature)
+
+    def solve(self, V: Array) -> Array:
+        """Return about H^-1 V, shape (n_params, k)."""
+        return self.curvature.off_gauge(self.inverse.solve(V))

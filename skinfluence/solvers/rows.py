@@ -1,15 +1,4 @@
-"""The curvature of penalised models with fewer rows than parameters, factorised by rows.
-
-With H = Lambda + Z'Z, Z of r rows, Lambda diagonal, and M = I + Z Lambda^-1 Z' (Woodbury),
-
-    H^-1 v = Lambda^-1 (v - Z' M^-1 Z Lambda^-1 v).
-
-Parameters without penalty (intercepts) have no place in Lambda^-1. They are eliminated last: with
-Z = [Z_p, Z_u], their Schur complement is Z_u' M^-1 Z_u, and
-
-    x_u = (Z_u' M^-1 Z_u)^-1 (v_u - Z_u' M^-1 t),         t = Z_p Lambda^-1 v_p,
-    x_p = Lambda^-1 (v_p - Z_p' M^-1 (t + Z_u x_u)).
-"""
+"""The curvature of penalised models with fewer rows than parameters, factorised by rows."""
 
 from __future__ import annotations
 
@@ -18,71 +7,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack, solve_triangular
 
 from skinfluence.curvature import Curvature, Root
 from skinfluence.memory import require_memory
-from skinfluence.solvers.base import SingularCurvatureError
+from skinfluence.solvers.base import Numerics
+from skinfluence.solvers.row_block import MetRoot, RowBlock, factorized
 
 Array = npt.NDArray[Any]
 
 MOST_FREE = 0.1
 """Share of the rows up to which there may be parameters without penalty (or 32 of them)."""
 
+SLAB = 2**23
+"""Numbers of an array of rows by others (64 MiB), of which a solve has about five."""
 
-REFINED = 1e-5
-"""Condition below which a solve is refined once, by what H leaves of its right-hand side."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowBlock:
-    """One block of the curvature.
-
-    Attributes
-    ----------
-    root : Root
-        Z, in products.
-    scale : ndarray of shape (block_size,)
-        Lambda^-1; zero for the parameters without penalty.
-    lower : ndarray of shape (rank, rank)
-        L with M = L L'.
-    free : ndarray of int, shape (n_free,)
-        The parameters without penalty.
-    half : ndarray of shape (rank, n_free)
-        L^-1 Z_u.
-    schur : ndarray of shape (n_free, n_free)
-        (Z_u' M^-1 Z_u)^-1, on the complement of the gauge.
-    rcond : float
-        1 / trace M: its reciprocal is how many digits v - Z' M^-1 Z Lambda^-1 v may lose.
-    """
-
-    root: Root
-    scale: Array
-    lower: Array
-    free: Array
-    half: Array
-    schur: Array
-    rcond: float
-
-    def solve(self, V: Array) -> Array:
-        """Return H^-1 V, shape (block_size, k)."""
-        out = self._solve(V)
-        if self.rcond < REFINED:
-            penalties = np.where(self.scale > 0, 1.0 / np.where(self.scale > 0, self.scale, 1.0), 0)
-            product = penalties[:, None] * out + self.root.t_dot(self.root.dot(out))
-            out += self._solve(V - product)
-        return out
-
-    def _solve(self, V: Array) -> Array:
-        scaled = self.scale[:, None] * V
-        t = solve_triangular(self.lower, self.root.dot(scaled), lower=True, overwrite_b=True)
-        x = self.schur @ (V[self.free] - self.half.T @ t)
-        t += self.half @ x
-        t = solve_triangular(self.lower, t, lower=True, trans="T", overwrite_b=True)
-        out: Array = V - self.root.t_dot(t)
-        out *= self.scale[:, None]
-        out[self.free] = x
-        return out
+FEWEST = 256
+"""Others that are met at once at least, for the products to be fast."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +34,29 @@ class RowFactor:
     blocks : list of RowBlock
     n_params : int
         A multiple of n_blocks * block_size: blocks that are alike are stored once.
+    damping : float
+        On the diagonal of the curvature.
     """
 
     blocks: list[RowBlock]
     n_params: int
+    damping: float = 0.0
 
     @property
     def rcond(self) -> float:
         """Smallest of the blocks."""
         return min(block.rcond for block in self.blocks)
+
+    @property
+    def numerics(self) -> Numerics:
+        residuals = [one for block in self.blocks for one in block.residuals]
+        return Numerics(
+            self.damping,
+            rcond=self.rcond,
+            smallest_pivot=min(block.pivot for block in self.blocks),
+            n_negative=0,
+            residual=max(residuals, default=None),
+        )
 
     def solve(self, V: Array) -> Array:
         n_blocks, size = len(self.blocks), len(self.blocks[0].scale)
@@ -115,6 +69,45 @@ class RowFactor:
     def quadratic(self, B: Array, block: int) -> Array:
         products: Array = np.einsum("ij,ij->j", B, self.blocks[block].solve(B))
         return products
+
+    def between(self, rows: Any, B: Array) -> Array | None:
+        """Return J_i H^-1 J_t' b_t of all rows i of the curvature, shape (n_samples, K, n_rows).
+
+        Of rows alone, without arrays of the size of the parameters; None where that is not
+        possible. `rows` is an objective over the rows t, B of shape (n_rows, K).
+        """
+        size = max(FEWEST, SLAB // max(block.root.rank for block in self.blocks))
+        if len(B) <= size:
+            return self._between(rows, B)
+        parts = [slice(start, start + size) for start in range(0, len(B), size)]
+        found = [self._between(rows.rows(part), B[part]) for part in parts]
+        known = [one for one in found if one is not None]
+        return np.concatenate(known, axis=2) if len(known) == len(found) else None
+
+    def _between(self, rows: Any, B: Array) -> Array | None:
+        if self.n_params == len(self.blocks[0].scale):
+            return self.blocks[0].between(rows, B)
+        each = [block.between(rows, np.ones((len(B), 1))) for block in self.blocks]
+        found = [one[:, 0] for one in each if one is not None]
+        if len(found) < len(each):
+            return None
+        return np.stack([found[k % len(found)] * b for k, b in enumerate(B.T)], axis=1)
+
+    def quadratics(self, rows: Any, chosen: Array | None = None) -> Array | None:
+        """Return J_t H^-1 J_t' of some rows, (n_rows, K, K), or its diagonal, (n_rows, K).
+
+        The diagonal where the curvature has a block for every output. None as in `between`.
+        `chosen`, an array of int, restricts it to some of the rows.
+        """
+        some = np.arange(rows.n_samples) if chosen is None else chosen
+        each = [block.quadratics(rows, some) for block in self.blocks]
+        found = [one for one in each if one is not None]
+        if len(found) < len(each):
+            return None
+        if found[0].shape[1] > 1:
+            return found[0]
+        n_outputs = self.n_params // len(self.blocks[0].scale)
+        return np.column_stack([found[k % len(found)][:, 0, 0] for k in range(n_outputs)])
 
     def inverse(self) -> Array:
         size = len(self.blocks[0].scale)
@@ -153,52 +146,17 @@ def factorize_by_rows(curvature: Curvature) -> RowFactor | None:
     if roots is None:
         return None
     rank = max(root.rank for root in roots)
+    kept = max((root.n_samples for root in roots if isinstance(root, MetRoot)), default=0)
     require_memory(
-        (len(roots) + 2.0) * rank**2 * 8,
+        ((len(roots) + 1.0) * rank**2 + max(rank, kept) ** 2) * 8,
         f"The curvature by its {rank:,} rows (times coupled classes) and its factor",
         "Fit the model on fewer features (SelectKBest, TruncatedSVD, max_features= of a "
         "vectorizer), or pass a solver object that does not form the matrix.",
     )
     shifts = curvature.flat_shifts()
     pairs = zip(roots, curvature.diagonal(), strict=True)
-    blocks = [_factorize(root, diagonal, shifts) for root, diagonal in pairs]
-    return RowFactor(blocks, curvature.n_params)
-
-
-def _factorize(root: Root, diagonal: Array, shifts: list[Array]) -> RowBlock:
-    free = np.flatnonzero(diagonal == 0)
-    scale = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
-    M = root.gram(scale)
-    M[np.arange(root.rank), np.arange(root.rank)] += 1.0
-    rcond = 1.0 / float(np.trace(M))
-    lower, info = lapack.dpotrf(M, lower=1, clean=1, overwrite_a=1)
-    if info != 0 or not np.all(np.isfinite(lower.ravel()[:: root.rank + 1])):
-        raise SingularCurvatureError(
-            "The curvature is not finite: the fitted parameters or the features overflow. Scale "
-            "the features (StandardScaler) and fit again."
-        )
-    if not len(free):
-        empty = np.empty((0, 0))
-        return RowBlock(root, scale, lower, free, np.empty((root.rank, 0)), empty, rcond)
-    units = np.zeros((len(diagonal), len(free)))
-    units[free, np.arange(len(free))] = 1.0
-    half = solve_triangular(lower, root.dot(units), lower=True, overwrite_b=True)
-    schur = half.T @ half
-    gauge = np.zeros_like(schur)
-    for shift in shifts:
-        at = np.searchsorted(free, shift)
-        gauge[np.ix_(at, at)] = 1.0 / len(at)
-    fill = np.mean(np.diagonal(schur))
-    idle = np.flatnonzero(np.diagonal(schur) == 0.0)  # no row moves these, nor they any row
-    schur[idle, idle] = fill
-    schur += fill * gauge
-    if np.linalg.cond(schur) > 1e13:
-        raise SingularCurvatureError(
-            "The parameters without penalty (intercepts) are not determined by the rows: the "
-            "fitted model is not the only optimum. Fit without an intercept or on more rows, or "
-            "pass damping > 0."
-        )
-    return RowBlock(root, scale, lower, free, half, np.linalg.inv(schur) - gauge / fill, rcond)
+    blocks = [factorized(root, diagonal, shifts) for root, diagonal in pairs]
+    return RowFactor(blocks, curvature.n_params, curvature.damping)
 
 
 def _inverse_diagonal(block: RowBlock) -> Array:

@@ -3,6 +3,7 @@
 And it is refused early: before the curvature is factorised, with the model as it was.
 """
 
+import re
 import warnings
 
 import autograd.numpy as anp
@@ -44,6 +45,7 @@ from skinfluence import (
 from skinfluence.adapters import adapt, check_supported, final_step
 from skinfluence.adapters.registry import REFUSED as REFUSED_TYPES
 from skinfluence.adapters.registry import registered
+from skinfluence.solvers import CG, Arnoldi, LiSSA, Nystroem
 from tests.cases import classification, regression
 
 DATA = classification(labels=["no", "yes"])
@@ -329,12 +331,83 @@ def test_damping_that_is_no_number(damping):
         InfluenceClassifier(damping=damping).fit(DATA.X, DATA.y)
 
 
-def test_unknown_solver(classifier):
+@pytest.mark.parametrize("solver", ["magic", "Cholesky", "CG", "", None, 3, CG, Arnoldi, object()])
+def test_unknown_solver(solver, classifier):
+    """Also what is a solver's type, not an object of it."""
     message = (
-        r"solver='magic' was given; accepted are 'auto', 'cholesky', 'cg' or a solver "
-        r"object, such as skinfluence\.solvers\.Cholesky\(\)"
+        rf"solver={re.escape(repr(solver))} was given; accepted are {NAMES} or a solver object, "
+        r"such as skinfluence\.solvers\.Cholesky\(\)"
     )
-    refuse(classifier.set_params(solver="magic"), ValueError, message, DATA.X_test, DATA.y_test)
+    refuse(classifier.set_params(solver=solver), ValueError, message, DATA.X_test, DATA.y_test)
+
+
+NAMES = "'auto', 'cholesky', 'lu', 'cg', 'lissa', 'nystroem'"
+
+OUT_OF_RANGE = {
+    "cg": (CG(rtol=0.0), r"CG\(rtol=0\.0, max_iter=1000\) was given; 0 < rtol < 1 .* Try CG\("),
+    "cg, no iteration": (CG(max_iter=0), r"max_iter=0\) was given; .* max_iter >= 1 are accepted"),
+    "cg, preconditioner": (
+        CG(preconditioner="kronecker"),
+        r"preconditioner='kronecker' was given; this model accepts \('auto', 'thinned', 'block', "
+        r"'jacobi', 'nystroem'\) and None\. Leave it at 'auto'",
+    ),
+    "lissa": (LiSSA(n_iter=0), r"LiSSA\(n_iter=0, .*\) was given; n_iter, .* Try LiSSA\(\)"),
+    "lissa, scale": (LiSSA(scale=-1.0), r"scale=-1\.0.* was given; .* scale > 0 or None"),
+    "nystroem": (Nystroem(rank=0), r"Nystroem\(rank=0.* was given; "),
+    "arnoldi": (Arnoldi(rank=0), r"Arnoldi\(rank=0.* was given; "),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_parameters_of_solvers_out_of_their_range(name, classifier):
+    solver, message = OUT_OF_RANGE[name]
+    refuse(classifier.set_params(solver=solver), ValueError, message, DATA.X_test, DATA.y_test)
+    classifier.set_params(solver="cholesky")
+    assert np.all(np.isfinite(classifier.influence_scores(DATA.X_test, DATA.y_test)))
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "lu"])
+@pytest.mark.parametrize("rows", [np.asarray, sparse.csr_matrix])
+def test_collinear_columns_without_a_penalty(solver, rows):
+    """Factors tell; what iterates finds one of the solutions, which is not refused."""
+    X = np.column_stack([DATA.X, DATA.X[:, 0] - DATA.X[:, 1]])
+    inner = LogisticRegression(C=np.inf, tol=1e-8)
+    model = InfluenceClassifier(inner, solver=solver).fit(rows(X), DATA.y)
+    with pytest.raises(np.linalg.LinAlgError, match=r"singular .*collinear columns.*damping > 0"):
+        model.influence_scores(rows(X[:3]), DATA.y[:3], method="first_order")
+
+
+def test_embeddings_of_a_solver_that_has_none(classifier):
+    message = (
+        r"the solver 'cg: asked for', which does not split .*Pass solver=skinfl.*Arnoldi\(rank"
+    )
+    classifier.set_params(solver="cg")
+    with pytest.raises(ValueError, match=message):
+        classifier.influence_embedding()
+    with pytest.raises(ValueError, match=message):
+        classifier.influence_embedding(DATA.X_test, DATA.y_test)
+    classifier.set_params(solver="auto")
+    assert classifier.influence_embedding().shape == (len(DATA.y), 5)
+
+
+def test_embeddings_of_test_rows_are_refused_as_scores_are(classifier, no_engine):
+    X, y = DATA.X_test, DATA.y_test
+    with pytest.raises(ValueError, match=r"y was given without X; .* Pass X as well"):
+        classifier.influence_embedding(y=y)
+    refused = [
+        ((X, y), {"target": "predict"}),
+        ((X, y), {"output": 0}),
+        ((X[:, :2], y), {}),
+        ((X, y[:3]), {}),
+        ((np.where(X > 0, np.nan, X), y), {}),
+        ((X, np.full(len(y), "maybe")), {}),
+        ((X[:0], y[:0]), {}),
+    ]
+    for given, params in refused:
+        with pytest.raises(ValueError) as expected:
+            classifier.influence_scores(*given, method="first_order", **params)
+        with pytest.raises(ValueError, match=re.escape(str(expected.value))):
+            classifier.influence_embedding(*given, **params)
 
 
 # ------------------------------------------------------------------------------ rows to train on
@@ -710,7 +783,7 @@ quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarnin
 
 def test_unknown_solver_and_curvature_of_a_network(network):
     network.set_params(solver="magic")
-    message = r"solver='magic' was given; accepted are 'auto', 'cholesky', 'cg' or a solver object"
+    message = rf"solver='magic' was given; accepted are {NAMES} or a solver object"
     refuse(network, ValueError, message, REAL.X_test, REAL.y_test)
     network.set_params(solver="auto", curvature="kfac")
     message = r"curvature='kfac' was given; accepted are \('auto', 'hessian', 'gauss_newton', 'fish"
@@ -851,7 +924,7 @@ def test_an_indefinite_hessian_names_the_damping_that_works():
     model = InfluenceRegressor(MLPRegressor(**EPOCHS), curvature="hessian").fit(REAL.X, REAL.y)
     message = (
         r"not positive definite: its smallest eigenvalue is -[\d.e+]+\. .* Pass damping > [\d.e+]+"
-        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, or "
+        r" \(twice that, to be away from the pole\), refine=True to move to a minimum, "
     )
     with pytest.raises(ValueError, match=message) as said:
         model.influence_scores(REAL.X_test, REAL.y_test)

@@ -1,14 +1,21 @@
 """Newton steps and their guard against dense algebra and refits."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from threadpoolctl import threadpool_info
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
+from skinfluence.losses import Logistic, Multinomial
+from skinfluence.objectives import LinearObjective, base
 from skinfluence.refinement import measure, refine
 from skinfluence.removal import Edits, first_order, newton, one_step
+from skinfluence.removal.base import in_threads
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, LOGISTIC_COUNTS, Data, classification, wide_logistic
@@ -247,3 +254,61 @@ def test_ill_conditioned_columns_are_no_reason_to_iterate_every_row():
     full, less = (LinearRegression().fit(X[i] - centre, y[i]) for i in (np.arange(300), kept))
     actual = less.predict(X[:5] - centre) - full.predict(X[:5] - centre)
     np.testing.assert_allclose(scores[:, 7], actual, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cast", [np.asarray, np.float32, sparse.csr_matrix])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("k", [3, 20], ids=["few", "many"])
+@pytest.mark.parametrize("loss", [Logistic(np.arange(2)), Multinomial(np.arange(3))])
+def test_products_of_pushes_are_those_of_the_explicit_jacobian(
+    loss, k, intercept, cast, monkeypatch
+):
+    """With more columns than parameters, C goes into the rows; with fewer, into the result."""
+    rng = np.random.default_rng(0)
+    n, p, K = 40, 6, loss.n_outputs
+    X, y = rng.standard_normal((n, p)), rng.integers(0, len(loss.classes), n)
+    coef, b = rng.standard_normal((K, p)), rng.standard_normal(K) if intercept else None
+    one = LinearObjective.from_coefficients(cast(X), y, loss, coef, b, l2=1.0)
+    X1 = np.column_stack([X, np.ones(n)]) if intercept else X
+    C, V = rng.standard_normal((n, K)), rng.standard_normal((one.n_params, k))
+    each = np.einsum("ik,ij,kjv->ikv", C, X1, V.reshape(K, -1, k))
+    single = one.dtype == np.float32
+    V = V.astype(one.dtype)
+    close = {"rtol": 0, "atol": 2e-5 if single else 1e-13}
+    monkeypatch.setattr(base, "BLOCK_ELEMENTS", 200)
+    found = one.pushes_dot(C, V)
+    assert found.dtype == one.pushes_dot_each(C, V).dtype == one.dtype
+    np.testing.assert_allclose(found, each.sum(axis=1), **close)
+    np.testing.assert_allclose(one.pushes_dot_each(C, V), each, **close)
+    out = np.empty((n, 2 * k), dtype=one.dtype)[:, :k]  # rows of a larger array
+    assert one.pushes_dot(C, V, out) is out
+    np.testing.assert_allclose(out, found, rtol=0, atol=1e-6 if single else 1e-14)
+    # In another precision than that of the rows.
+    np.testing.assert_allclose(
+        one.pushes_dot(C, V.astype(np.float64)),
+        each.sum(axis=1),
+        rtol=0,
+        atol=2e-6 if single else 1e-13,
+    )
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, -1])
+def test_every_block_is_worked_on_once_with_one_thread_of_blas(n_jobs):
+    seen, limits = Counter(), []
+
+    def work(block):
+        seen[block] += 1
+        limits.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+
+    in_threads(work, range(20), n_jobs)
+    assert seen == Counter(range(20))
+    assert set(limits) == {1}
+    in_threads(work, [], n_jobs)
+
+
+def test_errors_come_out_of_threads():
+    def work(block):
+        raise IndexError(f"of block {block}")
+
+    with pytest.raises(IndexError, match="of block"):
+        in_threads(work, range(20), 2)

@@ -7,23 +7,27 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import linalg, sparse
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 
-from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence import AutogradObjective, InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.losses import HalfSquaredError
+from skinfluence.losses import HalfSquaredError, Logistic, Multinomial
 from skinfluence.objectives import LinearObjective, NetworkObjective
+from skinfluence.objectives.thinned import Thinned
 from skinfluence.solvers import CG, Cholesky, SingularCurvatureError, resolve
-from skinfluence.solvers.base import rough
+from skinfluence.solvers.base import Numerics, rough
 from skinfluence.solvers.cg import CGFactor
+from tests.cases import BINARY, REALS, THREE
 from tests.network_twins import fitted
 from tests.networks import NAMED
 from tests.objectives.test_linear import KINDS
+from tests.solvers.test_solvers import ALL
 
 RNG = np.random.default_rng(0)
 NETWORKS = ["binary-tanh", "three-relu-3", "labels-tanh", "reals-logistic-2", "real-tanh-3"]
@@ -56,6 +60,7 @@ class Given:
     """A matrix in place of a curvature."""
 
     single = False
+    damping = 0.0
 
     def __init__(self, H, near=None):
         self.H, self.near, self.widths = np.asarray(H, dtype=float), near, []
@@ -68,8 +73,8 @@ class Given:
     def preconditioner(self, kind):
         return self.near
 
-    def flat_shifts(self):
-        return []
+    def off_gauge(self, V):
+        return V
 
     def block_shape(self):
         return 1, self.n_params
@@ -111,6 +116,41 @@ def test_linear_models_agree_with_cholesky(kind):
     factor = CG(rtol=1e-12).factorize(curvature)
     expected = Cholesky().factorize(curvature).solve(V)
     np.testing.assert_allclose(factor.solve(V), expected, rtol=1e-8, atol=1e-10)
+
+
+TYPES = {
+    "dense": lambda X: X,
+    "float32": lambda X: X.astype(np.float32),
+    "sparse": sparse.csr_matrix,
+}
+
+
+def of_type(kind, name):
+    """Return the objective of a kind over rows of another type."""
+    data = {"binary": BINARY, "squared": REALS}.get(kind, THREE)
+    return KINDS[kind](X=TYPES[name](data.X)) if kind in KINDS else ALL[kind]()
+
+
+@pytest.mark.parametrize("preconditioner", ["thinned", "block", "jacobi", "nystroem", None])
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        (kind, rows)
+        for kind in ALL
+        for rows in (TYPES if kind in KINDS else ["dense"])  # the wide kinds have types of theirs
+    ],
+)
+def test_every_preconditioner_gives_the_answer_of_dense_algebra(
+    kind, rows, damping, preconditioner
+):
+    """Without damping the multinomial has a gauge, of which solutions have no part."""
+    curvature = Curvature(of_type(kind, rows), damping=damping)
+    assert len(curvature.flat_shifts()) == ("multinomial" in kind and damping == 0)
+    V = np.random.default_rng(0).standard_normal((curvature.n_params, 4))
+    found = CG(rtol=1e-12, preconditioner=preconditioner).factorize(curvature).solve(V)
+    expected = linalg.pinvh(matrix(curvature), rtol=1e-11) @ V
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
 
 
 def test_the_residual_of_every_column_is_below_rtol():
@@ -193,6 +233,129 @@ def test_a_factor_is_pickled():
     np.testing.assert_array_equal(again.rough(V), factor.rough(V))
 
 
+# --------------------------------------------------------------------------------------- warm start
+
+
+def test_a_guess_saves_products_and_leaves_the_answer():
+    H = spread()
+    V = np.random.default_rng(0).standard_normal((40, 5)) * [1e-6, 1.0, 1e6, 1.0, 0.0]
+    expected = np.linalg.solve(H, V)
+    cold, warm = Given(H), Given(H)
+    guess = expected * (1.0 + 1e-9 * np.random.default_rng(1).standard_normal(V.shape))
+    for given, start in ((cold, None), (warm, guess)):
+        found = CG(rtol=1e-9).factorize(given).solve(V, start=start)
+        left = np.linalg.norm(V - H @ found, axis=0)
+        assert np.all(left <= 1e-9 * np.linalg.norm(V, axis=0) + 1e-13)
+        sizes = np.where(np.any(V, axis=0), np.abs(expected).max(axis=0), 1.0)
+        np.testing.assert_allclose(found / sizes, expected / sizes, atol=1e-5)
+    assert len(warm.widths) < 0.8 * len(cold.widths)
+
+
+def test_a_perfect_guess_takes_the_product_that_says_so():
+    H, V = spread(), np.random.default_rng(0).standard_normal((40, 3))
+    given, guess = Given(H), np.linalg.solve(H, V)
+    np.testing.assert_allclose(CG(rtol=1e-9).factorize(given).solve(V, guess), guess, rtol=1e-12)
+    assert given.widths == [3]
+
+
+def test_residuals_are_relative_to_the_right_hand_side_not_to_what_a_guess_leaves():
+    """Solving for what it leaves of V by 1e-2 would be asking for 1e-5 of V."""
+    H, V = spread(), np.random.default_rng(0).standard_normal((40, 2))
+    error = np.random.default_rng(1).standard_normal((40, 2))
+    guess = np.linalg.solve(H, V * (1.0 + 5e-3) + 1e-4 * error)
+    given = Given(H)
+    found = CG(rtol=1e-2).factorize(given).solve(V, guess)
+    np.testing.assert_array_equal(given.widths, [2])
+    np.testing.assert_allclose(found, guess, rtol=1e-12)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_right_hand_sides_of_zero_have_that_answer_whatever_is_guessed(single):
+    given = Given(spread())
+    given.single = single
+    V = np.zeros((40, 2))
+    V[:, 0] = 1.0
+    found = CG(rtol=1e-9).factorize(given).solve(V, start=np.ones((40, 2)))
+    np.testing.assert_array_equal(found[:, 1], 0.0)
+    np.testing.assert_allclose(given.H @ found[:, 0], V[:, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["three-relu-3", "reals-logistic-2"])
+def test_a_guess_in_single_precision(name):
+    curvature = network(name)
+    assert curvature.single
+    V = np.random.default_rng(0).standard_normal((curvature.n_params, 3))
+    expected = np.linalg.solve(matrix(curvature), V)
+    counts = []
+    for start in (None, expected, expected * (1.0 + 1e-7)):
+        factor = CG(rtol=1e-10).factorize(curvature)
+        found = factor.solve(V, start)
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+        counts.append(factor.numerics.n_products)
+    assert counts[1] == 1
+    assert counts[2] < counts[0]
+
+
+def test_a_guess_with_a_part_along_the_gauge_does_not_leave_it_in_the_answer():
+    curvature = Curvature(KINDS["multinomial"]())
+    V = np.random.default_rng(0).standard_normal((curvature.n_params, 3))
+    expected = linalg.pinvh(matrix(curvature), rtol=1e-11) @ V
+    guess = expected.copy()
+    guess[curvature.flat_shifts()[0]] += 1.0
+    found = CG(rtol=1e-12).factorize(curvature).solve(V, guess)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
+
+def test_guesses_are_cut_into_slabs_with_their_right_hand_sides(monkeypatch):
+    monkeypatch.setattr("skinfluence.solvers.cg.SLAB", 80)
+    H, V = spread(), np.random.default_rng(0).standard_normal((40, 5))
+    given, guess = Given(H), np.linalg.solve(H, V)
+    np.testing.assert_allclose(CG(rtol=1e-9).factorize(given).solve(V, guess), guess, rtol=1e-12)
+    assert given.widths == [2, 2, 1]
+
+
+# ------------------------------------------------------------------------- what a factor tells
+
+
+def test_numerics_are_what_was_done():
+    """The largest residual of all solves, and every product."""
+    curvature = Counted(Curvature(KINDS["one-vs-rest"](), damping=0.25))
+    factor = CG(rtol=1e-6, preconditioner=None).factorize(curvature)
+    assert factor.numerics == Numerics(0.25, n_products=0)
+    H, largest = matrix(curvature.curvature), 0.0
+    for seed in range(3):
+        V = np.random.default_rng(seed).standard_normal((curvature.n_params, 1 + seed))
+        found = factor.solve(V)
+        left = np.linalg.norm(V - H @ found, axis=0) / np.linalg.norm(V, axis=0)
+        largest = max(largest, left.max())
+        assert factor.numerics.n_products == len(curvature.widths)
+        assert factor.numerics.residual == pytest.approx(largest, rel=1e-3)
+    assert 0 < largest <= 1e-6
+    assert factor.numerics.rcond is None and factor.numerics.n_negative is None
+
+
+def test_numerics_of_a_solve_that_was_not_done():
+    H, V = spread(), np.random.default_rng(0).standard_normal((40, 3))
+    factor = CG(max_iter=4).factorize(Given(H))
+    with pytest.warns(ConvergenceWarning, match="stopped at max_iter=4 with 3 of 3"):
+        found = factor.solve(V)
+    left = np.linalg.norm(V - H @ found, axis=0) / np.linalg.norm(V, axis=0)
+    assert factor.numerics.residual == pytest.approx(left.max(), rel=1e-6)
+    assert factor.numerics.n_products == 4
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-10])
+def test_numerics_in_single_precision_are_of_the_answer_in_double(rtol):
+    curvature = Counted(network("three-relu-3"))
+    factor = CG(rtol=rtol).factorize(curvature)
+    V = np.random.default_rng(0).standard_normal((curvature.n_params, 3))
+    left = V - matrix(curvature.curvature) @ factor.solve(V)
+    worst = (np.linalg.norm(left, axis=0) / np.linalg.norm(V, axis=0)).max()
+    assert worst <= rtol
+    assert factor.numerics.residual == pytest.approx(worst, rel=1e-2)
+    assert factor.numerics.n_products == len(curvature.widths)
+
+
 # --------------------------------------------------------------------------------- preconditioners
 
 
@@ -228,6 +391,33 @@ def test_kronecker_factors_save_products():
     V = np.random.default_rng(0).standard_normal((1210, 1))
     plain, better = (products(digits(0.01), given, V) for given in (None, "kronecker"))
     assert better <= 0.8 * plain
+
+
+@cache
+def uneven(loss):
+    """Return the curvature of a linear model over columns of very different sizes."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 30)) * np.geomspace(1e-2, 1e2, 30)
+    rule = rng.standard_normal((30, loss.n_outputs)) / np.geomspace(1e-2, 1e2, 30)[:, None]
+    raw = X @ rule + rng.standard_normal((300, loss.n_outputs))
+    y = raw if loss.classes is None else (raw[:, 0] > 0) + 0
+    y = y if loss.n_outputs == 1 or loss.classes is None else raw.argmax(axis=1)
+    one = LinearObjective.from_coefficients(X, y, loss, rule.T, np.zeros(loss.n_outputs), l2=1.0)
+    return Curvature(one)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [Logistic(np.arange(2)), Logistic(np.arange(3)), Multinomial(np.arange(3)), HalfSquaredError()],
+    ids=["binary", "one-vs-rest", "multinomial", "squared"],
+)
+@pytest.mark.parametrize("preconditioner", ["thinned", "block", "jacobi", "nystroem"])
+def test_preconditioners_of_linear_models_save_products(preconditioner, loss):
+    V = np.random.default_rng(0).standard_normal((uneven(loss).n_params, 2))
+    plain, better = (products(uneven(loss), given, V) for given in (None, preconditioner))
+    assert better < 0.6 * plain
+    if preconditioner == "thinned":
+        assert better <= 12
 
 
 def test_all_rows_are_a_solution(monkeypatch):
@@ -293,12 +483,36 @@ def test_the_warning_of_slabs_is_one(monkeypatch):
     assert len(said) == 1
 
 
-def test_as_many_products_as_allowed():
-    given = Given(spread())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        CG(max_iter=5).factorize(given).solve(RNG.standard_normal((40, 2)))
-    assert len(given.widths) == 5
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("guessed", [False, True])
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 8])
+def test_as_many_products_as_allowed(max_iter, single, guessed):
+    """In all: also where single precision takes several rounds, and a guess is looked at."""
+    given, V = Given(spread(largest=1e6)), RNG.standard_normal((40, 2))
+    given.single = single
+    message = rf"stopped at max_iter={max_iter} with 2 of 2 right-hand sides unsolved"
+    factor = CG(max_iter=max_iter).factorize(given)
+    with pytest.warns(ConvergenceWarning, match=message):
+        X = factor.solve(V, V / 100.0 if guessed else None)
+    assert len(given.widths) == max_iter
+    left = np.linalg.norm(V - given.H @ X, axis=0) / np.linalg.norm(V, axis=0)
+    assert factor.numerics.residual == pytest.approx(left.max(), rel=1e-6)
+
+
+def test_rounds_in_single_precision_share_the_products_allowed():
+    """Enough for two digits are not enough for the next."""
+    curvature = network("three-relu-3", 1e-3)
+    V = np.random.default_rng(0).standard_normal((curvature.n_params, 2))
+    needed = Counted(curvature)
+    CG(rtol=1e-10, preconditioner=None).factorize(needed).solve(V)
+    for max_iter in (3, len(needed.widths) // 2, 3 * len(needed.widths) // 4):
+        counted = Counted(curvature)
+        factor = CG(rtol=1e-10, max_iter=max_iter, preconditioner=None).factorize(counted)
+        with pytest.warns(ConvergenceWarning, match=f"stopped at max_iter={max_iter} with"):
+            X = factor.solve(V)
+        assert max_iter - 1 <= len(counted.widths) <= max_iter
+        left = np.linalg.norm(V - curvature.matmat(X), axis=0) / np.linalg.norm(V, axis=0)
+        assert factor.numerics.residual == pytest.approx(left.max(), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -341,11 +555,17 @@ def test_parameters_out_of_range(params):
 
 def test_unknown_preconditioners():
     message = (
-        r"preconditioner='diagonal' was given; accepted are \('auto', 'heaviest', 'kronecker'\) "
-        r"and None\. Leave it at 'auto'\."
+        r"preconditioner='{}' was given; this model accepts \('auto', {}, 'nystroem'\) and None\. "
+        r"Leave it at 'auto'\."
     )
-    with pytest.raises(ValueError, match=message):
-        CG(preconditioner="diagonal").factorize(network("binary-tanh"))
+    linear = Curvature(KINDS["binary"]())
+    for curvature, wrong, own in (
+        (network("binary-tanh"), "diagonal", "'heaviest', 'kronecker'"),
+        (network("binary-tanh"), "thinned", "'heaviest', 'kronecker'"),
+        (linear, "kronecker", "'thinned', 'block', 'jacobi'"),
+    ):
+        with pytest.raises(ValueError, match=message.format(wrong, own)):
+            CG(preconditioner=wrong).factorize(curvature)
 
 
 # -------------------------------------------------------------------------------- through wrappers
@@ -427,15 +647,18 @@ def test_asked_for():
     assert resolve("cholesky", curvature)[1] == "cholesky: asked for"
     mine = CG(rtol=1e-3)
     assert resolve(mine, curvature) == (mine, "cg: given as an object")
-    with pytest.raises(ValueError, match="'auto', 'cholesky', 'cg' or a solver object"):
+    names = "'auto', 'cholesky', 'lu', 'cg', 'lissa', 'nystroem' or a solver object"
+    with pytest.raises(ValueError, match=names):
         resolve(CG, curvature)
 
 
-def test_plain_linear_objective_has_no_preconditioner():
-    one = LinearObjective.from_coefficients(
-        np.eye(3), np.zeros(3), HalfSquaredError(), np.zeros(3), 0.0, l2=1.0
-    )
-    assert CG().factorize(Curvature(one)).preconditioner is None
+def test_auto_is_the_first_of_the_preconditioners_that_a_model_has():
+    linear = CG().factorize(Curvature(KINDS["binary"]())).preconditioner
+    assert isinstance(linear, Thinned)
+    assert CG(preconditioner=None).factorize(Curvature(KINDS["binary"]())).preconditioner is None
+    own = AutogradObjective(lambda theta, X, y: (X @ theta - y) ** 2, np.zeros(3), l2=1.0)
+    own = own.over(np.eye(3), np.zeros(3))
+    assert CG().factorize(Curvature(own)).preconditioner is None
 
 
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-11])
@@ -446,7 +669,7 @@ def test_single_precision_is_refined_to_the_residual_asked_for(rtol):
 
     class Seen:
         single, n_params = True, curvature.n_params
-        preconditioner, flat_shifts = curvature.preconditioner, curvature.flat_shifts
+        preconditioner, off_gauge = curvature.preconditioner, curvature.off_gauge
 
         def matmat(self, V):
             seen.append(V.dtype)

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
+from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.losses import HalfSquaredError, Multinomial
 from skinfluence.objectives import NetworkObjective, Objective
-from skinfluence.solvers import near_inverse
+from skinfluence.solvers import Cholesky, SingularCurvatureError, near, near_inverse
 from tests.network_twins import fitted, optimum, twin, with_theta
 from tests.networks import NAMED
 
@@ -171,3 +174,44 @@ def test_what_bends_down_is_not_all_but_flat_in_it(lowest):
     """Steps would be long without reason where damping just makes it positive definite."""
     M = matrix(near_inverse(Curvature(Flat(np.diag([3.0, 1.0, lowest])))), 3)
     assert np.linalg.eigvalsh(np.linalg.inv(M))[0] >= 0.1 * abs(lowest)
+
+
+# ---------------------------------------------------------------- on the way to a minimum of a fit
+
+
+def scored(monkeypatch, estimator, X, y, *, quick):
+    """Return first-order scores, the refinement, and how many factors were formed."""
+    formed = []
+    factorize = Cholesky.factorize
+    monkeypatch.setattr(near, "QUICK", 0.0 if quick else np.inf)
+    monkeypatch.setattr(
+        Cholesky, "factorize", lambda self, c: formed.append(c) or factorize(self, c)
+    )
+    model = InfluenceClassifier(estimator).fit(X, y)
+    scores = model.influence_scores(X[:30], y[:30], method="first_order")
+    monkeypatch.undo()
+    return scores, model.refinement_, len(formed)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("tol", [1e-2, 1e-6])
+def test_what_is_close_leads_to_the_same_minimum_with_one_factor(monkeypatch, n_classes, tol):
+    X, y = load_digits(n_class=n_classes, return_X_y=True)
+    estimator = LogisticRegression(C=0.1, tol=tol)
+    expected, there, n_before = scored(monkeypatch, estimator, X / 16, y, quick=False)
+    scores, found, n_formed = scored(monkeypatch, estimator, X / 16, y, quick=True)
+    assert n_formed < n_before
+    assert n_formed == 1 or tol > 1e-3  # where the fit is far off, steps are not close enough
+    np.testing.assert_allclose(scores, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(found.objective.theta, there.objective.theta, atol=1e-10)
+    assert found.relative_distance == pytest.approx(there.relative_distance, rel=1e-2)
+
+
+def test_models_without_an_inverse_are_refused_all_the_same(monkeypatch):
+    X, y = load_digits(n_class=2, return_X_y=True)
+    X = np.column_stack([X / 16, X[:, 20] / 16])  # repeated, and nothing is penalised
+    monkeypatch.setattr(near, "QUICK", 0.0)
+    y = np.where(np.random.default_rng(0).random(len(y)) < 0.3, 1 - y, y)
+    model = InfluenceClassifier(LogisticRegression(C=np.inf, max_iter=1000)).fit(X, y)
+    with pytest.raises(SingularCurvatureError, match="collinear columns"):
+        model.influence_scores(X[:2], y[:2])
