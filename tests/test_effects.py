@@ -237,3 +237,13 @@ def test_changes_of_softplus_keep_their_digits_whatever_they_stand_beside(shift)
     for others in (slice(0, 1), slice(0, 3), slice(0, 4)):
         found = log1pexp_change(z[:, None], np.broadcast_to(d[others], (6, len(d[others]))))
         np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)
+
+
+def test_extremes_of_fewer_numbers_than_asked_for():
+    """What is not a number comes last, from either end, and is an edit all the same."""
+    scores = np.array([[np.nan, 2.0, np.nan]])
+    extremes = Extremes(1, 3)
+    extremes.look(scores, np.arange(3))
+    ids, values = extremes.found()
+    assert set(ids[0]) <= {0, 1, 2}
+    assert ids[0, 0] == 1 and values[0, 0] == 2.0

@@ -103,7 +103,8 @@ class _End:
         kept = np.repeat(np.arange(n_tests), k), self.values.ravel(), self.ids.ravel()
         columns = zip(kept, *self.pending, strict=True)
         tests, values, ids = (np.concatenate(column) for column in columns)
-        order = np.lexsort((ids, -values, tests))
+        unset = ids == np.iinfo(int).max  # after all that is a score, NaN too
+        order = np.lexsort((ids, -values, unset, tests))
         starts = np.searchsorted(tests[order], np.arange(n_tests))
         best = order[starts[:, None] + np.arange(k)]
         self.values, self.ids = values[best], ids[best]

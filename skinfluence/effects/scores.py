@@ -17,7 +17,7 @@ from skinfluence.effects.targets import Target, change_in_pieces, target_gradien
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
 from skinfluence.removal import Counterfactuals, LocalRemoval, Met, Projection, Removal
-from skinfluence.removal.base import in_threads
+from skinfluence.removal.threads import in_threads
 
 Array = npt.NDArray[Any]
 
@@ -265,6 +265,7 @@ class Scorer:
             for tests, part, target in parts:
                 consume(partial(self._effects_of, D, tests, part, target), tests, rows)
 
+        self.removal.expect(len(chosen))
         in_threads(work, columns, self.n_jobs)
         self.removal.report()
 

@@ -218,8 +218,9 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         engine: Engine | None = self.__dict__.get("_answering")
         if engine is None:
             raise AttributeError(
-                f"{name} of {type(self).__name__} was asked for before any question; it is about "
-                "the last one. Score first, by influence_scores for example."
+                f"{name} of {type(self).__name__} was asked for, but it is about the solver that "
+                "answered the last question, and none has. Score first, by influence_scores for "
+                "example."
             )
         return engine
 

@@ -29,6 +29,8 @@ from skinfluence.refinement import (
 )
 from skinfluence.removal import way_out
 from skinfluence.solvers import (
+    Auto,
+    AutoFactor,
     Cholesky,
     CholeskyFactor,
     Close,
@@ -37,6 +39,7 @@ from skinfluence.solvers import (
     near_inverse,
     resolve,
     rough,
+    worth_iterating,
 )
 
 Array = npt.NDArray[Any]
@@ -145,14 +148,19 @@ def build_engine(
     else:
 
         def first(one: Objective) -> Any:
-            """Return a factor to begin with, or what is close to one where the end has its own."""
-            close = None
-            if move and isinstance(sure, Cholesky) and near is objective:
-                close = Close.of(Curvature(one, curvature))
-            return undamped(one) if close is None else close
+            """Return a factor to begin with, or what costs less where the end has its own."""
+            there = Curvature(one, curvature)
+            if not (move and isinstance(sure, Cholesky) and near is objective):
+                return undamped(one)
+            if worth_iterating(there):
+                return Auto().factorize(there)
+            return Close.of(there) or undamped(one)
 
         try:
             found, whole = measure(near, first), objective
+            if isinstance(found.factor, Close) and found.relative_distance > FAR:
+                # What is only close may overstate it, and something is going to be said of it.
+                found = replace(found, distance=found.factor.length(near.gradient()))
         except SingularCurvatureError:
             if move and near is not objective:  # a loose fit with more coefficients than rows
                 objective = _settled(objective, undamped)
@@ -171,6 +179,8 @@ def build_engine(
         )
         if move:
             found, whole = _at_minimum(found, objective, undamped)
+            if isinstance(found.factor, AutoFactor) and isinstance(sure, Cholesky):
+                found = replace(found, factor=undamped(found.objective))
     factor = factorize(found.objective) if damping or rough_one else found.undamped
     return Engine(found, whole, factor, factorize, undamped, damping, least, reason)
 

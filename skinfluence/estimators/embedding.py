@@ -35,9 +35,9 @@ class EmbeddingWrapper(InputWrapper):
 
         so that ``embedding(X_test, y_test) @ embedding().T`` is what `influence_scores` gives for
         ``method="first_order"``: what nearest-neighbour libraries search by inner product. The
-        solver decides on R. ``Cholesky`` (what "auto" is for all but very large and wide models)
-        is exact, with one coordinate per parameter; ``Arnoldi(rank=...)`` has a few, those of the
-        largest eigenvalues of H, and says what it leaves out.
+        solver decides on R. ``Cholesky`` (what "auto" is, but for models with more parameters than
+        rows) is exact, with one coordinate per parameter; ``Arnoldi(rank=...)`` has a few, those
+        of the largest eigenvalues of H, and says what it leaves out.
 
         Parameters
         ----------

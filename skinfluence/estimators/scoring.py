@@ -66,6 +66,7 @@ class ScoringWrapper(FittedWrapper):
         objective = self._objective()
         check_target(target, objective)
         test = objective_over(self, objective, X_test, y_test, target=target, output=output)
+        self.__dict__.pop("_answering", None)  # no solver has a part in it
         maker = target_maker(test, y_test, target, output)
         return PathScorer(self._path(), test, maker, self.n_jobs)
 

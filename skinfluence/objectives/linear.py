@@ -49,6 +49,12 @@ THINNED = 15_000
 MUCH_LESS = 8
 """Numbers of a row, for each row, from which on it pays to find the space the rows span."""
 
+NOISY = 4096
+"""Rows, evenly spread, from which the rounding of a gradient is estimated."""
+
+CACHED = 2**17
+"""Numbers of X that are cast to another precision at once, for products with few columns."""
+
 FEW_COLUMNS = 8
 """Columns from which on a product with the transpose of a sparse X is worth sorting it by columns.
 
@@ -299,9 +305,13 @@ class LinearObjective(OutputObjective):
     def _eta(self) -> Array:
         W = self.coefficients()
         eta = np.empty((self.n_samples, self.loss.n_outputs))
-        for index in row_blocks(self.n_samples, self._row_width):
+        for index in row_blocks(self.n_samples, self._row_width, self._cast_at_once(W.dtype)):
             eta[index] = in_double(self.X[index]) @ W[:, : self.X.shape[1]].T
         return eta + W[:, -1] if self.fit_intercept else eta
+
+    def _cast_at_once(self, dtype: Any) -> int | None:
+        """Return how many numbers of X go into another precision at once: what a cache holds."""
+        return None if self.X.dtype == dtype else CACHED
 
     @property
     def _row_width(self) -> int:
@@ -422,9 +432,11 @@ class LinearObjective(OutputObjective):
         flat = B.reshape(n, n_outputs * k)
         out = np.zeros((self.block_size, n_outputs * k), dtype=flat.dtype)
         # A product with a sparse X costs its entries, every block of it all of the result.
-        blocks = [slice(None)] if sparse.issparse(self.X) else row_blocks(n, self.X.shape[1])
+        cast = self._cast_at_once(flat.dtype) if n_outputs * k <= FEW_COLUMNS else None
+        is_sparse = sparse.issparse(self.X)
+        blocks = [slice(None)] if is_sparse else row_blocks(n, self.X.shape[1], cast)
         for index in blocks:
-            Xt = self.X[index].T.astype(flat.dtype, copy=False)
+            Xt = (self.X if is_sparse else self.X[index]).T.astype(flat.dtype, copy=False)
             if sparse.issparse(Xt) and n_outputs * k > FEW_COLUMNS:
                 Xt = Xt.tocsr()
             out[: self.X.shape[1]] += Xt @ flat[index]
@@ -440,7 +452,9 @@ class LinearObjective(OutputObjective):
                 product = self.X @ columns
                 return product
             out = np.empty((self.n_samples, columns.shape[1]), dtype=columns.dtype)
-        for index in row_blocks(self.n_samples, self._row_width):
+        # Many columns want many rows of X at once; for a few, what is cast should stay in a cache.
+        cast = self._cast_at_once(columns.dtype) if columns.shape[1] <= FEW_COLUMNS else None
+        for index in row_blocks(self.n_samples, self._row_width, cast):
             X = self.X[index].astype(columns.dtype, copy=False)
             if sparse.issparse(X):
                 out[index] = X @ columns
@@ -489,18 +503,19 @@ class LinearObjective(OutputObjective):
     def gradient_noise(self) -> float:
         # An error e_i in eta_i is an error X' D e in the gradient, D the curvature, and
         # |X' D e| in the norm of H^-1 is at most |sqrt(D) e|. Rounding makes e_i eps |x_i|'|theta|.
-        p = self.X.shape[1]
+        p, n = self.X.shape[1], self.n_samples
         W = np.abs(self.coefficients())
         total = 0.0
         width = self.loss.n_outputs * max(self._row_width, self.loss.n_outputs)
-        for index in row_blocks(self.n_samples, width):
-            part = self.rows(index)
+        some = self if n <= 2 * NOISY else self.rows(np.arange(0, n, n // NOISY))
+        for index in row_blocks(some.n_samples, width):
+            part = some.rows(index)
             size = abs(in_double(part.X)) @ W[:, :p].T
             size += np.abs(part.output_gradients()) + (W[:, -1] if self.fit_intercept else 0.0)
             G = part.output_hessians()
             G = G if part.loss.separable else np.diagonal(G, axis1=1, axis2=2)
             total += float(np.sum(part.sample_weight[:, None] * np.abs(G) * size**2))
-        return float(np.finfo(np.float64).eps * np.sqrt(total))
+        return float(np.finfo(np.float64).eps * np.sqrt(total * n / max(some.n_samples, 1)))
 
     def hessian_blocks(self) -> Array:
         n_blocks, d = self.block_shape()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from scipy.linalg.blas import ssyrk
 
 from skinfluence.memory import require_memory
 from skinfluence.objectives.base import row_blocks
+from skinfluence.objectives.gram import MOST_CURVED
 
 if TYPE_CHECKING:
     from skinfluence.objectives.linear import LinearObjective
@@ -43,6 +44,10 @@ SINGULAR = 1e-7
 """Reciprocal condition number, after scaling, below which single precision is not to be trusted."""
 
 
+BEYOND = 30.0
+"""Times the rounding of sums over the rows from which on the condition number is no accident."""
+
+
 @dataclass(frozen=True, eq=False)
 class Thinned:
     """The inverse of S^-1 L L' S^-1 for every block.
@@ -53,11 +58,14 @@ class Thinned:
         L; what is above its diagonal is not used.
     scale : ndarray of shape (n_blocks, block_size)
         S.
+    below : bool
+        It has an inverse beyond the rounding of its rows' sum, and the curvature then has one: that
+        is never less.
     """
 
     lower: list[Array]
     scale: Array
-    below: ClassVar[bool] = True  # the curvature, which has an inverse then
+    below: bool
 
     @classmethod
     def of(
@@ -79,7 +87,7 @@ class Thinned:
         )
         blocks = _pairs(objective, share) if objective.coupled else _outputs(objective, share)
         penalties = (objective.l2 + damping)[: n_blocks * size].reshape(n_blocks, size)
-        lower, scale = [], np.empty((n_blocks, size))
+        lower, scale, rconds = [], np.empty((n_blocks, size)), []
         for b, H in enumerate(blocks):
             H[np.diag_indices(size)] += penalties[b]
             for shift in objective.flat_shifts() if damping == 0 else []:
@@ -89,7 +97,9 @@ class Thinned:
                 return None
             lower.append(found[0])
             scale[b] = found[1]
-        return cls(lower, scale)
+            rconds.append(found[2])
+        rounding = np.finfo(np.float32).eps * np.sqrt(objective.n_samples)
+        return cls(lower, scale, below=min(rconds) > BEYOND * rounding)
 
     def solve(self, V: Array) -> Array:
         """Return the inverse times V, shape (n_params, k), in the precision of V."""
@@ -148,18 +158,21 @@ def _single_gram(objective: LinearObjective, g: Array, share: float) -> Array:
     out = np.zeros((d, d), dtype=np.float32, order="F")
     g = np.maximum(g, 0.0)
     rows = heavy(g, share)
-    for part in row_blocks(len(rows), d):
-        Z = np.ones((len(rows[part]), d), dtype=np.float32)
-        some = X[rows[part]]
+    whole = len(rows) > MOST_CURVED * len(g)
+    for part in row_blocks(len(g) if whole else len(rows), d):
+        index: slice | Array = part if whole else rows[part]
+        some, root = X[index], np.sqrt(g[index])
+        some = some.toarray() if sparse.issparse(some) else some
+        Z = np.empty((len(root), d), dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # the factor of infinities is None
-            Z[:, : X.shape[1]] = some.toarray() if sparse.issparse(some) else some
-            Z *= np.sqrt(g[rows[part]])[:, None]
+            np.multiply(some, root[:, None], out=Z[:, : X.shape[1]], casting="same_kind")
+            Z[:, X.shape[1] :] = root[:, None]
         out = ssyrk(1.0, Z.T, beta=1.0, c=out, overwrite_c=True, lower=True)
     return out
 
 
-def _factorize(H: Array) -> tuple[Array, Array] | None:
-    """Overwrite H by the factor of S H S and return it with S; None where that is no use."""
+def _factorize(H: Array) -> tuple[Array, Array, float] | None:
+    """Overwrite H by the factor of S H S; return it, S and its condition; None if it is no use."""
     diagonal = np.diagonal(H).astype(np.float64)
     if not np.all(np.isfinite(diagonal)) or np.any(diagonal <= 0):
         return None
@@ -168,6 +181,5 @@ def _factorize(H: Array) -> tuple[Array, Array] | None:
     H *= scale[:, None]
     norm = float(lapack.slange("1", H) + lapack.slange("i", H))  # of both triangles, or a bit more
     lower, info = lapack.spotrf(H, lower=1, clean=0, overwrite_a=1)
-    if info != 0 or lapack.spocon(lower, norm, uplo="L")[0] < SINGULAR:
-        return None
-    return lower, scale
+    rcond = float(lapack.spocon(lower, norm, uplo="L")[0]) if info == 0 else 0.0
+    return (lower, scale, rcond) if rcond >= SINGULAR else None

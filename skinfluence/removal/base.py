@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import effective_n_jobs
-from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import ThreadpoolController
 
 from skinfluence.memory import available_memory, require_memory
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
@@ -21,7 +17,8 @@ from skinfluence.objectives import base as sizes
 from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
 from skinfluence.removal.edits import Edits, Rows
 from skinfluence.removal.projection import Met, Projection
-from skinfluence.solvers import Factor
+from skinfluence.removal.threads import in_threads
+from skinfluence.solvers import Factor, expect
 
 Array = npt.NDArray[Any]
 
@@ -51,41 +48,6 @@ def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
     n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
     width = max(n_outputs * objective.n_params, -(-block_elements() * n_outputs // COLUMNS))
     return row_blocks(n_edits, width, block_elements())
-
-
-def in_threads(work: Callable[[Any], None], blocks: Iterable[Any], n_jobs: int | None) -> None:
-    """Do some work for every block of edits, in threads of one BLAS thread each.
-
-    As many as BLAS would have used where `n_jobs` is None: one block for each is faster than all of
-    them at one block, whose products wait for each other, and whose other work has one core. A
-    single block has BLAS to itself.
-    """
-    todo = deque(blocks)
-    if len(todo) == 1:
-        work(todo.pop())
-        return
-    libraries = ThreadpoolController()
-    found = [one["num_threads"] for one in libraries.info() if one["user_api"] == "blas"]
-    threads = effective_n_jobs(max(found, default=1) if n_jobs is None else n_jobs)
-
-    # Threads take one block after the other: a task of joblib for each would cost as much as one.
-    with libraries.limit(limits=1, user_api="blas"):
-        Parallel(n_jobs=threads, require="sharedmem")(
-            delayed(_take_all)(work, todo) for _ in range(threads)
-        )
-
-
-def _take_all(work: Callable[[Any], None], todo: deque[Any]) -> None:
-    while True:
-        try:
-            block = todo.popleft()
-        except IndexError:  # another thread took the last
-            return
-        try:
-            work(block)
-        except BaseException:
-            todo.clear()
-            raise
 
 
 class Counterfactuals(ABC):
@@ -132,6 +94,7 @@ class Counterfactuals(ABC):
             "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
         )
         out = np.empty((n_edits, n_params))
+        self.expect(n_edits)
 
         def fill(rows: Array) -> None:
             out[rows] = self.changes(rows).T
@@ -139,6 +102,10 @@ class Counterfactuals(ABC):
         in_threads(fill, self.column_blocks(np.arange(n_edits)), n_jobs)
         self.report()
         return out
+
+    def expect(self, n_edits: int) -> None:
+        """Prepare for the changes of so many edits, which threads will ask for."""
+        return
 
     def report(self) -> None:
         """Warn, once, of what went wrong in the blocks of edits whose changes were asked for."""
@@ -203,6 +170,10 @@ class Removal(Counterfactuals):
     @property
     def n_edits(self) -> int:
         return self.edits.n_edits
+
+    def expect(self, n_edits: int) -> None:
+        for factor in self.factors:
+            expect(factor, n_edits)
 
     def blocks(self, width: int, among: Array | None = None) -> Iterator[tuple[int, Rows]]:
         """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row.

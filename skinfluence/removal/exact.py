@@ -28,9 +28,10 @@ from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.axes import Axes, lifted, within
 from skinfluence.objectives.base import row_blocks
 from skinfluence.refinement import minimum
-from skinfluence.removal.base import Removal, block_elements, edit_blocks, in_threads
+from skinfluence.removal.base import Removal, block_elements, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
+from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Cholesky, Factor
 
 Array = npt.NDArray[Any]

@@ -28,7 +28,7 @@ from skinfluence.removal.base import Counterfactuals, block_elements
 from skinfluence.removal.edited import Edited, norm_in
 from skinfluence.removal.exact import minimise
 from skinfluence.removal.one_step import shared_directions
-from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.solvers import Factor, SingularCurvatureError, expect
 
 Array = npt.NDArray[Any]
 
@@ -86,6 +86,9 @@ class GroupRemoval(Counterfactuals):
     @property
     def n_edits(self) -> int:
         return int(self.masks.shape[0])
+
+    def expect(self, n_edits: int) -> None:
+        expect(self.factor, n_edits)
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
         """Cut some groups into blocks, by the size of what is kept to solve without each."""

@@ -22,9 +22,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skinfluence.messages import warn
 from skinfluence.objectives import NetworkObjective, Objective, OutputObjective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Counterfactuals, Removal, in_threads
+from skinfluence.removal.base import Counterfactuals, Removal
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.one_step import first_order, newton
+from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Factor, SingularCurvatureError, rough
 from skinfluence.solvers.cg import conjugate_gradients
 from skinfluence.trust_region import Problem, Solve, minimise, norms

@@ -19,12 +19,13 @@ from skinfluence.memory import available_memory
 from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.objectives.base import row_blocks
-from skinfluence.removal.base import Counterfactuals, Removal, in_threads
+from skinfluence.removal.base import Counterfactuals, Removal
 from skinfluence.removal.edited import Edited, row_edits
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import ExactRemoval
 from skinfluence.removal.groups import GroupRemoval
 from skinfluence.removal.one_step import shared_directions
+from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Factor
 
 Array = npt.NDArray[Any]

@@ -5,7 +5,15 @@ row in the table of the tests.
 """
 
 from skinfluence.solvers.arnoldi import Arnoldi, ArnoldiFactor
-from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver, rough
+from skinfluence.solvers.auto import Auto, AutoFactor, worth_iterating
+from skinfluence.solvers.base import (
+    Factor,
+    Numerics,
+    SingularCurvatureError,
+    Solver,
+    expect,
+    rough,
+)
 from skinfluence.solvers.cg import CG
 from skinfluence.solvers.choice import resolve
 from skinfluence.solvers.cholesky import Cholesky, CholeskyFactor
@@ -19,6 +27,8 @@ __all__ = [
     "LU",
     "Arnoldi",
     "ArnoldiFactor",
+    "Auto",
+    "AutoFactor",
     "Cholesky",
     "CholeskyFactor",
     "Close",
@@ -28,7 +38,9 @@ __all__ = [
     "Nystroem",
     "SingularCurvatureError",
     "Solver",
+    "expect",
     "near_inverse",
     "resolve",
     "rough",
+    "worth_iterating",
 ]

@@ -8,6 +8,8 @@ solver on every shape.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,11 @@ import numpy.typing as npt
 from scipy import linalg
 
 from skinfluence.curvature import Curvature, Work
+from skinfluence.memory import available_memory
 from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError
 from skinfluence.solvers.cg import CG, CGFactor
 from skinfluence.solvers.cholesky import Cholesky
-from skinfluence.solvers.solved import TOGETHER
+from skinfluence.solvers.solved import Record
 
 Array = npt.NDArray[Any]
 
@@ -85,7 +88,8 @@ class Auto:
 
         By its rows, where only few are curved at these parameters (those in a margin).
         """
-        if curvature.work() is None:
+        many = np.sum(curvature.diagonal() == 0.0) > FREE  # damping was what held them
+        if many or curvature.work() is None:
             return Cholesky().factorize(curvature)
         return AutoFactor(curvature)
 
@@ -94,8 +98,8 @@ class Auto:
 class AutoFactor:
     """H^-1 by iteration or by a factor.
 
-    The factor is formed once iterating has taken as long, or will have: that is at most twice the
-    time of whoever knew what would be asked.
+    The factor is formed once iterating has taken as long, or will have: at these parameters that is
+    about twice the time, at most, of whoever knew what would be asked.
 
     Attributes
     ----------
@@ -115,6 +119,14 @@ class AutoFactor:
     factor: Factor | None = None
     spent: float = field(default=0.0, repr=False)
     doubt: str = field(default="", repr=False)
+    _seen_sure: bool = field(default=False, repr=False)
+    _lock: Any = field(default_factory=RLock, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_lock": RLock()})
 
     @property
     def reason(self) -> str:
@@ -131,7 +143,7 @@ class AutoFactor:
         asked = self.iteration if self.factor is None else self.factor
         return Numerics(self.curvature.damping) if asked is None else asked.numerics
 
-    @property
+    @cached_property
     def _work(self) -> Work:
         work = self.curvature.work()
         assert work is not None
@@ -148,40 +160,67 @@ class AutoFactor:
         near = CGFactor(curvature, found.preconditioner, found.rtol, found.max_iter)
         return AutoFactor(curvature, near, doubt=self.doubt)
 
+    def expect(self, k: int) -> None:
+        """Prepare for a question that takes k columns, in whatever threads and blocks.
+
+        What is decided here holds for all of them, so that no answer depends on their order.
+        """
+        with self._lock:
+            if self.factor is None and not self.doubt and k:
+                if self._seconds(k) > self._left(k) and self._fits():
+                    self._formed()
+                elif self._sure():
+                    self._iterating()
+
     def solve(self, V: Array) -> Array:
         """Return H^-1 V, shape (n_params, k)."""
-        found = None if self.factor is not None or self.doubt else self._tried(V)
-        return self._formed().solve(V) if found is None else found
-
-    def _tried(self, V: Array) -> Array | None:
-        """Return H^-1 V if iterating is the sooner way to it."""
-        work, k = self._work, V.shape[1]
+        k = V.shape[1]
         if not k:
             return np.empty(V.shape)
-        left = forming(work) + solving(work, k) - self.spent
-        if self.iteration is None:
-            left -= preconditioning(work)
-        each = iterating(work, k) / work.n_products
-        if work.n_products * each > left or not self._sure():
-            return None
-        factor = replace(self._iterating(), max_iter=int(left / each))
-        before = factor.record.n_products
+        with self._lock:
+            seconds, left, fits = self._seconds(k), self._left(k), self._fits()
+            open_ = self.factor is None and not self.doubt
+            if not (open_ and (seconds <= left or not fits) and self._sure()):
+                formed = self._formed()
+            else:
+                formed, iteration = None, self._iterating()
+                self.spent += seconds
+        if formed is not None:
+            return formed.solve(V)
+        if not fits:  # then there is nothing else, and it warns where it does not get there
+            return iteration.solve(V)
+        each = seconds / self._work.n_products
+        tried = replace(iteration, max_iter=int(left / each), record=Record())
         try:
-            found, n_open, _ = factor.attempt(V)
+            found, n_open, _ = tried.attempt(V)
         except SingularCurvatureError:  # it knows less of that than Cholesky does
             found, n_open = V, k
-        n_slabs = -(-k // TOGETHER)
-        self.spent += each * (factor.record.n_products - before) / n_slabs
-        if not n_open:
-            return found
-        self.doubt = "conjugate gradients did not converge in the time that it takes"
-        return None
+        with self._lock:
+            self.spent += each * tried.record.longest - seconds
+            if n_open:
+                self.doubt = "conjugate gradients did not converge in the time that it takes"
+        iteration.record.merge(tried.record)
+        return self._formed().solve(V) if n_open else found
+
+    def _left(self, k: int) -> float:
+        """Return the seconds that iterating may take before a factor had been the sooner way."""
+        left = forming(self._work) + solving(self._work, k) - self.spent
+        return left - (preconditioning(self._work) if self.iteration is None else 0.0)
+
+    def _seconds(self, k: int) -> float:
+        return iterating(self._work, k)
+
+    def _fits(self) -> bool:
+        """Return whether there is memory for a factor."""
+        n_blocks, size = self.curvature.block_shape()
+        return 16.0 * n_blocks * size**2 <= available_memory()
 
     def rough(self, V: Array) -> Array:
         """Return the preconditioner times V."""
-        if self.factor is None and not self.doubt and self._sure():
-            return self._iterating().rough(V)
-        return self._formed().solve(V)
+        with self._lock:
+            iterates = self.factor is None and not self.doubt and self._sure()
+            found = self._iterating().rough if iterates else self._formed().solve
+        return found(V)
 
     def _sure(self) -> bool:
         """Return whether the curvature has an inverse, as conjugate gradients do not find out.
@@ -189,7 +228,15 @@ class AutoFactor:
         It has where the preconditioner is below it and has one, and where the block of what is not
         penalised has: no direction with a penalised part is flat.
         """
+        if self._seen_sure:
+            return True
         free = np.flatnonzero(self.curvature.diagonal() == 0.0)
+        self._seen_sure = self._has_inverse(free)
+        if not self._seen_sure:
+            self.doubt = "whether there is an inverse shows in it"
+        return self._seen_sure
+
+    def _has_inverse(self, free: Array) -> bool:
         if not len(free) or getattr(self._iterating().preconditioner, "below", False):
             return True
         units = np.zeros((self.curvature.n_params, len(free)))
@@ -199,10 +246,9 @@ class AutoFactor:
             inside = np.isin(free, shift)
             G[np.ix_(inside, inside)] += np.diagonal(G)[inside].mean() / len(shift)
         sizes = np.sqrt(np.diagonal(G))
-        if np.all(sizes > 0) and linalg.eigvalsh(G / np.outer(sizes, sizes))[0] > CLEAR:
-            return True
-        self.doubt = "whether there is an inverse shows in it"
-        return False
+        if not np.all(sizes > 0):
+            return False
+        return bool(linalg.eigvalsh(G / np.outer(sizes, sizes))[0] > CLEAR)
 
     def quadratic(self, B: Array, block: int) -> Array:
         return self._formed().quadratic(B, block)
@@ -225,6 +271,7 @@ class AutoFactor:
         return self.iteration
 
     def _formed(self) -> Factor:
-        if self.factor is None:
-            self.factor = Cholesky().factorize(self.curvature)
-        return self.factor
+        with self._lock:
+            if self.factor is None:
+                self.factor = Cholesky().factorize(self.curvature)
+            return self.factor

@@ -34,7 +34,8 @@ class Numerics:
     n_negative : int or None
         Negative eigenvalues.
     residual : float or None
-        Largest residual of all solves so far, relative to the right-hand side.
+        Largest residual of all solves so far, relative to the right-hand side. Factors by rows
+        that refine their solves tell that from before.
     n_products : int or None
         Products with the curvature so far, of however many columns.
     """
@@ -83,6 +84,11 @@ def rough(factor: Factor) -> Callable[[Array], Array]:
     """
     cheap: Callable[[Array], Array] = getattr(factor, "rough", factor.solve)
     return cheap
+
+
+def expect(factor: Factor, k: int) -> None:
+    """Tell a factor that decides by the number of right-hand sides how many a question has."""
+    getattr(factor, "expect", lambda k: None)(k)
 
 
 @runtime_checkable

@@ -25,6 +25,9 @@ SINGLE = 3e-5
 SLAB = 2**24
 """Numbers of right-hand sides that are solved for at once (128 MiB)."""
 
+SHORT = 3
+"""Products after which residuals that are carried along are still those of the answer."""
+
 DEPENDENT = 1e-10
 """Part of a direction outside the span of the others below which it is none of its own."""
 
@@ -103,6 +106,12 @@ class CG:
             found = nystroem_preconditioner(curvature)
         elif self.preconditioner is not None:
             found = curvature.preconditioner(self.preconditioner)
+            if found is None and self.preconditioner != "auto":
+                raise ValueError(
+                    f"preconditioner={self.preconditioner!r} was given, but this curvature has "
+                    "none: its loss is not convex, or single precision does not tell it from a "
+                    "singular one. Use preconditioner='auto', or raise damping=."
+                )
         return CGFactor(curvature, found, self.rtol, self.max_iter)
 
 
@@ -163,43 +172,45 @@ class CGFactor(BySolves):
             guess = None
             if start is not None:
                 guess = np.where(np.any(B, axis=0), self.curvature.off_gauge(start[:, part]), 0.0)
-            before = self.record.n_products
-            out[:, part], residuals = self._solve(B, guess)
+            times = _Counted(self.curvature)
+            out[:, part], residuals = self._solve(B, guess, times)
             worst = max(worst, float(residuals.max(initial=0.0)))
             n_open += int(np.sum(residuals > self.rtol))
-            self.record.longest = max(self.record.longest, self.record.n_products - before)
-        self.record.add(worst, 0)
+            self.record.add(float(residuals.max(initial=0.0)), times.n_products)
         return out, n_open, worst
 
-    def _solve(self, B: Array, start: Array | None) -> tuple[Array, Array]:
+    def _solve(self, B: Array, start: Array | None, times: _Counted) -> tuple[Array, Array]:
         """Return H^-1 B and the residuals; in single precision first, where products take it.
 
         What is left of B in double precision is solved for again (iterative refinement), and in
         double precision where single does not get nearer. All that shares `max_iter` products.
         """
         single = self.curvature.single and self.max_iter > 2
-        if not single:
-            return self._iterate(B, self.rtol, self.max_iter, single=False, start=start)
-        allowed = self.record.n_products + self.max_iter - 1  # one tells how near the last came
-        X = np.zeros(B.shape) if start is None else start.copy()
-        R = B if start is None else B - self._times(X)
         sizes = np.linalg.norm(B, axis=0)
         safe = np.where(sizes > 0, sizes, 1.0)
+        if not single:
+            X, left = conjugate_gradients(times, self.rough, B, self.rtol, self.max_iter, start)
+            short = times.n_products <= SHORT or times.n_products >= self.max_iter
+            if short or _as_near_as_it_says(times, X, B, safe, np.maximum(left, self.rtol)):
+                return X, left
+            start = X
+        allowed = self.max_iter - 1  # one tells how near the last came
+        X = np.zeros(B.shape) if start is None else start.copy()
+        R = B if start is None else B - times(X)
         left = np.linalg.norm(R, axis=0) / safe
-        while np.any(left > self.rtol) and self.record.n_products < allowed:
+        while np.any(left > self.rtol) and times.n_products < allowed:
             todo = np.flatnonzero(left > self.rtol)
             wanted = 0.5 * self.rtol / float(left[todo].max())
             wanted = max(wanted, SINGLE) if single else wanted
-            n_products = allowed - self.record.n_products
             try:
-                D, _ = self._iterate(R[:, todo], wanted, n_products, single=single)
+                D = self._iterate(R[:, todo], wanted, allowed, times, single=single)
             except SingularCurvatureError:
                 if not single:
                     raise
                 single = False
                 continue
             X[:, todo] += D
-            R = B - self._times(X)
+            R = B - times(X)
             before, left = left, np.linalg.norm(R, axis=0) / safe
             if np.all(left[todo] > 0.1 * before[todo]):
                 if not single:  # down to rounding
@@ -207,28 +218,48 @@ class CGFactor(BySolves):
                 single = False
         return X, left
 
-    def _times(self, V: Array) -> Array:
-        self.record.n_products += 1
-        return self.curvature.matmat(V)
-
     def _iterate(
-        self, B: Array, rtol: float, max_iter: int, *, single: bool, start: Array | None = None
-    ) -> tuple[Array, Array]:
+        self, B: Array, rtol: float, allowed: int, times: _Counted, *, single: bool
+    ) -> Array:
+        max_iter = allowed - times.n_products
         if not single:
-            return conjugate_gradients(self._times, self.rough, B, rtol, max_iter, start)
+            return conjugate_gradients(times, self.rough, B, rtol, max_iter)[0]
 
-        def times(V: Array) -> Array:
-            return self._times(V.astype(np.float32)).astype(np.float64)
+        def times_single(V: Array) -> Array:
+            return times(V.astype(np.float32)).astype(np.float64)
 
         def near(V: Array) -> Array:
             return self.rough(V.astype(np.float32)).astype(np.float64)
 
-        return conjugate_gradients(times, near, B, rtol, max_iter)
+        return conjugate_gradients(times_single, near, B, rtol, max_iter)[0]
 
     def rough(self, V: Array) -> Array:
         """Return the preconditioner times V."""
         found = V if self.preconditioner is None else self.preconditioner.solve(V)
         return self.curvature.off_gauge(found)
+
+
+class _Counted:
+    """Products with a curvature, counted for one solve: threads solve at once."""
+
+    def __init__(self, curvature: Curvature) -> None:
+        self.curvature, self.n_products = curvature, 0
+
+    def __call__(self, V: Array) -> Array:
+        self.n_products += 1
+        return self.curvature.matmat(V)
+
+
+def _as_near_as_it_says(times: _Counted, X: Array, B: Array, sizes: Array, left: Array) -> bool:
+    """Return whether residuals that were carried along are those of X, in a random combination.
+
+    Rounding parts them where the curvature is ill conditioned; a product with one column tells.
+    """
+    if not X.shape[1]:
+        return True
+    signs = np.random.RandomState(0).choice([-1.0, 1.0], X.shape[1]) / sizes
+    seen = np.linalg.norm(B @ signs - times((X @ signs)[:, None])[:, 0])
+    return bool(seen <= 3.0 * np.linalg.norm(left))
 
 
 def conjugate_gradients(
@@ -265,11 +296,11 @@ def conjugate_gradients(
         HP = times(P)
         try:
             curved = linalg.cho_factor(P.T @ HP)
-        except linalg.LinAlgError:
+        except (linalg.LinAlgError, ValueError):  # not definite, or not finite
             raise SingularCurvatureError(
                 "Conjugate gradients met a direction without positive curvature: the curvature is "
-                "singular or indefinite. Pass damping > 0, or curvature='gauss_newton' where there "
-                "is one."
+                "singular or indefinite, or not finite. Pass damping > 0, or "
+                "curvature='gauss_newton' where there is one; scale features that overflow."
             ) from None
         alpha = linalg.cho_solve(curved, P.T @ R)
         X[:, open_] += P @ alpha

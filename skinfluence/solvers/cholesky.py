@@ -31,9 +31,9 @@ class Cholesky:
 
     Needs a positive definite curvature, which is found out by trying; directions the curvature
     promises to be flat (the common shift of multinomial classes) are fixed at zero exactly. Costs
-    P^2 memory and P^3 / 3 multiplications per block of P parameters. Where a penalised model has
+    P^2 memory and P^3 / 6 multiplications per block of P parameters. Where a penalised model has
     fewer rows (times coupled classes) than parameters, the matrix of the rows is factorised in its
-    place: r^2 memory, r^3 / 3 multiplications (Woodbury; ``solver_`` says so).
+    place: r^2 memory, r^3 / 6 multiplications (Woodbury; ``solver_`` says so).
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _factorize_in_place(H: Array, limit: float) -> tuple[Array, tuple[float, flo
     norm = lapack.dlange("1", H)
     L, info = lapack.dpotrf(H, lower=1, clean=1, overwrite_a=1)
     rcond = float(lapack.dpocon(L, norm, uplo="L")[0]) if info == 0 else 0.0
-    if rcond < limit:
+    if not rcond >= limit:
         raise singular(len(H), rcond)
     if not np.shares_memory(H, L):
         H[...] = L

@@ -119,7 +119,8 @@ def smallest_eigenvalue(curvature: Curvature) -> float | None:
     )
     start = np.random.RandomState(0).standard_normal(n)
     try:
-        return float(eigsh(H, 1, which="SA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+        found = eigsh(H, 1, which="SA", v0=start, tol=1e-3, maxiter=20, return_eigenvectors=False)
+        return float(found[0])
     except ArpackNoConvergence:
         return None
 

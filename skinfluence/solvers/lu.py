@@ -32,7 +32,7 @@ class LU:
     For curvature that is not positive definite: the Hessian of a network, or of a model of your
     own, away from a minimum. The number of negative eigenvalues is that of D (Sylvester's law of
     inertia); where there are any, a warning says so, for the answers are those of a saddle. Costs
-    what `Cholesky` costs without its way by rows, P^2 memory and P^3 / 3 multiplications, which
+    what `Cholesky` costs without its way by rows, P^2 memory and P^3 / 6 multiplications, which
     take about 1.6 times as long.
 
     Parameters
@@ -208,7 +208,7 @@ def _factorize_in_place(H: Array, limit: float) -> LUBlock:
     work, _ = lapack.dsytrf_lwork(len(H), lower=1)
     A, ipiv, info = lapack.dsytrf(H, lower=1, lwork=int(work), overwrite_a=1)
     rcond = float(lapack.dsycon(A, ipiv, norm, lower=1)[0]) if info == 0 else 0.0
-    if rcond < limit:
+    if not rcond >= limit:
         raise singular(len(H), rcond)
     order, first = _read_pivots(ipiv)
     # L with its rows in order, and what D has beside its diagonal apart, as dsytrs2 does: that

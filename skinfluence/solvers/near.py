@@ -1,4 +1,4 @@
-"""A positive definite map near the inverse of the second derivative, whatever it takes."""
+"""Maps near the inverse of the curvature: positive definite at any rate, or at little cost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from skinfluence.curvature import Curvature, Inverse
+from skinfluence.solvers.auto import FREE
 from skinfluence.solvers.base import SingularCurvatureError
-from skinfluence.solvers.cg import CG
+from skinfluence.solvers.cg import CG, CGFactor
 from skinfluence.solvers.choice import resolve
 from skinfluence.solvers.cholesky import Cholesky
 
@@ -74,14 +76,20 @@ class Close:
     def of(cls, curvature: Curvature) -> Self | None:
         """Return it where it is to be had, and cheaper; a constant curvature is needed anyway.
 
-        It is below the curvature, which then has an inverse as well.
+        And where the curvature surely has an inverse, which a factor in double precision tells.
         """
         work, one = curvature.work(), curvature.objective
         if work is None or one.constant_hessian or work.forming < QUICK or work.sparse:
             return None
         inverse = one.close_inverse(curvature.damping)
-        return None if inverse is None else cls(inverse, curvature)
+        sure = getattr(inverse, "below", False) or np.sum(curvature.diagonal() == 0.0) <= FREE
+        return cls(inverse, curvature) if inverse is not None and sure else None
 
     def solve(self, V: Array) -> Array:
         """Return about H^-1 V, shape (n_params, k)."""
         return self.curvature.off_gauge(self.inverse.solve(V))
+
+    def length(self, v: Array) -> float:
+        """Return sqrt(v' H^-1 v) of one vector to a few digits, by a few products."""
+        solved = CGFactor(self.curvature, self.inverse, 1e-3, 100).attempt(v[:, None])[0]
+        return float(np.sqrt(max(float(v @ solved[:, 0]), 0.0)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,27 @@ class Record:
     residual: float | None = None
     n_products: int = 0
     longest: int = 0
+    _lock: Any = field(default_factory=Lock, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_lock": Lock()})
 
     def add(self, residual: float, n_products: int) -> None:
-        """Take note of one more solve."""
-        self.residual = max(residual, self.residual or 0.0)
-        self.n_products += n_products
+        """Take note of one more solve, in whatever thread."""
+        with self._lock:
+            self.residual = max(residual, self.residual or 0.0)
+            self.n_products += n_products
+            self.longest = max(self.longest, n_products)
+
+    def merge(self, other: Record) -> None:
+        """Take note of what another has seen."""
+        with self._lock:
+            self.residual = max(other.residual or 0.0, self.residual or 0.0)
+            self.n_products += other.n_products
+            self.longest = max(self.longest, other.longest)
 
 
 class BySolves(ABC):

@@ -80,7 +80,9 @@ def test_of_all_rows_it_does_not_depend_on_blocks_of_rows(whole, kind, monkeypat
     V = np.random.default_rng(0).standard_normal((of_kind(kind).n_params, 3))
     found = Thinned.of(of_kind(kind), 0.5).solve(V)
     monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 40)
-    np.testing.assert_allclose(Thinned.of(of_kind(kind), 0.5).solve(V), found, rtol=1e-4)
+    # To the rounding of single precision, which is relative to the largest entry.
+    again, size = Thinned.of(of_kind(kind), 0.5).solve(V), np.abs(found).max()
+    np.testing.assert_allclose(again, found, rtol=1e-4, atol=1e-5 * size)
 
 
 def test_rows_without_weight_are_left_out(whole):

@@ -15,7 +15,7 @@ from skinfluence.losses import Logistic, Multinomial
 from skinfluence.objectives import LinearObjective, base
 from skinfluence.refinement import measure, refine
 from skinfluence.removal import Edits, first_order, newton, one_step
-from skinfluence.removal.base import in_threads
+from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, LOGISTIC_COUNTS, Data, classification, wide_logistic

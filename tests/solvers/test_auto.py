@@ -565,3 +565,28 @@ def test_damping_is_the_way_out_of_a_singular_curvature_here_too(dear):
         for solver in ("auto", "cholesky")
     )
     near(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("price_of_a_factor", [1e6, 30.0])
+def test_no_number_of_threads_changes_a_bit(monkeypatch, price_of_a_factor):
+    """Whether to iterate is decided for a whole question, not for the blocks of it."""
+    price(monkeypatch, price_of_a_factor)
+    monkeypatch.setattr("skinfluence.removal.base.block_elements", lambda: 2000)
+    found = []
+    for n_jobs in (1, 2, 3):
+        model = InfluenceClassifier(LogisticRegression(), n_jobs=n_jobs).fit(THREE.X, THREE.y)
+        found.append(model.parameter_influence(method="first_order"))
+        assert model.solver_.startswith("cg" if price_of_a_factor > 1e3 else "cholesky")
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_what_does_not_fit_is_iterated_over(monkeypatch):
+    price(monkeypatch, 0.1)
+    curvature = Curvature(KINDS["multinomial"]())
+    V = right_hand_sides(curvature, 5)
+    expected = Cholesky().factorize(curvature).solve(V)
+    monkeypatch.setattr(auto, "available_memory", lambda: 10.0)
+    factor = Auto().factorize(curvature)
+    near(factor.solve(V), curvature.off_gauge(expected), 1e-7)
+    assert factor.factor is None

@@ -2,8 +2,11 @@
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -697,3 +700,43 @@ def test_double_precision_takes_over_where_single_does_not_get_nearer():
     H = H + 1e-8 * np.eye(30)
     X = CG(rtol=1e-8).factorize(Rounded(H)).solve(V)
     np.testing.assert_allclose(H @ X, V, atol=1e-6)
+
+
+def test_threads_have_a_budget_of_their_own():
+    """Products of one solve are not taken off the budget of another that goes on meanwhile."""
+    H, V = spread(largest=300.0), RNG.standard_normal((40, 2))
+    together = Barrier(2, timeout=30)
+    taken = CG(rtol=1e-8).factorize(Given(H))
+    alone = taken.solve(V[:, :1]), taken.solve(V[:, 1:])
+    needed = taken.record.longest
+
+    class InStep(Given):
+        def matmat(self, V):
+            if V.dtype == np.float64 and not together.broken:
+                with suppress(BrokenBarrierError):
+                    together.wait(timeout=0.2)
+            return super().matmat(V)
+
+    factor = CG(rtol=1e-8, max_iter=needed).factorize(InStep(H))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(factor.solve, (V[:, :1], V[:, 1:])))
+    for one, expected in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(one, expected)
+    assert factor.record.longest == needed
+    assert factor.record.n_products == taken.record.n_products
+
+
+def test_residuals_are_those_of_the_answer_where_the_curvature_is_ill_conditioned():
+    """What is carried along falls further than what is left."""
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((60, 60)))[0]
+    H = Q * np.geomspace(1e-11, 1.0, 60) @ Q.T
+    H = 0.5 * (H + H.T)
+    V = np.random.default_rng(1).standard_normal((60, 2))
+    factor = CG(rtol=1e-9, max_iter=400).factorize(Given(H))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = factor.solve(V)
+    left = np.linalg.norm(V - H @ X, axis=0) / np.linalg.norm(V, axis=0)
+    assert factor.numerics.residual >= 0.3 * left.max()

@@ -186,3 +186,10 @@ def test_the_smallest_eigenvalue_of_large_matrices_is_found_by_lanczos(monkeypat
     np.testing.assert_allclose(formed.smallest_eigenvalue(curvature), expected, rtol=1e-10)
     monkeypatch.setattr(formed, "DENSE", 10)
     np.testing.assert_allclose(formed.smallest_eigenvalue(curvature), expected, rtol=1e-3)
+
+
+def test_what_is_not_finite_is_no_answer():
+    H = np.diag([3.0, 2.0, 1.0])
+    H[0, 1] = H[1, 0] = np.nan
+    with pytest.raises((SingularCurvatureError, ValueError)):
+        LU().factorize(Curvature(Saddle(H)))

@@ -200,8 +200,8 @@ def test_what_is_close_leads_to_the_same_minimum_with_one_factor(monkeypatch, n_
     estimator = LogisticRegression(C=0.1, tol=tol)
     expected, there, n_before = scored(monkeypatch, estimator, X / 16, y, quick=False)
     scores, found, n_formed = scored(monkeypatch, estimator, X / 16, y, quick=True)
-    assert n_formed < n_before
-    assert n_formed == 1 or tol > 1e-3  # where the fit is far off, steps are not close enough
+    # Where the fit is far off, the distance is measured with the curvature itself.
+    assert n_formed == 1 < n_before if tol < 1e-3 else n_formed <= n_before
     np.testing.assert_allclose(scores, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
     np.testing.assert_allclose(found.objective.theta, there.objective.theta, atol=1e-10)
     assert found.relative_distance == pytest.approx(there.relative_distance, rel=1e-2)
