@@ -11,7 +11,7 @@ scores      the same network: 20 test rows on all rows, first order, by conjugat
 refits      digits and diabetes: first order, Newton and exact against L-BFGS refits
 adam        a network that was stopped early: what `refine` moves, costs and changes
 
-pyDVL lives in an environment of its own, which ``--rival FOLDER`` makes or finds.
+pyDVL lives in an environment of its own, which ``--rival FOLDER`` makes or finds (rivals.py).
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
+import clocks
 import numpy as np
+import rivals
 import scipy
 import sklearn
 from data import digits
@@ -47,8 +46,6 @@ from skinfluence.solvers import CG
 from skinfluence.solvers.cg import conjugate_gradients
 
 REPEATS, COLUMNS, RTOL = 5, 20, 1e-4
-PYDVL = "pydvl[influence]==0.10.0"
-HERE = Path(__file__).parent
 clock = time.perf_counter
 
 
@@ -62,11 +59,11 @@ def median(function, *args, repeats=REPEATS):
     return statistics.median(clocked(function, *args)[0] for _ in range(repeats))
 
 
-def mnist_network():
+def mnist_network(n=10_000, hidden=100):
     """Return 784-100-10 fitted by adam without a penalty, its rows and 20 test rows."""
     X, y, X_test, y_test = digits(range(10)) or synthetic()
-    X, y, X_test, y_test = X[:10_000], y[:10_000], X_test[:COLUMNS], y_test[:COLUMNS]
-    network = MLPClassifier((100,), alpha=0.0, batch_size=200, max_iter=20, random_state=0)
+    X, y, X_test, y_test = X[:n], y[:n], X_test[:COLUMNS], y_test[:COLUMNS]
+    network = MLPClassifier((hidden,), alpha=0.0, batch_size=200, max_iter=20, random_state=0)
     return network.fit(X, y), X, y, X_test, y_test
 
 
@@ -176,9 +173,15 @@ def scores(rival):
             theirs = by_pydvl(rival, network, (X, y, X_test, y_test), damping, dtype)
             same = agreement(found, theirs["scores"])
             said = f"R {same.pearson:.6f}, slope {same.slope:.4f}"
-            name = "pyDVL {}, torch {}".format(*theirs["versions"])
-            taken = float(sum(theirs["seconds"]))
-            yield label, f"{name}, {dtype}", *theirs["products"], taken, taken / seconds, said
+            taken = float(theirs["seconds"])
+            yield (
+                label,
+                f"pyDVL {theirs['version']}, {dtype}",
+                *theirs["products"],
+                taken,
+                taken / seconds,
+                said,
+            )
 
 
 class Counted:
@@ -194,39 +197,14 @@ class Counted:
         return self.function(V)
 
 
-def environment(folder):
-    """Return the python of an environment with pyDVL in a folder, made where there is none."""
-    python = Path(folder) / "venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(Path(folder) / "venv")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "torch", PYDVL], check=True)
-    return python
-
-
-def by_pydvl(folder, network, data, damping, dtype):
-    """Return what rival_pydvl.py finds."""
+def by_pydvl(folder, network, data, damping, dtype, *options):
+    """Return what rival_pydvl.py finds, with options of its own."""
     X, y, X_test, y_test = data
     arrays = {f"W{i}": W for i, W in enumerate(network.coefs_)}
     arrays |= {f"b{i}": b for i, b in enumerate(network.intercepts_)}
-    with tempfile.TemporaryDirectory() as made:
-        given, found = Path(made) / "given.npz", Path(made) / "found.npz"
-        np.savez(
-            given,
-            X=X,
-            y=y,
-            X_test=X_test,
-            y_test=y_test,
-            depth=len(network.coefs_),
-            damping=damping,
-            rtol=RTOL,
-            **arrays,
-        )
-        threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
-        command = [str(environment(folder)), str(HERE / "rival_pydvl.py"), str(given), str(found)]
-        command += ["--dtype", dtype, "--threads", threads]
-        command += ["--cpu"] if clock is time.process_time else []
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        return dict(np.load(found))
+    arrays |= {"X": X, "y": y, "X_test": X_test, "y_test": y_test, "depth": len(network.coefs_)}
+    arrays |= {"damping": damping, "rtol": RTOL}
+    return rivals.asked(folder, "torch", "rival_pydvl.py", "--dtype", dtype, *options, **arrays)
 
 
 # --------------------------------------------------------------------------------------- refits
@@ -418,14 +396,18 @@ def printed(name, lines, rst, file=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="names of tables: " + ", ".join(HEADERS))
-    parser.add_argument("--rival", help="folder of the environment with pyDVL, made if missing")
+    parser.add_argument(
+        "--rival", help="folder of the environments of other packages, made if missing"
+    )
     parser.add_argument("--quick", action="store_true", help="no exact scores of all rows")
     parser.add_argument("--cpu", action="store_true", help="CPU seconds, right with one thread")
     parser.add_argument("--rst", action="store_true", help="tables for the documentation")
     parser.add_argument("--json", default="networks.json", help="where the numbers are kept")
     args = parser.parse_args()
     global clock
-    clock = time.process_time if args.cpu else clock
+    if args.cpu:
+        clock = time.process_time
+        clocks.count_cpu()
     warnings.simplefilter("ignore")
     kept = Path(args.json)
     numbers = json.loads(kept.read_text()) if kept.exists() else {}

@@ -27,6 +27,9 @@ the language), with most of the pairs.
 TILE = 512
 """Rows or columns of a product that are added or mirrored at once, while the caches hold them."""
 
+CACHED = 2**20
+"""Numbers of X that are scaled at once, to be multiplied while a cache holds them (8 MiB)."""
+
 MOST_CURVED = 0.9
 """Part of the rows with a curvature above which choosing them costs more than it saves."""
 
@@ -56,9 +59,12 @@ def _add_dense(
             chosen = None
         else:
             chosen = np.flatnonzero(of_sign) if rows is None else rows[of_sign[rows]]
-        for part in row_blocks(n if chosen is None else len(chosen), len(gram)):
+        out = None
+        for part in row_blocks(n if chosen is None else len(chosen), len(gram), CACHED):
             index: slice | Array = part if chosen is None else chosen[part]
-            Z = with_intercept(X[index], fit_intercept, np.sqrt(np.maximum(sign * g[index], 0.0)))
+            root = np.sqrt(np.maximum(sign * g[index], 0.0))
+            out = np.empty((len(root), len(gram))) if out is None else out[: len(root)]
+            Z = with_intercept(X[index], fit_intercept, root, out)
             gram = dsyrk(sign, Z.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
     return gram
 
@@ -97,17 +103,20 @@ def in_double(X: Any) -> Any:
     return X.astype(np.float64, copy=False)
 
 
-def with_intercept(X: Any, fit_intercept: bool, scale: Array | None = None) -> Array:
+def with_intercept(
+    X: Any, fit_intercept: bool, scale: Array | None = None, out: Array | None = None
+) -> Array:
     """Return a dense float64 copy of a block of rows, with a last column of ones.
 
-    Times `scale`, shape (n_rows,), where there is one.
+    Times `scale`, shape (n_rows,), where there is one; into `out` if given.
     """
     X = X.toarray() if sparse.issparse(X) else X
-    out = np.ones((X.shape[0], X.shape[1] + fit_intercept))
+    if out is None:
+        out = np.empty((X.shape[0], X.shape[1] + fit_intercept))
     if scale is None:
         out[:, : X.shape[1]] = X
-        return out
-    np.multiply(X, scale[:, None], out=out[:, : X.shape[1]])
+    else:
+        np.multiply(X, scale[:, None], out=out[:, : X.shape[1]])
     if fit_intercept:
-        out[:, -1] = scale
+        out[:, -1] = 1.0 if scale is None else scale
     return out

@@ -23,7 +23,7 @@ from scipy.linalg.blas import ssyrk
 
 from skinfluence.memory import require_memory
 from skinfluence.objectives.base import row_blocks
-from skinfluence.objectives.gram import MOST_CURVED
+from skinfluence.objectives.gram import CACHED, MOST_CURVED
 
 if TYPE_CHECKING:
     from skinfluence.objectives.linear import LinearObjective
@@ -159,11 +159,13 @@ def _single_gram(objective: LinearObjective, g: Array, share: float) -> Array:
     g = np.maximum(g, 0.0)
     rows = heavy(g, share)
     whole = len(rows) > MOST_CURVED * len(g)
-    for part in row_blocks(len(g) if whole else len(rows), d):
+    buffer = None
+    for part in row_blocks(len(g) if whole else len(rows), d, 2 * CACHED):
         index: slice | Array = part if whole else rows[part]
         some, root = X[index], np.sqrt(g[index])
         some = some.toarray() if sparse.issparse(some) else some
-        Z = np.empty((len(root), d), dtype=np.float32)
+        buffer = np.empty((len(root), d), dtype=np.float32) if buffer is None else buffer
+        Z = buffer[: len(root)]
         with np.errstate(over="ignore", invalid="ignore"):  # the factor of infinities is None
             np.multiply(some, root[:, None], out=Z[:, : X.shape[1]], casting="same_kind")
             Z[:, X.shape[1] :] = root[:, None]
