@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import NoConvergence, minimize, newton_krylov
+from scipy.optimize import minimize, newton_krylov
 from scipy.special import logsumexp
+
+try:
+    from scipy.optimize import NoConvergence
+except ImportError:  # scipy < 1.12
+    from scipy.optimize._nonlin import NoConvergence
 
 BOTTOM = 1e-7
 """Norm of the gradient at which a refit is done."""
