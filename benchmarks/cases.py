@@ -35,7 +35,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, SVR, LinearSVC
 
-from skinfluence.svm import SmoothLinearSVC
+from skinfluence.models.smooth_svc import SmoothLinearSVC
 
 N_TEST = 200
 

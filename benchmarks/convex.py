@@ -42,7 +42,8 @@ from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.inspection import agreement
-from skinfluence.svm import SmoothLinearSVC
+from skinfluence.models.smooth_svc import SmoothLinearSVC
+from skinfluence.questions.scoring import Asked, edit_scorer
 
 TABLES = {
     "svm": "LinearSVC(loss='hinge'), MNIST 1 v 7",
@@ -125,7 +126,7 @@ def scored(model, X_test, y_test, method):
 def exact_seconds(model, n, n_clocked):
     """Return seconds for all exact minima, of some rows."""
     fresh = copy.copy(model)
-    prepared, engine = clocked(fresh._engine)
+    prepared, engine = clocked(lambda: fresh._current().mechanism("auto"))
     rows = np.unique(np.linspace(0, n - 1, n_clocked).astype(int))
     removal = engine.removal("exact")
     return prepared + clocked(removal.changes, rows)[0] * n / len(rows)
@@ -138,14 +139,14 @@ def measured(case, data, n_rows):
     fit = seconds_of_fit(case.estimator, X, y, weights)
     kind = InfluenceClassifier if is_classifier(case.estimator) else InfluenceRegressor
     model = kind(case.estimator, temperature=case.temperature).fit(X, y, **weights)
-    n, p = np.shape(model._training.X)
+    n, p = np.shape(model._fitted.training.X)
     seconds, scores = {}, {}
     for method in METHODS if case.n_clocked is None else METHODS[:2]:
         seconds[method], scores[method] = scored(model, X_test, y_test, method)
     rows = removed(scores["newton"], min(n_rows, case.n_rows or n_rows))
     predicted = {method: scores[method][:, rows] for method in METHODS[:2]}
     del scores
-    exact = model._scorer(X_test, y_test, target="loss", method="exact")
+    exact = edit_scorer(model._current(), Asked(X_test, y_test, method="exact"))
     predicted["exact"] = exact.matrix(np.float64, rows)
     if case.judge is None:
         check = model.leave_one_out_check(X_test, y_test, rows=rows, method="exact")
@@ -231,7 +232,7 @@ def machine(quick, n_rows):
         rows = removed(found["exact"][1], n_rows)
         costs = {method: number(found[method][0] / fit) for method in METHODS}
         predicted = {method: found[method][1][:, rows] for method in METHODS}
-        best = model._scorer(X_test, y_test, target="loss", method="exact")
+        best = edit_scorer(model._current(), Asked(X_test, y_test, method="exact"))
         best = best.make_target(best.test, slice(None)).value()
         copied = clone(wrapped).set_params(refine=False).fit(X, y)
         copied = copied.influence_scores(X_test, y_test, method="first_order")[:, rows]

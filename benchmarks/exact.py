@@ -197,7 +197,10 @@ def measured(name, X, y, C, n_fits):
     }
 
     model = InfluenceClassifier(FrozenEstimator(fitted), refine=True).fit(X, y)
-    objective, changes = model._engine().objective, model._engine().removal("exact").changes(rows)
+    objective, changes = (
+        model._current().mechanism("auto").objective,
+        model._current().mechanism("auto").removal("exact").changes(rows),
+    )
     base = objective.theta.reshape(K, -1)
     exact = [base + change.reshape(K, -1) for change in changes.T]
     decisions = np.reshape(result.decisions, (n, K))[rows]

@@ -31,16 +31,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 from skinfluence import InfluenceClassifier
-from skinfluence.removal import GroupRemoval, groups
+from skinfluence.removal import ExactGroups, FirstOrderGroups, NewtonGroups, groups
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 SIZES = (0.0025, 0.01, 0.025, 0.05, 0.1, 0.25)
 KINDS = ("random", "adversarial")
 METHODS = {
-    "first order": ("first_order", False),
-    "Newton": ("newton", False),
-    "guarded": ("newton", True),
-    "exact": ("exact", False),
+    "first order": (FirstOrderGroups, {}),
+    "Newton": (NewtonGroups, {"guard": False}),
+    "guarded": (NewtonGroups, {}),
+    "exact": (ExactGroups, {}),
 }
 N_TRAIN = 450
 OFF = 0.2
@@ -79,22 +79,16 @@ def cell(model, judge, data, left):
     actual = np.column_stack(
         [losses(judge.fit(X[kept], y[kept]), X_test, y_test) - base for kept in ~left]
     )
-    engine = model._engine()
+    engine = model._current().mechanism("auto")
     ones = np.column_stack([X_test, np.ones(len(X_test))])
     sign = np.where(y_test == 1, -1.0, 1.0)[:, None]
     margin = sign * (ones @ engine.objective.theta)[:, None]
     predicted, doubts = {}, None
-    for name, (method, guard) in METHODS.items():
-        removal = GroupRemoval(
-            engine.objective,
-            sparse.csr_matrix(left),
-            engine.factor,
-            engine.factorize,
-            method,
-            guard,
-        )
+    for name, (kind, guard) in METHODS.items():
+        given = engine.objective, sparse.csr_matrix(left), engine.factor, engine.solving.factorize
+        removal = kind(*given, **guard)
         moved = sign * (ones @ removal.all_changes().T)
-        if method == "first_order":
+        if removal.linear:
             predicted[name] = moved / (1.0 + np.exp(-margin))
         else:
             predicted[name] = np.logaddexp(0, margin + moved) - np.logaddexp(0, margin)
@@ -143,7 +137,7 @@ def tables():
 
 def trusted(error, doubt):
     """Return a line of the second table."""
-    off, flagged = error > OFF, doubt > groups.DOUBT
+    off, flagged = error > OFF, doubt > groups.TRUSTED_NEXT
     passed = f"{error[~flagged].max():.3f}" if np.any(~flagged) else "none"
     line = [f"{len(off)}", f"{off.sum()}", share(flagged, off), share(flagged, ~off), passed]
     if not np.any(off):

@@ -42,6 +42,7 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters.neural_network import multilayer_perceptron
 from skinfluence.curvature import Curvature
 from skinfluence.inspection import agreement
+from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.solvers import CG
 from skinfluence.solvers.cg import conjugate_gradients
 
@@ -143,7 +144,7 @@ def autograd_seconds(objective):
 CURVATURES = ("gauss_newton", 1e-2), ("gauss_newton", 1e-4), ("hessian", 1e-2)
 """Kinds of curvature, and the damping in parts of its largest eigenvalue."""
 
-PRECONDITIONERS = None, "heaviest", "kronecker"
+PRECONDITIONERS = None, "dominant_rows", "kronecker"
 
 
 def scores(rival):
@@ -160,9 +161,9 @@ def scores(rival):
         ).fit(X, y)
         for name in PRECONDITIONERS:
             start = clock()
-            rough = CG(preconditioner=name).factorize(curvature).rough
+            precondition = CG(preconditioner=name).factorize(curvature).precondition
             times = Counted(curvature.matmat)
-            S, _ = conjugate_gradients(times, rough, B, RTOL, 1000)
+            S, _ = conjugate_gradients(times, precondition, B, RTOL, 1000)
             objective.grads_dot(S)
             yield label, f"preconditioner {name or 'none'}", *times.seen, clock() - start, None, ""
         seconds, found = clocked(copy.copy(model).influence_scores, X_test, y_test)
@@ -243,9 +244,11 @@ def refits(*, every=True, user=True):
             seconds[method], found[method] = clocked(fresh.influence_scores, *test, method=method)
         size = np.linalg.norm(found["newton"], axis=0)
         rows = np.argsort(-size, kind="stable")[:15]
-        scorer = model._scorer(*test, target="loss", method="exact")
+        scorer = edit_scorer(model._current(), Asked(*test, method="exact"))
         seconds["exact"], some = clocked(scorer.matrix, np.float64, rows)
-        judged, left = truth(plain, model._engine().objective.weights(), (X, y), test, rows)
+        judged, left = truth(
+            plain, model._current().mechanism("auto").objective.weights(), (X, y), test, rows
+        )
         fit_name = f"{name}: fit {fit:.2g} s, refits to gradient {left:.0e}"
         for method in ("first_order", "newton"):
             label = f"{method}, damping .1"
@@ -340,7 +343,7 @@ def adam():
 
 def thetas(network, refined):
     yield Network(network).start()
-    pairs = zip(*refined._engine().objective.weights(), strict=True)
+    pairs = zip(*refined._current().mechanism("auto").objective.weights(), strict=True)
     yield np.concatenate([part.ravel() for pair in pairs for part in pair])
 
 

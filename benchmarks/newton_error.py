@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from skinfluence import InfluenceClassifier
-from skinfluence.removal import one_step
+from skinfluence.process.tuning import tuned
 
 BINS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, np.inf)
 
@@ -45,22 +45,22 @@ def rows_of(X, y, X_test, y_test, C):
 
     model = InfluenceClassifier(fit(np.arange(len(X)))).fit(X, y)
     scores = model.influence_scores(X_test, y_test)
-    removal = model._engine().removal("newton")
+    removal = model._current().mechanism("auto").removal("newton")
     base = losses(fit(np.arange(len(X))))
     actual = np.column_stack(
         [losses(fit(np.delete(np.arange(len(X)), i))) - base for i in range(len(X))]
     )
     off = np.linalg.norm(scores - actual, axis=0)
     size = np.linalg.norm(actual, axis=0)
-    return removal.shift, removal.leverage, off, size
+    return np.abs(removal.own_shift).max(axis=1), removal.leverage, off, size
 
 
 def main():
-    one_step.TRUSTED_SHIFT = np.inf  # the step itself, without its guard
     warnings.simplefilter("ignore")
     pooled = {}
-    for name, *problem in problems():
-        pooled.setdefault(name, []).append(rows_of(*problem))
+    with tuned(trusted_shift=np.inf):  # the step itself, without its guard
+        for name, *problem in problems():
+            pooled.setdefault(name, []).append(rows_of(*problem))
     for name, parts in pooled.items():
         shift, leverage, off, size = (np.concatenate(values) for values in zip(*parts, strict=True))
         counted = (size > 0.02 * size.max()) & np.isfinite(off)

@@ -70,7 +70,7 @@ def auto(setting):
     case = 'solver="auto" over the best of "cholesky" and "cg", first order, the first question'
     for kind, make in SHAPES.items():
         model, test = make(setting.quick)
-        n, p = model._training.X.shape
+        n, p = model._fitted.training.X.shape
         name = f"{kind}, {n:,} x {p:,}, {len(test[1]):,} test rows"
         found = Rounds(asked(model, test), min(setting.repeats, 3), budget=25.0)
         taken = {

@@ -170,7 +170,7 @@ def classes(setting):
 
     def engine(solver):
         engines[solver] = copy.copy(model).set_params(solver=solver)
-        engines[solver]._engine()
+        engines[solver]._current().mechanism("auto")
 
     def asked(solver, test, **options):
         return lambda: engines[solver].influence_scores(*test, method="first_order", **options)
@@ -328,7 +328,7 @@ def diagnostics(setting):
 
 def statsmodels(setting, case, name, model, title):
     """Return the line of one of the models of rival_statsmodels.py."""
-    X, y = model._training.X, model._training.y
+    X, y = model._fitted.training.X, model._fitted.training.y
     sample = sample_of(len(X))
 
     def ask():

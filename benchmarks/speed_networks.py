@@ -176,7 +176,7 @@ def post(setting):
     model = fitted(estimator, X, y, refine=False)
     direct = copy.copy(model)
     taken, truth = clocked(lambda: direct.influence_scores(X_test, y_test, method="first_order"))
-    scale = 1.2 * Curvature(direct._objective()).largest()
+    scale = 1.2 * Curvature(direct._current().objective()).largest()
     batch = min(1000, len(X))
     case = f"LiSSA, {name}, {len(X):,} x {X.shape[1]}, {len(X_test)} test rows, batches of {batch}"
 

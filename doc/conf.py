@@ -29,7 +29,7 @@ numpydoc_show_class_members = False
 numpydoc_validation_checks = {"PR01", "PR02", "PR03", "GL06", "GL07", "SS03"}
 numpydoc_validation_exclude = {
     # A contract states the shapes of all its methods once.
-    r"^skinfluence\.(losses|objectives|solvers|AutogradObjective)\.",
+    r"^skinfluence\.(losses|objectives|solvers|curvature|mechanisms|AutogradObjective)\.",
     # What is in a result is documented as its attributes.
     r"\.(Agreement|Certificate|Checkpoint|Diagnostics|Influence|LeaveOneOut|LeaveOneOutCheck|Refinement)$",
 }

@@ -97,7 +97,7 @@ def products(model, first, tests):
     return model.numerics_.n_products - before
 
 
-kinds = ("thinned", "nystroem", "block", "jacobi", None)
+kinds = ("subsampled", "nystroem", "block", "jacobi", None)
 print("                     C = 1             C = 100")
 print("preconditioner    one  20 at once    one  20 at once")
 weak = fitted(C=100.0)
@@ -110,7 +110,7 @@ for kind in kinds:
     print("{!s:14} {:6d} {:11d} {:6d} {:11d}".format(kind, *counts))
 
 # %%
-# What they take beforehand: "thinned" the Hessian of the rows that carry .99 of it, in single
+# What they take beforehand: "subsampled" the Hessian of the rows that carry .99 of it, in single
 # precision; "nystroem" one product with 200 columns; "block" the ten blocks on the diagonal of the
 # Hessian; "jacobi" its diagonal.
 #

@@ -6,15 +6,14 @@ Which rows made a model predict that, and what would it do without them?
 rows on test rows, and check the scores against real retraining.
 """
 
-from importlib.metadata import version
-
+from skinfluence import curvature, inspection, losses, mechanisms, models, objectives, solvers
 from skinfluence.adapters import register_adapter
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor
+from skinfluence.models import RecordedTraining, SmoothLinearSVC
 from skinfluence.objectives import AutogradObjective
-from skinfluence.recording import RecordedTraining
-from skinfluence.svm import SmoothLinearSVC
 
-__version__ = version("skinfluence")
+# The one home of the version: setup.cfg reads it here.
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "AutogradObjective",
@@ -23,5 +22,16 @@ __all__ = [
     "RecordedTraining",
     "SmoothLinearSVC",
     "__version__",
+    "curvature",
+    "inspection",
+    "losses",
+    "mechanisms",
+    "models",
+    "objectives",
     "register_adapter",
+    "solvers",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

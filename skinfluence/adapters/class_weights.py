@@ -14,14 +14,12 @@ from functools import cache
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 from sklearn import config_context
 from sklearn.utils.class_weight import compute_class_weight
 
 from skinfluence.losses import encode_labels
 from skinfluence.objectives import Balanced, LinearObjective, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 Weighted = Callable[[Any, Any, Any, Array, Weighting | None], LinearObjective]
 """From (estimator, X, y, row weights, weighting) to the objective."""

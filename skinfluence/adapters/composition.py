@@ -18,16 +18,20 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
-from skinfluence.recording import RecordedTraining
+from skinfluence.models.recorded_training import RecordedTraining
 
-# The public searches share a base that is not public.
-BaseSearchCV = GridSearchCV.__bases__[0]
+_OF_A_SEARCH = ("estimator", "cv", "refit", "error_score")
+"""Parameters that every search of scikit-learn has, and no other estimator has together.
+
+Their base class is private, the halving searches are public only once an experimental switch was
+imported, and the searches of other packages follow the same form. TunedThresholdClassifierCV, which
+holds no best estimator, has no `error_score`.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,17 @@ def inner(estimator: Any) -> Any:
         return estimator.estimator
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1]
-    if isinstance(estimator, BaseSearchCV):
+    if is_search(estimator):
         return getattr(estimator, "best_estimator_", estimator.estimator)
     if type(estimator) is TransformedTargetRegressor:
         default = estimator.regressor or LinearRegression()
         return getattr(estimator, "regressor_", default)
     return estimator
+
+
+def is_search(estimator: Any) -> bool:
+    """Return whether the estimator is a search over hyper-parameters, fitted or not."""
+    return all(hasattr(estimator, name) for name in _OF_A_SEARCH)
 
 
 def is_frozen(estimator: Any) -> bool:
@@ -117,7 +126,7 @@ def searches(estimator: Any) -> bool:
     held = inner(estimator)
     if held is estimator:
         return False
-    unfitted = isinstance(estimator, BaseSearchCV) and not hasattr(estimator, "best_estimator_")
+    unfitted = is_search(estimator) and not hasattr(estimator, "best_estimator_")
     return unfitted or searches(held)
 
 
@@ -129,7 +138,7 @@ def check_composition(estimator: Any) -> None:
     ValueError
         For ``refit=False``.
     """
-    if isinstance(estimator, BaseSearchCV) and not estimator.refit:
+    if is_search(estimator) and not estimator.refit:
         raise ValueError(
             f"{type(estimator).__name__}(refit=False) was given: it fits nothing on all rows. Use "
             "refit=True."
@@ -224,7 +233,7 @@ def fit_recorded(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> 
         estimator.regressor_ = recorder.estimator
     else:
         estimator.fit(X, y, **fit_params)
-        if not isinstance(estimator, BaseSearchCV):
+        if not is_search(estimator):
             return Training(X, y, fit_params.get("sample_weight"))
         # Once more, so that it can be recorded; what a search leaves is one fit of many.
         estimator.best_estimator_ = clone(estimator.best_estimator_)
@@ -267,7 +276,7 @@ def weighted_fit_params(
 
 def _weight_parameters(estimator: Any, prefix: str = "") -> list[str]:
     """Return the fit parameters by which sample weights reach every step that takes them."""
-    if isinstance(estimator, (BaseSearchCV, TransformedTargetRegressor)):
+    if is_search(estimator) or isinstance(estimator, TransformedTargetRegressor):
         held = inner(estimator)
         return _weight_parameters(held, prefix)
     if isinstance(estimator, Pipeline):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge
@@ -22,10 +21,9 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from skinfluence.adapters.class_weights import row_weights
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.losses import HalfSquaredError
-from skinfluence.memory import require_memory
 from skinfluence.objectives import KernelFeatures, LinearObjective
-
-Array = npt.NDArray[Any]
+from skinfluence.process.memory import require_memory
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,7 @@ class Kernel:
         """Return the kernel of all pairs of rows, in double precision."""
         known = {} if callable(self.name) else {"filter_params": True}
         X, Y = (_in_double(one) for one in (X, Y))
-        K: Array = pairwise_kernels(X, Y, metric=self.name, **known, **self.params)
-        return K
+        return pairwise_kernels(X, Y, metric=self.name, **known, **self.params)
 
 
 def _in_double(X: Any) -> Any:
@@ -148,8 +145,7 @@ def dual_coefficients(objective: LinearObjective) -> Array:
             "A kernel model with alpha=0 was given, whose dual coefficients its optimum does not "
             "determine; a positive penalty is accepted here. Fit with a small alpha, such as 1e-8."
         )
-    alpha: Array = -objective.sample_weight[:, None] * objective.output_gradients() / penalties
-    return alpha
+    return -objective.sample_weight[:, None] * objective.output_gradients() / penalties
 
 
 def _write_kernel_ridge(estimator: Any, objective: LinearObjective, X: Any) -> None:
@@ -180,7 +176,7 @@ def kernel_ridge(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearOb
         None,
         l2=estimator.alpha,
         sample_weight=row_weights(sample_weight, len(Phi)),
-    ).reading(features)
+    ).with_features(features)
 
 
 def _check_process(estimator: Any) -> None:
@@ -228,4 +224,4 @@ def gaussian_process(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Line
         None,
         l2=1.0,
         sample_weight=1.0 / noise,
-    ).reading(features)
+    ).with_features(features)

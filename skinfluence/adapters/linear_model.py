@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import (
     ElasticNet,
     ElasticNetCV,
@@ -51,8 +50,7 @@ from skinfluence.losses import (
     Tweedie,
 )
 from skinfluence.objectives import Averaged, LinearObjective, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 
 def _check_logistic(estimator: Any) -> None:

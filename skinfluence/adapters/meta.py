@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.linear_model import (
@@ -38,8 +37,7 @@ from skinfluence.adapters.registry import (
 )
 from skinfluence.losses import Joint, Loss, OneVsOne, OneVsRest
 from skinfluence.objectives import LinearObjective
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 _NOT_LINEAR = (
     "{name} was given; linear models and kernels are accepted inside a meta-estimator. Wrap its "
@@ -100,14 +98,15 @@ def _smoothed(estimator: Any) -> bool:
     return is_smoothed(estimator.estimator)
 
 
-def _write(estimator: Any, objective: LinearObjective, X: Any) -> None:
+def _write(estimator: Any, objective: LinearObjective, X: Any) -> bool:
     """Write the parameters of each part, which are consecutive."""
     losses = _parts_of(objective.loss, len(estimator.estimators_))
-    first = 0
+    first, refitted = 0, False
     for one, loss in zip(estimator.estimators_, losses, strict=True):
         outputs = slice(first, first + loss.n_outputs)
-        write_parameters(one, objective.outputs(outputs, loss), X)
+        refitted |= write_parameters(one, objective.outputs(outputs, loss), X)
         first += loss.n_outputs
+    return refitted
 
 
 def _parts_of(loss: Loss, n_parts: int) -> list[Loss]:
@@ -132,9 +131,9 @@ def one_vs_rest(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObj
         parts.append(_part(one, X, labels[:, k], sample_weight))
     pair = _common(estimator, parts)
     if len(parts) == 1:
-        return parts[0].judging(_of_classes(pair, estimator.classes_), y)
+        return parts[0].with_loss(_of_classes(pair, estimator.classes_), y)
     loss = OneVsRest(pair, estimator.classes_, estimator.multilabel_)
-    return _side_by_side(estimator, parts).judging(loss, y)
+    return _side_by_side(estimator, parts).with_loss(loss, y)
 
 
 @register_adapter(OneVsOneClassifier, check=_check, write=_write, smoothed=_smoothed)
@@ -150,8 +149,8 @@ def one_vs_one(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObje
         parts.append(part.on(X))  # without targets
     pair = _common(estimator, parts)
     if len(parts) == 1:
-        return parts[0].judging(_of_classes(pair, estimator.classes_), y)
-    return _side_by_side(estimator, parts).judging(OneVsOne(pair, estimator.classes_), y)
+        return parts[0].with_loss(_of_classes(pair, estimator.classes_), y)
+    return _side_by_side(estimator, parts).with_loss(OneVsOne(pair, estimator.classes_), y)
 
 
 @register_adapter(
@@ -162,7 +161,7 @@ def multi_output(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearOb
     Y = np.asarray(y)
     parts = [_part(one, X, Y[:, k], sample_weight) for k, one in enumerate(estimator.estimators_)]
     whole = _side_by_side(estimator, parts)
-    return whole.judging(Joint(tuple(part.loss for part in parts)), Y)
+    return whole.with_loss(Joint(tuple(part.loss for part in parts)), Y)
 
 
 def _part(one: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:

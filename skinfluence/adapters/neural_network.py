@@ -18,7 +18,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import check_random_state, gen_batches
@@ -36,8 +35,7 @@ from skinfluence.losses import (
     encode_labels,
 )
 from skinfluence.objectives import Averaged, NetworkObjective, Objective, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 _STOCHASTIC = ("sgd", "adam")
 
@@ -81,8 +79,7 @@ def held_out(estimator: Any, y: Any) -> Array:
         test_size=estimator.validation_fraction,
         stratify=encode_labels(y, estimator.classes_) if stratified else None,
     )
-    found: Array = np.sort(out)
-    return found
+    return np.sort(out)
 
 
 def penalty_of(estimator: Any, n_samples: int) -> float:

@@ -7,22 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.losses import TransformedTarget
 from skinfluence.objectives import LinearObjective, Objective
 
-Array = npt.NDArray[Any]
-
 Adapt = Callable[[Any, Any, Any, Any], Objective]
-Write = Callable[[Any, Any, Any], None]
+Write = Callable[[Any, Any, Any], bool | None]
 
 
 @dataclass(frozen=True)
 class Adapter:
     """How one type of estimator becomes an objective, and what of it is refused before fitting.
 
-    `write` is the way back: it gives a fitted estimator other parameters. `smoothed` tells whether
+    `write` is the way back: it gives a fitted estimator other parameters, or fits it anew and
+    returns True. `smoothed` tells whether
     a temperature smooths its loss.
     """
 
@@ -58,8 +56,9 @@ def register_adapter(
     write : callable, optional
         Called as ``write(estimator, objective, X)`` with a fitted estimator and the objective at
         other parameters, over the rows X that determine them; puts ``objective.theta`` in place of
-        the fitted parameters. Needed by `without` alone, and only where these are not ``coef_``
-        and ``intercept_``.
+        the fitted parameters. Or fits the estimator anew on these rows, with the objective's
+        targets and weights, and returns True. Needed by `without` alone, and only where the
+        parameters are not ``coef_`` and ``intercept_``.
     smoothed : callable, optional
         Called with an estimator; returns whether its objective has a loss with a temperature,
         which the wrapper then sets. By default it has none.
@@ -140,7 +139,7 @@ def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
             f"The adapter of {type(estimator).__name__} returned {objective!r}; an Objective, such "
             "as LinearObjective or AutogradObjective, is accepted. Look for a missing return."
         )
-    return objective.over(X, y, sample_weight) if objective.unbound else objective
+    return objective.bind(X, y, sample_weight) if objective.unbound else objective
 
 
 def is_smoothed(estimator: Any) -> bool:
@@ -149,8 +148,13 @@ def is_smoothed(estimator: Any) -> bool:
     return smoothed is not None and smoothed(estimator)
 
 
-def write_parameters(estimator: Any, objective: Objective, X: Any) -> None:
+def write_parameters(estimator: Any, objective: Objective, X: Any) -> bool:
     """Put the parameters of an objective over rows X in place of the fitted ones.
+
+    Returns
+    -------
+    bool
+        Whether the estimator was fitted anew on these rows instead.
 
     Raises
     ------
@@ -161,11 +165,10 @@ def write_parameters(estimator: Any, objective: Objective, X: Any) -> None:
     if not isinstance(objective, LinearObjective):
         if write is None:
             raise _no_way_back(estimator, "is not a linear model")
-        write(estimator, objective, X)
-        return
+        return bool(write(estimator, objective, X))
     while isinstance(objective.loss, TransformedTarget):  # its targets are transformed already
         objective = replace(objective, loss=objective.loss.loss)
-    (write or write_linear)(estimator, objective, X)
+    return bool((write or write_linear)(estimator, objective, X))
 
 
 def write_linear(estimator: Any, objective: LinearObjective, X: Any) -> None:

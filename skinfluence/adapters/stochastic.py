@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from skinfluence.adapters.class_weights import (
@@ -32,8 +31,7 @@ from skinfluence.losses import (
     SquaredHinge,
 )
 from skinfluence.objectives import Averaged, LinearObjective, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 _MARGINS: dict[str, Callable[[Array], Loss]] = {
     "log_loss": Logistic,

@@ -6,6 +6,8 @@ more than two classes is one machine for every pair, on the rows of these two.
 
 Hinges have no curvature. They are smoothed by a temperature t, which the wrapper sets; unless it
 says otherwise, 1 % of the median size of the raw predictions, in regressions of the residuals.
+Scores are those of the smooth machine; `without` of SVC and SVR is scikit-learn's own machine,
+fitted on the rows that stay.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.utils.class_weight import compute_class_weight
 
 from skinfluence.adapters.class_weights import (
     class_weighted,
@@ -27,7 +29,6 @@ from skinfluence.adapters.class_weights import (
 from skinfluence.adapters.kernels import (
     Kernel,
     as_table,
-    dual_coefficients,
     features_of_kernel,
     machine_kernel,
     refuse_other_rows,
@@ -42,10 +43,9 @@ from skinfluence.losses import (
     SquaredEpsilonInsensitive,
     SquaredHinge,
 )
+from skinfluence.models.smooth_svc import SmoothLinearSVC
 from skinfluence.objectives import KernelFeatures, LinearObjective, Weighting
-from skinfluence.svm import SmoothLinearSVC
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 WARMTH = 0.01
 """Default temperature, as a part of the median size of the raw predictions."""
@@ -168,64 +168,44 @@ def _support(estimator: Any, X: Any, w: Array) -> Array:
     return support
 
 
-def _write_machine(estimator: Any, objective: LinearObjective, X: Any) -> None:
-    """Write dual coefficients; a smoothed hinge makes every row a support vector.
+def _refit_machine(estimator: Any, objective: LinearObjective, X: Any) -> bool:
+    """Fit the machine itself on the rows of an objective.
 
-    libsvm has them by class, in the layout that `_pair_coefficients` reads.
+    What libsvm predicts with is kept in private attributes, which only its own fit may write; and a
+    smoothed hinge would make every row a support vector.
     """
-    X = as_table(X)
-    alpha, b = dual_coefficients(objective), objective.coefficients()[:, -1]
     classes = objective.loss.classes
-    order, sizes = np.arange(len(alpha)), [len(alpha), 0]  # libsvm's two classes of a regression
-    if classes is not None:
+    weights = objective.sample_weight
+    if classes is None:
+        y = objective.targets[:, 0]
+    else:
         codes = _codes(objective)
-        order = np.argsort(codes, kind="stable")
-        sizes = np.bincount(codes, minlength=len(classes)).tolist()
-        alpha = alpha[order]
-    dual, signed = alpha.T.copy(), b.copy()
-    if classes is not None and len(classes) > 2:
-        dual = np.zeros((len(classes) - 1, len(alpha)))
-        own = codes[order]
-        for k, (one, other) in enumerate(combinations(range(len(classes)), 2)):
-            dual[other - 1, own == one] = -alpha[own == one, k]
-            dual[one, own == other] = -alpha[own == other, k]
-        signed = -b
-    rows = X[order] if sparse.issparse(X) else np.ascontiguousarray(X, dtype=np.float64)[order]
-    held = sparse.csr_matrix(dual) if sparse.issparse(X) else np.ascontiguousarray(dual)
-    binary = classes is not None and len(classes) == 2
-    estimator.support_ = order.astype(np.int32)
-    estimator.support_vectors_ = rows
-    estimator.dual_coef_, estimator.intercept_ = held, signed
-    # libsvm's own copies, of the opposite sign for two classes.
-    estimator._dual_coef_ = -held if binary else held
-    estimator._intercept_ = -signed if binary else signed
-    estimator._n_support = np.array(sizes, dtype=np.int32)
-    estimator.shape_fit_ = X.shape
-    kernel = objective.features.kernel if isinstance(objective.features, KernelFeatures) else None
-    if isinstance(kernel, Kernel):
-        estimator.gamma = kernel.params["gamma"]  # "scale" would read another off the rows
-    if getattr(estimator, "probability", None) is True:
-        estimator.probability = False  # its calibration is of other coefficients
-    if callable(estimator.kernel):  # predict asks for products with what it was fitted on
-        estimator._BaseLibSVM__Xfit = X
+        y = estimator.classes_[codes]
+        scheme = estimator.class_weight
+        # The weights of the objective are those of the rows times those of their classes.
+        weights = weights / compute_class_weight(scheme, classes=estimator.classes_, y=y)[codes]
+    if estimator.gamma == "scale" and isinstance(objective.features, KernelFeatures):
+        kernel = objective.features.kernel
+        if isinstance(kernel, Kernel):
+            estimator.gamma = kernel.params["gamma"]  # frozen: the fit would read another off X
+    estimator.fit(X, y, sample_weight=weights)
+    return True
 
 
 def _codes(objective: LinearObjective) -> Array:
     """Return the class of every row, read off its encoded targets."""
     y = objective.targets
     if y.shape[1] == 1:
-        out: Array = (y[:, 0] > 0).astype(int)
-        return out
+        return (y[:, 0] > 0).astype(int)
     n_classes = len(objective.loss.classes)  # type: ignore[arg-type]
     member = np.zeros((len(y), n_classes))
     for k, pair in enumerate(combinations(range(n_classes), 2)):
         for label, sign in zip(pair, (-1.0, 1.0), strict=True):
             member[:, label] += y[:, k] == sign
-    codes: Array = member.argmax(axis=1)
-    return codes
+    return member.argmax(axis=1)
 
 
-@register_adapter(SVC, write=_write_machine, smoothed=lambda estimator: True)
+@register_adapter(SVC, write=_refit_machine, smoothed=lambda estimator: True)
 def svc(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a kernel machine, its hinge smoothed, one class against one."""
     _refuse_emptied(estimator, y, sample_weight)
@@ -254,7 +234,7 @@ def _svc_objective(
         l2=1.0 / estimator.C,
         sample_weight=w,
         weighting=weighting,
-    ).reading(features)
+    ).with_features(features)
 
 
 def _pair_coefficients(estimator: Any, rows: Array) -> Array:
@@ -265,8 +245,7 @@ def _pair_coefficients(estimator: Any, rows: Array) -> Array:
     dual = _dense(estimator.dual_coef_)
     n_classes = len(estimator.classes_)
     if n_classes == 2:
-        out: Array = dual @ rows
-        return out
+        return dual @ rows
     # dual_coef_ has n_classes - 1 rows: a support vector of class a has in row b - 1 its
     # coefficient against class b > a, in row b that against class b < a.
     ends = np.cumsum(estimator.n_support_)
@@ -288,7 +267,7 @@ def _intercepts(estimator: Any) -> Array:
     return b if len(estimator.classes_) == 2 else -b
 
 
-@register_adapter(SVR, write=_write_machine, smoothed=lambda estimator: True)
+@register_adapter(SVR, write=_refit_machine, smoothed=lambda estimator: True)
 def svr(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
     """Return the objective of a kernel machine for regression, its tube smoothed."""
     w = row_weights(sample_weight, len(np.asarray(y)))
@@ -304,4 +283,4 @@ def svr(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective:
         estimator.intercept_,
         l2=1.0 / estimator.C,
         sample_weight=w,
-    ).reading(features)
+    ).with_features(features)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.buffers import Buffers
-from skinfluence.effects.extremes import Extremes
 from skinfluence.effects.targets import Target, change_in_pieces, target_gradients
+from skinfluence.effects.top_k import Buffers, Extremes
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.objectives.base import row_blocks
-from skinfluence.removal import Counterfactuals, LocalRemoval, Met, Projection, Removal
-from skinfluence.removal.threads import in_threads
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.threads import in_threads
+from skinfluence.removal import Counterfactuals, ProjectedEdits
+from skinfluence.typing import Array
 
-Array = npt.NDArray[Any]
-
-Effect = Callable[[Projection | Met, Any, Array | None], Array]
+Effect = Callable[[Any, Any, Array | None], Array]
 """From a projection and some edits to their effects, shape (n_tests, m), into an array if given."""
 
 Scores = Callable[[Array | None], Array]
@@ -57,7 +54,7 @@ class Scorer:
     @property
     def linear(self) -> bool:
         """Whether effects are linear in the change, so that scores add up over rows."""
-        return self.removal.method == "first_order"
+        return self.removal.linear
 
     @property
     def method(self) -> str:
@@ -70,9 +67,8 @@ class Scorer:
 
     @property
     def guarded(self) -> Array:
-        """Edits whose Newton step was replaced by the minimum."""
-        out: Array = getattr(self.removal, "guarded", np.empty(0, dtype=int))
-        return out
+        """Edits that the method alone could not carry."""
+        return self.removal.guarded_edits
 
     @property
     def n_edits(self) -> int:
@@ -103,10 +99,11 @@ class Scorer:
     def norms(self) -> Array:
         """Return the Euclidean norm of the scores of every edit over the tests, (n_edits,).
 
-        Those of first order, where each edit is a refit.
+        Those of a cheaper method that ranks the edits alike, where each edit is a refit.
         """
-        if isinstance(self.removal, LocalRemoval):
-            return self._rough_norms(self.removal)
+        removal = self.removal.for_ranking()
+        if removal is not self.removal:
+            return replace(self, removal=removal).norms()
         squares = np.zeros(self.n_edits)
 
         def add(scores: Scores, tests: slice, rows: Any) -> None:
@@ -116,19 +113,10 @@ class Scorer:
         self._run(add)
         return np.sqrt(squares)
 
-    def _rough_norms(self, removal: LocalRemoval) -> Array:
-        squares = np.zeros(self.n_edits)
-        for tests in self._test_blocks():
-            U = removal.precondition(self.gradients(tests))
-            for rows in row_blocks(self.n_edits, U.shape[1]):
-                dots = removal.edits.grads_dot(rows, U)
-                squares[rows] += np.einsum("it,it->i", dots, dots)
-        return np.sqrt(squares)
-
     def total(self) -> Array:
         """Return the scores summed over the test rows, shape (n_edits,)."""
         out = np.zeros(self.n_edits)
-        if self.linear and isinstance(self.removal, Removal):
+        if self.linear and isinstance(self.removal, ProjectedEdits):
             U = np.zeros((self.removal.objective.n_params, 1))
             for tests in self._test_blocks():
                 U += self.gradients(tests).sum(axis=1, keepdims=True)
@@ -191,12 +179,15 @@ class Scorer:
 
     def _run(self, consume: Consume, among: Array | None = None) -> None:
         """Give `consume` the scores of every block of edits."""
-        if isinstance(self.removal, Removal) and not self.removal.columnwise:
-            self._run_projected(self.removal, consume, among)
-        else:
+        if self.removal.columnwise:
             self._run_by_columns(consume, among)
+        else:
+            assert isinstance(self.removal, ProjectedEdits)
+            self._run_projected(self.removal, consume, among)
 
-    def _run_projected(self, removal: Removal, consume: Consume, among: Array | None) -> None:
+    def _run_projected(
+        self, removal: ProjectedEdits, consume: Consume, among: Array | None
+    ) -> None:
         """Solve for the test rows once; every block of edits is then a product."""
         for tests in self._test_blocks():
             part = self.test.rows(tests)
@@ -205,7 +196,7 @@ class Scorer:
             def work(
                 block: tuple[int, Any],
                 tests: slice = tests,
-                projections: list[Projection | Met] = projections,
+                projections: list[Any] = projections,
                 effect: Effect = effect,
             ) -> None:
                 stratum, rows = block
@@ -223,12 +214,12 @@ class Scorer:
                 )
 
     def _projected(
-        self, removal: Removal, part: Objective, tests: slice
-    ) -> tuple[list[Projection | Met], Effect]:
+        self, removal: ProjectedEdits, part: Objective, tests: slice
+    ) -> tuple[list[Any], Effect]:
         """Return what the solves for some test rows give, and how edits meet it."""
         if self.linear:
 
-            def linear(projection: Projection | Met, rows: Any, out: Array | None) -> Array:
+            def linear(projection: Any, rows: Any, out: Array | None) -> Array:
                 return removal.along(projection, rows, None if out is None else out.T).T
 
             if not isinstance(part, OutputObjective):
@@ -238,7 +229,7 @@ class Scorer:
         assert isinstance(part, OutputObjective)
         target = self._target(part, tests)
 
-        def moved(projection: Projection | Met, rows: Any, out: Array | None) -> Array:
+        def moved(projection: Any, rows: Any, out: Array | None) -> Array:
             delta = removal.prediction_changes(projection, part, rows)
             return change_in_pieces(target, delta, out)
 
@@ -265,7 +256,7 @@ class Scorer:
             for tests, part, target in parts:
                 consume(partial(self._effects_of, D, tests, part, target), tests, rows)
 
-        self.removal.expect(len(chosen))
+        self.removal.prepare(len(chosen))
         in_threads(work, columns, self.n_jobs)
         self.removal.report()
 

@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.losses import Loss, encode_labels
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.objectives.base import row_blocks
-
-Array = npt.NDArray[Any]
-
-PIECE = 2**15
-"""Raw predictions of a piece whose temporaries stay in the cache (256 KiB each)."""
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.tuning import tuning
+from skinfluence.typing import Array
 
 CLASSIFIER_TARGETS = ("loss", "decision_function", "predict_proba")
 REGRESSOR_TARGETS = ("loss", "predict", "linear_predictor")
@@ -74,8 +70,7 @@ class RawTarget(Target):
         return np.take_along_axis(self.eta, self.index[:, None], axis=1)[:, 0]
 
     def gradient(self) -> Array:
-        out: Array = (self.index[:, None] == np.arange(self.eta.shape[1])).astype(np.float64)
-        return out
+        return (self.index[:, None] == np.arange(self.eta.shape[1])).astype(np.float64)
 
     def change(self, delta: Array) -> Array:
         return np.take_along_axis(delta, self.index[:, None, None], axis=2)[:, :, 0]
@@ -110,7 +105,7 @@ def change_in_pieces(target: Target, delta: Array, out: Array | None = None) -> 
     n_test, m, n_outputs = delta.shape
     if out is None:
         out = np.empty((m, n_test)).T
-    for piece in row_blocks(m, n_test * n_outputs, PIECE):
+    for piece in row_blocks(m, n_test * n_outputs, tuning().target_elements):
         out[:, piece] = target.change(delta[:, piece])
     return out
 

@@ -22,15 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
-from skinfluence.effects.extremes import Extremes
 from skinfluence.effects.targets import Target, target_gradients
+from skinfluence.effects.top_k import Extremes
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.objectives.base import row_blocks
-
-Array = npt.NDArray[Any]
+from skinfluence.process.blocks import row_blocks
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +57,7 @@ class TrainingPath:
         out = np.zeros(self.objective.n_samples)
         for objective, step in self.stops():
             out += step * squared_gradients(objective, n_jobs)
-        scores: Array = out * self.objective.sample_weight
-        return scores
+        return out * self.objective.sample_weight
 
     def along(self, directions: Callable[[Array], Array], n_jobs: int | None = None) -> Array:
         """Return sum_k step_k w_i grad l_i(theta_k)' V_k, shape (n_train, k).
@@ -135,7 +132,7 @@ class PathScorer:
 
         def directions(theta: Array) -> Array:
             parts = [self._gradients(theta, tests).sum(axis=1) for tests in self._test_blocks()]
-            return np.sum(parts, axis=0)[:, None]  # type: ignore[no-any-return]
+            return np.sum(parts, axis=0)[:, None]
 
         return self.path.along(directions, self.n_jobs)[:, 0]
 
@@ -181,20 +178,12 @@ class PathScorer:
 def squared_gradients(objective: Objective, n_jobs: int | None = None) -> Array:
     """Return the squared norm of the gradient of every row's loss, shape (n_samples,).
 
-    From `gradient_norms` where the objective has it; else in blocks of rows.
+    In blocks of rows.
     """
-    if hasattr(objective, "gradient_norms"):
-        norms: Array = objective.gradient_norms()
-        return norms**2
     out = np.empty(objective.n_samples)
 
     def work(rows: slice) -> None:
-        part = objective.rows(rows)
-        if isinstance(part, OutputObjective):
-            gradients = part.jacobian_t_rows(part.output_gradients())
-        else:
-            gradients = part.weighted_grad_sum(np.eye(part.n_samples))
-        out[rows] = np.einsum("pi,pi->i", gradients, gradients)
+        out[rows] = objective.rows(rows).gradient_norms() ** 2
 
     blocks = row_blocks(objective.n_samples, objective.n_params)
     Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(work)(rows) for rows in blocks)

@@ -1,16 +1,15 @@
-"""A wrapper as an estimator: it fits, predicts, and keeps what scoring needs."""
+"""A wrapper as a scikit-learn estimator: it fits, predicts, and keeps what is asked of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
+from numbers import Number
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import sklearn
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
@@ -18,45 +17,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from skinfluence.adapters import (
     Training,
-    adapt,
     check_composition,
     check_supported,
     final_step,
     fit_recorded,
-    is_frozen,
-    is_smoothed,
-    reached_max_iter,
-    target_transformers,
     weighted_fit_params,
 )
-from skinfluence.delegation import Predicting
-from skinfluence.effects import Scorer, Target, check_target, target_of
-from skinfluence.estimators.building import build_engine
-from skinfluence.estimators.engine import Engine, resolve_method
-from skinfluence.estimators.questions import (
-    check_method,
-    check_parameters,
-    check_traced,
-    objective_over,
-    weights_per_row,
-)
-from skinfluence.losses import TransformedTarget
-from skinfluence.objectives import (
-    LinearObjective,
-    NetworkObjective,
-    Objective,
-    OutputObjective,
-)
-from skinfluence.removal import Counterfactuals
+from skinfluence.mechanisms import Mechanism
+from skinfluence.minimisers.distance import Refinement
+from skinfluence.models.delegation import Predicting
+from skinfluence.questions.fitted import Answers, Fitted
+from skinfluence.questions.options import Options, check_options
 from skinfluence.solvers import Numerics
 
-Array = npt.NDArray[Any]
-
-_KEPT_BY_SCORING = ("_objective_", "_engines_", "_engine_key", "_answering", "refinement_")
+_OF_THE_INNER = ("classes_", "n_features_in_", "feature_names_in_")
 
 
 class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
     """What the classifier and the regressor share, but for what they are asked."""
+
+    _fitted: Fitted
 
     __metadata_request__fit: ClassVar[dict[str, str]] = {"sample_weight": UNUSED}
 
@@ -113,9 +93,12 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         return router.add(estimator=self._inner(), method_mapping=mapping)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What scoring keeps is as large as the Hessian, and quick to compute again.
-        state = super().__getstate__().items()
-        return {name: value for name, value in state if name not in _KEPT_BY_SCORING}
+        # What answers have computed is as large as the Hessian, quick to compute again, and not to
+        # be shared by copies.
+        state = dict(super().__getstate__())
+        if "_fitted" in state:
+            state["_fitted"] = replace(state["_fitted"], answers=Answers())
+        return state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> Self:
         """Fit a clone of the inner estimator and keep its training rows.
@@ -146,7 +129,7 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
             For parameters out of their range, negative weights, estimators with parameters that
             have no influence function, and whatever the inner `fit` raises.
         """
-        check_parameters(self, self._inner())
+        check_options(_options_of(self), self._inner())
         estimator = clone(self._inner())
         self._check_kind(estimator)
         check_composition(estimator)
@@ -156,17 +139,27 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
             if name.endswith("sample_weight"):
                 fit_params[name] = weights_per_row(fit_params[name], X)
         params = self._routed(estimator, sample_weight, fit_params)
-        self._training = fit_recorded(estimator, X, y, params)
-        self._raw = Training(X, y, None)
-        self._fit_params = params
-        self._routing = sklearn.get_config()["enable_metadata_routing"]
-        self.estimator_ = estimator
-        for name in (*_KEPT_BY_SCORING, "classes_", "n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            if hasattr(estimator, name):
-                setattr(self, name, getattr(estimator, name))
+        training = fit_recorded(estimator, X, y, params)
+        self._take(
+            Fitted(
+                estimator,
+                training,
+                raw=Training(X, y, None),
+                fit_params=params,
+                routing=sklearn.get_config()["enable_metadata_routing"],
+                classifier=is_classifier(self),
+            )
+        )
         return self
+
+    def _take(self, fitted: Fitted) -> None:
+        """Become the wrapper of a fitted estimator."""
+        self._fitted, self.estimator_ = fitted, fitted.estimator
+        self.__dict__.pop("certificate_", None)  # of another fit
+        for name in _OF_THE_INNER:
+            self.__dict__.pop(name, None)
+            if hasattr(fitted.estimator, name):
+                setattr(self, name, getattr(fitted.estimator, name))
 
     def _routed(
         self, estimator: Any, sample_weight: Any, fit_params: dict[str, Any]
@@ -198,171 +191,70 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return float(self.estimator_.score(X, y, **params))
 
-    # ---------------------------------------------------------------------------------- wiring
+    # ------------------------------------------------------------------------------ questions
+
+    def _current(self) -> Fitted:
+        """Return what questions are asked of, answered as the parameters say now."""
+        check_is_fitted(self)
+        options = _options_of(self)
+        check_options(options, self.estimator_)
+        return self._fitted.under(options)
 
     @property
     def solver_(self) -> str:
         """Which solver answered the last question, and why."""
-        return self._answered("solver_").solver
+        return self._answering("solver_").solver
 
     @property
     def numerics_(self) -> Numerics | None:
-        """How well that inverted the curvature, as far as it was cheap to tell.
+        """Conditioning, pivots and residuals of that solver, as far as they were cheap to tell.
 
         None where the last question needed no inverse.
         """
-        return self._answered("numerics_").numerics
+        return self._answering("numerics_").numerics
 
-    def _answered(self, name: str) -> Engine:
-        """Return the engine that was asked last."""
-        engine: Engine | None = self.__dict__.get("_answering")
-        if engine is None:
+    @property
+    def refinement_(self) -> Refinement | None:
+        """How far the fitted parameters were from where the last question was answered.
+
+        None for a family of models that is not moved.
+        """
+        return self._answering("refinement_").refinement
+
+    def _answering(self, name: str) -> Mechanism:
+        """Return the mechanism that answered the last question."""
+        fitted: Fitted | None = self.__dict__.get("_fitted")
+        mechanism = None if fitted is None else fitted.answers.answering
+        if mechanism is None:
             raise AttributeError(
                 f"{name} of {type(self).__name__} was asked for, but it is about the solver that "
                 "answered the last question, and none has. Score first, by influence_scores for "
                 "example."
             )
-        return engine
-
-    def _objective(self) -> Objective:
-        """Return the objective at the fitted parameters, kept for the next call."""
-        if "_objective_" not in self.__dict__:
-            data, final = self._training, final_step(self.estimator_)
-            objective = adapt(final, data.X, data.y, data.sample_weight)
-            self._objective_ = as_asked(objective, self.estimator_, self.temperature)
-        return self._objective_
-
-    def _engine(self, method: str = "auto") -> Engine:
-        """Return the engine of a method, built at its first call and when parameters change.
-
-        Exact minima without rows are compared with the minimum of all rows: a network is moved
-        there first, where `refine` leaves the choice.
-        """
-        moves = method == "exact" and not isinstance(self._objective(), LinearObjective)
-        if moves and self.refine is False:
-            raise ValueError(
-                "method='exact' was asked for with refine=False, but it is the difference of two "
-                "minima, and the fitted parameters are none. Use refine='auto' or True, or "
-                "method='newton'."
-            )
-        refine = True if self.refine == "auto" and moves else self.refine
-        key = (self.solver, self.curvature, self.damping)
-        if self.__dict__.get("_engine_key") != key:
-            self._engines_: dict[Any, Engine] = {}
-            self._engine_key = key
-        if refine not in self._engines_:
-            self._engines_[refine] = self._engine_of(self._objective(), refine)
-        engine = self._engines_[refine]
-        self._answering = engine
-        self.refinement_ = engine.refinement
-        return engine
-
-    def _engine_of(self, objective: Objective, refine: Any) -> Engine:
-        """Return a new engine of an objective at the fitted parameters."""
-        final = final_step(self.estimator_)
-        part = getattr(final, "estimator", None)
-        name = type(final).__name__
-        return build_engine(
-            objective,
-            name if part is None else f"{name}({type(part).__name__})",
-            solver=self.solver,
-            curvature=self.curvature,
-            damping=self.damping,
-            refinement=refine,
-            frozen=is_frozen(self.estimator_),
-            out_of_iterations=reached_max_iter(final),
-            smoothed=is_smoothed(final),
-        )
-
-    def _method(self, method: str | None, *, traced: bool = False) -> str:
-        """Return what a method means here, after the checks that every question begins with.
-
-        `traced` is for questions that a path of training answers as well.
-        """
-        check_is_fitted(self)
-        check_parameters(self, self.estimator_)
-        if method is not None:
-            check_method(method)
-        used = resolve_method(self.method if method is None else method, self._objective())
-        if used == "tracin":
-            check_traced(self.estimator_, answered=traced)
-        return used
-
-    def _scorer(
-        self,
-        X_test: Any,
-        y_test: Any,
-        *,
-        target: str,
-        method: str | None,
-        output: int | None = None,
-        edits: Callable[[Engine, str], Counterfactuals] = Engine.removal,
-        whole: Objective | None = None,
-    ) -> Scorer:
-        """Return the scorer of edits (of the removal of every row) on some test rows.
-
-        `whole` is the objective at the fitted parameters, where it is not the kept one.
-        """
-        used = self._method(method)
-        objective = self._objective() if whole is None else whole
-        check_target(target, objective)
-        test = objective_over(self, objective, X_test, y_test, target=target, output=output)
-
-        # Nothing above is expensive, so that wrong input is refused before anything below is.
-        kept = objective is self._objective()
-        engine = self._engine(used) if kept else self._engine_of(objective, self.refine)
-        removal = edits(engine, used)
-        test = engine.test(test, removal)
-        return Scorer(removal, test, target_maker(test, y_test, target, output), self.n_jobs)
+        return mechanism
 
 
-def as_asked(objective: Objective, estimator: Any, temperature: float | None) -> Objective:
-    """Return an adapted objective at the temperature asked for, its targets in the user's units.
+def weights_per_row(sample_weight: Any, X: Any) -> Any:
+    """Return sample weights as they were given, a single number repeated for every row.
 
-    Parameters
-    ----------
-    objective : Objective
-        Of the final step.
-    estimator : estimator
-        What is around it.
-    temperature : float or None
-        None leaves that of the adapter.
+    Raises
+    ------
+    ValueError
+        For a negative weight: scikit-learn fits some models with one, to no minimum.
     """
-    if not isinstance(objective, (LinearObjective, NetworkObjective)):
-        if target_transformers(estimator):
-            raise ValueError(
-                f"{type(final_step(estimator)).__name__} under a TransformedTargetRegressor was "
-                "given, but its own objective is stated for the targets it was fitted on. Wrap it "
-                "without, and transform the targets beforehand."
-            )
-        return objective
-    loss = objective.loss
-    if temperature is not None:
-        loss = loss.at_temperature(temperature)
-    for one in reversed(target_transformers(estimator)):
-        size = float(np.sqrt(np.mean(np.square(objective.raw_predictions()))))
-        loss = TransformedTarget(loss, one.forward, one.inverse, size if size > 0 else 1.0)
-    return replace(objective, loss=loss)
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(X.shape[0] if hasattr(X, "shape") else len(X), sample_weight)
+    given = None if sample_weight is None else np.asarray(sample_weight)
+    if given is not None and given.dtype.kind in "if" and np.any(given < 0):
+        wrong = np.flatnonzero(given.ravel() < 0)
+        raise ValueError(
+            f"Negative sample weights were given ({len(wrong)}, the first "
+            f"{given.ravel()[wrong[0]]:g} at row {wrong[0]}); weights >= 0 are accepted. With a "
+            "negative weight the fit may have no minimum: leave the row out, or pass 0."
+        )
+    return sample_weight
 
 
-def target_maker(
-    test: Objective, y_test: Any, target: str, output: int | None
-) -> Callable[[Objective, slice], Target | None]:
-    """Return the map from the objective over some of the test rows, and which, to their target."""
-    labels = target_labels(test, y_test, target)
-
-    def make_target(part: Objective, tests: slice) -> Target | None:
-        if not isinstance(part, OutputObjective):
-            return None
-        return target_of(target, part, None if labels is None else labels[tests], output)
-
-    return make_target
-
-
-def target_labels(test: Objective, y_test: Any, target: str) -> Array | None:
-    """Return the labels that choose the class of the target: given, or as predicted."""
-    if y_test is not None:
-        return np.asarray(y_test)
-    if target == "loss" or not isinstance(test, OutputObjective) or test.loss.classes is None:
-        return None
-    return test.loss.decide(test.raw_predictions())
+def _options_of(wrapper: Any) -> Options:
+    """Return the options that a wrapper has now."""
+    return Options(**{option.name: getattr(wrapper, option.name) for option in fields(Options)})

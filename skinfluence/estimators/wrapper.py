@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 
 from skinfluence.adapters import final_step
-from skinfluence.delegation import Deciding
-from skinfluence.estimators.embedding import EmbeddingWrapper
-
-Array = npt.NDArray[Any]
+from skinfluence.estimators.influence import InfluenceWrapper
+from skinfluence.models.delegation import Deciding
 
 
-class InfluenceClassifier(ClassifierMixin, Deciding, EmbeddingWrapper):
+class InfluenceClassifier(ClassifierMixin, Deciding, InfluenceWrapper):
     """Tell which training rows made a classifier predict that, and what it would do without them.
 
     Wraps a classifier, alone or as the last step of a Pipeline. It fits and predicts as the inner
@@ -110,7 +107,7 @@ class InfluenceClassifier(ClassifierMixin, Deciding, EmbeddingWrapper):
             )
 
 
-class InfluenceRegressor(RegressorMixin, EmbeddingWrapper):
+class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
     """Tell which training rows made a regressor predict that, and what it would do without them.
 
     Wraps a regressor, alone or as the last step of a Pipeline. It fits and predicts as the inner

@@ -2,11 +2,11 @@
 
 from skinfluence.inspection.agreement import Agreement, agreement
 from skinfluence.inspection.certificate import Certificate
+from skinfluence.inspection.check import LeaveOneOutCheck
 from skinfluence.inspection.diagnostics import Diagnostics
 from skinfluence.inspection.displays import InfluenceDisplay, LeaveOneOutDisplay
 from skinfluence.inspection.influence import Influence
-from skinfluence.inspection.leave_one_out import LeaveOneOutCheck
-from skinfluence.inspection.left_out import LeaveOneOut
+from skinfluence.inspection.leave_one_out import LeaveOneOut
 
 __all__ = [
     "Agreement",
@@ -19,3 +19,7 @@ __all__ = [
     "LeaveOneOutDisplay",
     "agreement",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

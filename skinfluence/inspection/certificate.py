@@ -13,10 +13,14 @@ class Certificate:
     gradient of the summed objective of the remaining rows, computed anew from the parameters that
     were written. Parameters kept in single precision leave a gradient of that size.
 
+    SVC and SVR keep what they predict with where only their own fit may write it. scikit-learn fits
+    them anew, by whatever method the rows were asked to leave. The norms, of the hinge smoothed at
+    the wrapper's temperature, then say how far the machine is from the smooth one.
+
     Attributes
     ----------
     method : str
-        "first_order", "newton" or "exact".
+        "first_order", "newton" or "exact", as asked.
     n_removed : int
         Rows this deletion took away.
     gradient_norm : float
@@ -24,9 +28,12 @@ class Certificate:
     gradient_norm_before : float
         At the (refined) parameters of the model the rows were deleted from: what the deletion had
         to undo.
+    refitted : bool, default=False
+        Whether scikit-learn's own estimator was fitted anew on the rows that stay.
     """
 
     method: str
     n_removed: int
     gradient_norm: float
     gradient_norm_before: float
+    refitted: bool = False

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

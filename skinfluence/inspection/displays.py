@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.inspection.agreement import agreement
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 HELPS, HARMS = "#1b6ca8", "#c8553d"
 

@@ -7,14 +7,13 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from skinfluence.inspection.displays import InfluenceDisplay
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

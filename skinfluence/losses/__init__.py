@@ -35,3 +35,7 @@ __all__ = [
     "Tweedie",
     "encode_labels",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

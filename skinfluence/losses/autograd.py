@@ -12,7 +12,8 @@ import numpy as np
 from autograd import make_vjp
 from autograd.tracer import isbox
 
-from skinfluence.losses.base import Array, Loss, encode_labels
+from skinfluence.losses.base import Loss, encode_labels
+from skinfluence.typing import Array
 
 __all__ = ["AutogradLoss"]
 
@@ -104,8 +105,7 @@ def encode_rows(y: Any, classes: Array | None, row_shape: tuple[int, ...] | None
             "Targets with NaN or infinity were given; finite numbers are accepted. Drop or "
             "impute these rows."
         )
-    out: Array = y
-    return out
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +132,6 @@ class AutogradLoss(Loss):
     classes: Array | None = None
     flat: bool = False
     separable = False
-    canonical = False
-    certified = False
-    convex = False
 
     def encode(self, y: Any) -> Array:
         return encode_rows(y, self.classes, self.row_shape)
@@ -147,8 +144,7 @@ class AutogradLoss(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         y, flat, lead = self._flattened(y, eta)
-        values: Array = np.asarray(self.each(y, flat), dtype=np.float64).reshape(lead)
-        return values
+        return np.asarray(self.each(y, flat), dtype=np.float64).reshape(lead)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         y, flat, lead = self._flattened(y, eta)

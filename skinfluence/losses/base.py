@@ -20,14 +20,13 @@ of the changes it is given.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 __all__ = ["Loss", "encode_labels"]
 
@@ -63,8 +62,7 @@ def encode_labels(y: Any, classes: Array) -> Array:
             f"The labels {unseen} were never seen in training; the model knows "
             f"{classes.tolist()}. Drop these rows, or pass a target that needs no label."
         )
-    codes: Array = np.searchsorted(classes, y)
-    return codes
+    return np.searchsorted(classes, y)
 
 
 def encode_signs(y: Any, classes: Array, n_outputs: int) -> Array:
@@ -93,8 +91,7 @@ def encode_numbers(y: Any, n_outputs: int) -> Array:
             "Targets with NaN or infinity were given; finite numbers are accepted. Drop or "
             "impute these rows."
         )
-    out: Array = y
-    return out
+    return y
 
 
 def check_temperature(temperature: Any) -> None:
@@ -109,8 +106,13 @@ def check_temperature(temperature: Any) -> None:
 class Loss(ABC):
     """Contract of a loss: a pointwise function of a target and a raw prediction.
 
-    A subclass gives `value`, `gradient` and `hessian`; it overrides `change` where the difference
-    of two values would cancel, and `response` where predictions live on another scale.
+    A subclass gives `n_outputs`, `encode`, `value`, `gradient` and `hessian`; it overrides `change`
+    where the difference of two values would cancel, and `response` where predictions live on
+    another scale. That is enough for right numbers.
+
+    What else is true of it are promises, `PROMISES`: not checked, and none is made unless a class
+    states it. Each buys time, and a false one costs right numbers. A loss composed of others makes
+    the promises of its parts (`hand_on`).
 
     Attributes
     ----------
@@ -120,28 +122,33 @@ class Loss(ABC):
         Sorted labels of a classification loss.
     separable : bool
         The loss is a sum over the outputs: `hessian` returns its diagonal, shape (..., K), and the
-        curvature of a linear model falls into K independent blocks.
+        curvature of a linear model falls into K independent blocks. The one attribute of these that
+        is True unless stated: it says which shape `hessian` has, which a loss of one output, (...,
+        1), and elementwise formulas get right by themselves, and the other shape does not fit.
     shift_invariant : bool
         Adding one constant to all outputs changes nothing: the rows of `hessian` sum to zero and
         the curvature of a linear model is singular along the common shift.
     constant_hessian : bool
         `hessian` does not depend on eta: one Newton step is exact.
-    curvature_scale : float
+    curvature_scale : float or None
         Change of a raw prediction over which `hessian` may change by a factor e: the third
         derivative is at most the second over this (generalised self-concordance, Bach 2010,
-        doi:10.1214/09-EJS521). Infinite for a constant Hessian.
+        doi:10.1214/09-EJS521). Infinite for a constant Hessian. Newton steps that move their own
+        row further are replaced by the minimum. None, unknown: the gradient is looked at where
+        each step ends, a pass over all rows for each.
     canonical : bool
-        The expected Hessian (Fisher information) equals the Hessian.
+        The expected Hessian (Fisher information) equals the Hessian: `curvature="fisher"` is known.
     has_probabilities : bool
         `response` returns class probabilities, shape (..., n_classes).
-    certified : bool
-        `curvature_scale` is a proven bound. False for losses of no such bound, the piecewise
-        quadratic ones above all: there it is the distance of raw predictions over which the
-        curvature typically jumps.
-    alike : bool
-        Every output has the same loss: a constant Hessian is the same for all of them.
+    self_concordant : bool
+        `curvature_scale` is a proven bound: exact minima are certified by it a step earlier. False
+        for losses of no such bound, the piecewise quadratic ones above all: there it is the
+        distance of raw predictions over which the curvature typically jumps.
+    identical_outputs : bool
+        Every output has the same loss, whatever its target: a constant Hessian is the same for all
+        of them, and is factorised once.
     convex : bool
-        `hessian` is positive semidefinite at every eta.
+        `hessian` is positive semidefinite at every eta: it has square roots and preconditioners.
     temperature : float or None
         The width over which a smoothed loss is smooth; None for the others.
     targets : tuple of str or None
@@ -154,12 +161,12 @@ class Loss(ABC):
     separable: bool = True
     shift_invariant: bool = False
     constant_hessian: bool = False
-    curvature_scale: float = 1.0
-    canonical: bool = True
+    curvature_scale: float | None = None
+    canonical: bool = False
     has_probabilities: bool = False
-    certified: bool = True
-    alike: bool = True
-    convex: bool = True
+    self_concordant: bool = False
+    identical_outputs: bool = False
+    convex: bool = False
     temperature: float | None = None
     targets: tuple[str, ...] | None = None
 
@@ -247,7 +254,7 @@ class Loss(ABC):
         """Return the derivative in eta of ``response(eta)[..., index]``, shape (..., K)."""
         return one_hot(index, self.n_outputs)
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
         """Return how far any raw prediction of a row may move while its gradient stays, (...).
 
         0 where there is curvature, which is everywhere for most losses.
@@ -257,20 +264,57 @@ class Loss(ABC):
     def decide(self, eta: Array) -> Array:
         """Return the labels that raw predictions speak for, shape (...); needs `classes`."""
         assert self.classes is not None
-        one = eta.shape[-1] == 1
-        codes = (eta[..., 0] > 0).astype(int) if one else np.argmax(eta, axis=-1)
-        labels: Array = self.classes[codes]
-        return labels
+        single = eta.shape[-1] == 1
+        codes = (eta[..., 0] > 0).astype(int) if single else np.argmax(eta, axis=-1)
+        return self.classes[codes]
 
-    def recedes(self, y: Array, eta: Array) -> Array:
+    def is_separated(self, y: Array, eta: Array) -> Array:
         """Return, row by row, whether the loss only falls as eta is scaled up without bound."""
         return np.zeros(eta.shape[:-1], dtype=bool)
+
+
+PROMISES = (
+    "shift_invariant",
+    "constant_hessian",
+    "canonical",
+    "self_concordant",
+    "identical_outputs",
+    "convex",
+)
+"""What a loss promises besides its `curvature_scale`; False unless stated."""
+
+
+def hand_on(composed: Loss, parts: Sequence[Loss], **own: Any) -> None:
+    """Give a loss composed of others what is true of it because it is of all its parts.
+
+    A promise that one part does not make is not made; a scale that one does not know is unknown.
+
+    Parameters
+    ----------
+    composed : Loss
+        A frozen dataclass, in its ``__post_init__``.
+    parts : sequence of Loss
+    **own : Any
+        What the way they are composed says, in place of what the parts do.
+    """
+    scales = [part.curvature_scale for part in parts]
+    known = [scale for scale in scales if scale is not None]
+    temperatures = [part.temperature for part in parts if part.temperature is not None]
+    attributes: dict[str, Any] = {
+        name: all(getattr(part, name) for part in parts) for name in PROMISES
+    }
+    attributes["curvature_scale"] = min(known) if len(known) == len(parts) else None
+    attributes["temperature"] = min(temperatures) if temperatures else None
+    for name, value in (attributes | own).items():
+        object.__setattr__(composed, name, value)
 
 
 class Smoothed(Loss):
     """A loss with bends of the width `temperature`, a field of its dataclass."""
 
     temperature: float
+    self_concordant = True
+    convex = True
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
@@ -287,15 +331,13 @@ class Smoothed(Loss):
 def indicator(codes: Array, n_outputs: int) -> Array:
     """Return 1.0 where a row is of the class of an output (the second class if there is one)."""
     if n_outputs == 1:
-        out: Array = (codes == 1).astype(np.float64)[:, None]
-        return out
+        return (codes == 1).astype(np.float64)[:, None]
     return one_hot(codes, n_outputs)
 
 
 def one_hot(index: Array, size: int) -> Array:
     """Return 1.0 at `index` along a new last axis of length `size`, else 0.0."""
-    hot: Array = (np.asarray(index)[..., None] == np.arange(size)).astype(np.float64)
-    return hot
+    return (np.asarray(index)[..., None] == np.arange(size)).astype(np.float64)
 
 
 def pick(values: Array, y: Array) -> Array:
@@ -309,5 +351,4 @@ def in_precision(values: Array, dtype: Any) -> Array:
     if np.dtype(dtype) == np.float64:
         return values
     most = np.finfo(dtype).max
-    out: Array = np.clip(values, -most, most).astype(dtype)
-    return out
+    return np.clip(values, -most, most).astype(dtype)

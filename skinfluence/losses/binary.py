@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from skinfluence.losses.base import Array, Loss, encode_labels, one_hot
+from skinfluence.losses.base import Loss, encode_labels, hand_on, one_hot
+from skinfluence.typing import Array
 
 __all__ = ["OneVsOne", "OneVsRest"]
 
@@ -21,23 +22,14 @@ class Binary(Loss):
     pair: Loss
     classes: Array
 
-    def _take_over(self) -> None:
+    def _take_over(self, **own: bool) -> None:
         if self.pair.classes is None or self.pair.n_outputs != 1:
             raise ValueError(
                 f"A pair loss with {self.pair.n_outputs} outputs and classes="
                 f"{self.pair.classes!r} was given; a loss of two classes and one output is "
                 "accepted. Make one, such as Logistic(np.array([0, 1]))."
             )
-        flags = (
-            "constant_hessian",
-            "curvature_scale",
-            "canonical",
-            "certified",
-            "convex",
-            "temperature",
-        )
-        for flag in flags:
-            object.__setattr__(self, flag, getattr(self.pair, flag))
+        hand_on(self, [self.pair], shift_invariant=False, **own)
 
     def at_temperature(self, temperature: float) -> Loss:
         return replace(self, pair=self.pair.at_temperature(temperature))  # type: ignore[type-var]
@@ -54,8 +46,7 @@ class Binary(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
-        out: Array = np.sum(np.where(counts, self.pair.value(y, eta), 0.0), axis=-1)
-        return out
+        return np.sum(np.where(counts, self.pair.value(y, eta), 0.0), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
@@ -70,26 +61,22 @@ class Binary(Loss):
         pair = self.pair.gradient_change(y, eta)
 
         def change(delta: Array) -> Array:
-            out: Array = pair(delta[..., None])[..., 0] * counts
-            return out
+            return pair(delta[..., None])[..., 0] * counts
 
         return change
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
         rise = self.pair.change(y, eta, delta[..., None])
-        out: Array = np.sum(np.where(counts, rise, 0.0), axis=-1)
-        return out
+        return np.sum(np.where(counts, rise, 0.0), axis=-1)
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
-        out: Array = np.where(counts, self.pair.flat_within(y, eta), np.inf).min(axis=-1)
-        return out
+        return np.where(counts, self.pair.distance_to_curvature(y, eta), np.inf).min(axis=-1)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
+    def is_separated(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
-        out: Array = np.all(self.pair.recedes(y, eta) | ~counts, axis=-1)
-        return out
+        return np.all(self.pair.is_separated(y, eta) | ~counts, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +96,9 @@ class OneVsOne(Binary):
     pair: Loss
     classes: Array
     targets = ("loss",)
-    alike = False  # a row counts in some outputs only
 
     def __post_init__(self) -> None:
-        self._take_over()
+        self._take_over(identical_outputs=False)  # a row counts in some outputs only
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -133,8 +119,7 @@ class OneVsOne(Binary):
             sure /= len(self.classes)
             votes[..., b] += (raw > 0) + sure
             votes[..., a] += (raw <= 0) - sure
-        labels: Array = self.classes[np.argmax(votes, axis=-1)]
-        return labels
+        return self.classes[np.argmax(votes, axis=-1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,5 +180,4 @@ class OneVsRest(Binary):
                 f"An indicator matrix with the entries {other[:5]} was given; 0 and 1 are "
                 "accepted. Use MultiLabelBinarizer with the classes of the training rows."
             )
-        out: Array = y
-        return out
+        return y

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skinfluence.losses.base import Array, Loss
+from skinfluence.losses.base import Loss, hand_on
+from skinfluence.typing import Array
 
 __all__ = ["Bregman"]
 
@@ -35,9 +36,8 @@ class Bregman(Loss):
     loss: Loss
 
     def __post_init__(self) -> None:
-        flags = ("n_outputs", "separable", "shift_invariant", "constant_hessian", "convex")
-        for flag in flags:
-            object.__setattr__(self, flag, getattr(self.loss, flag))
+        loss = self.loss
+        hand_on(self, [loss], n_outputs=loss.n_outputs, separable=loss.separable, temperature=None)
 
     @property
     def target_width(self) -> int:
@@ -62,8 +62,7 @@ class Bregman(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         own, slopes = self._split(y)
-        out: Array = self.loss.value(own, eta) - np.sum(slopes * eta, axis=-1)
-        return out
+        return self.loss.value(own, eta) - np.sum(slopes * eta, axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         own, slopes = self._split(y)

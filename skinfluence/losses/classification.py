@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from skinfluence.losses.base import Array, Loss, encode_labels, indicator, one_hot, pick
+from skinfluence.losses.base import Loss, encode_labels, indicator, one_hot, pick
 from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
+from skinfluence.typing import Array
 
 __all__ = ["Logistic", "Multinomial"]
 
@@ -24,6 +25,8 @@ class Logistic(Loss):
 
     classes: Array
     has_probabilities = True
+    curvature_scale = 1.0
+    self_concordant = canonical = convex = identical_outputs = True
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -34,17 +37,14 @@ class Logistic(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         # log(1 + exp(-m)) for the margin m: no cancellation when a confident row is right.
-        out: Array = np.sum(log1pexp((1.0 - 2.0 * y) * eta), axis=-1)
-        return out
+        return np.sum(log1pexp((1.0 - 2.0 * y) * eta), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         sign = 1.0 - 2.0 * y
-        out: Array = sign * expit(sign * eta)
-        return out
+        return sign * expit(sign * eta)
 
     def hessian(self, y: Array, eta: Array) -> Array:
-        out: Array = expit(eta) * expit(-eta)
-        return out
+        return expit(eta) * expit(-eta)
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         return expit_change(eta)
@@ -52,30 +52,25 @@ class Logistic(Loss):
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         sign = 1.0 - 2.0 * y
         rise = log1pexp_change(sign * eta, sign * delta)
-        out: Array = rise[..., 0] if rise.shape[-1] == 1 else np.sum(rise, axis=-1)
-        return out
+        return rise[..., 0] if rise.shape[-1] == 1 else np.sum(rise, axis=-1)
 
     def response(self, eta: Array) -> Array:
         if self.n_outputs == 1:
             return np.concatenate([expit(-eta), expit(eta)], axis=-1)
         # expit / sum(expit), where all of them may underflow
-        out: Array = softmax(log_expit(eta), axis=-1)
-        return out
+        return softmax(log_expit(eta), axis=-1)
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         if self.n_outputs == 1:
             sign = np.where(index[..., None] == 1, 1.0, -1.0)
-            slope: Array = sign * expit(eta) * expit(-eta)
-            return slope
+            return sign * expit(eta) * expit(-eta)
         # P = p / sum(p) and p_k' = p_k (1 - p_k): dP_c / deta_k = P_c (delta_ck - P_k) (1 - p_k)
         P = self.response(eta)
         own = pick(P, index)[..., None]
-        out: Array = own * (one_hot(index, self.n_outputs) - P) * expit(-eta)
-        return out
+        return own * (one_hot(index, self.n_outputs) - P) * expit(-eta)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
-        out: Array = np.all((2.0 * y - 1.0) * eta > 0, axis=-1)
-        return out
+    def is_separated(self, y: Array, eta: Array) -> Array:
+        return np.all((2.0 * y - 1.0) * eta > 0, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +81,8 @@ class Multinomial(Loss):
     separable = False
     shift_invariant = True
     has_probabilities = True
+    curvature_scale = 1.0
+    self_concordant = canonical = convex = identical_outputs = True
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -98,8 +95,7 @@ class Multinomial(Loss):
         return -pick(log_softmax(eta, axis=-1), y)
 
     def gradient(self, y: Array, eta: Array) -> Array:
-        out: Array = softmax(eta, axis=-1) - one_hot(y, self.n_outputs)
-        return out
+        return softmax(eta, axis=-1) - one_hot(y, self.n_outputs)
 
     def hessian(self, y: Array, eta: Array) -> Array:
         # d2l / deta_k deta_l = p_k (delta_kl - p_l)
@@ -141,22 +137,18 @@ class Multinomial(Loss):
         d = delta - pick(delta, y)[..., None]
         p = softmax(eta, axis=-1)
         if np.max(d, initial=0.0) < 1.0 and np.min(d, initial=0.0) > -1.0:  # nearly everywhere
-            every: Array = np.log1p(np.einsum("...k,...k->...", np.expm1(d), p))
-            return every
+            return np.log1p(np.einsum("...k,...k->...", np.expm1(d), p))
         near = np.max(np.abs(d), axis=-1) < 1.0
         close = np.log1p(np.sum(p * np.expm1(np.where(near[..., None], d, 0.0)), axis=-1))
         return np.where(near, close, self.value(y, eta + delta) - self.value(y, eta))
 
     def response(self, eta: Array) -> Array:
-        p: Array = softmax(eta, axis=-1)
-        return p
+        return softmax(eta, axis=-1)
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         p = softmax(eta, axis=-1)
-        out: Array = pick(p, index)[..., None] * (one_hot(index, self.n_outputs) - p)
-        return out
+        return pick(p, index)[..., None] * (one_hot(index, self.n_outputs) - p)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
+    def is_separated(self, y: Array, eta: Array) -> Array:
         others = np.where(one_hot(y, self.n_outputs) > 0, -np.inf, eta)
-        out: Array = pick(eta, y) > np.max(others, axis=-1)
-        return out
+        return pick(eta, y) > np.max(others, axis=-1)

@@ -9,20 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skinfluence.losses.base import Array
+from skinfluence.typing import Array
 
 
 def clip_integral(z: Array, low: float, high: float) -> Array:
     """Return the integral of clip(s, low, high) over s from 0 to z."""
     c = np.clip(z, low, high)
-    out: Array = c * (z - 0.5 * c)
-    return out
+    return c * (z - 0.5 * c)
 
 
 def inside(z: Array, low: float, high: float) -> Array:
     """Return the derivative of the clipped line: 1.0 where low < z < high, else 0.0."""
-    out: Array = ((z > low) & (z < high)).astype(np.float64)
-    return out
+    return ((z > low) & (z < high)).astype(np.float64)
 
 
 def clip_change(z: Array, low: float, high: float) -> Callable[[Array], Array]:
@@ -34,8 +32,7 @@ def clip_change(z: Array, low: float, high: float) -> Callable[[Array], Array]:
 
     def change(d: Array) -> Array:
         kept = [a.astype(d.dtype) for a in (gap, down, up)]
-        out: Array = np.clip(d + kept[0], kept[1], kept[2])
-        return out
+        return np.clip(d + kept[0], kept[1], kept[2])
 
     return change
 
@@ -45,5 +42,4 @@ def clip_integral_change(z: Array, d: Array, low: float, high: float) -> Array:
     # c^2 / 2 + c gap, after minus before, with c' = c + D: c d + D (gap + d - D / 2).
     c = np.clip(z, low, high)
     D = clip_change(z, low, high)(d)
-    out: Array = c * d + D * ((z - c) + d - 0.5 * D)
-    return out
+    return c * d + D * ((z - c) + d - 0.5 * D)

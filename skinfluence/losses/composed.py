@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skinfluence.losses.base import Array, Loss
+from skinfluence.losses.base import Loss, hand_on
+from skinfluence.typing import Array
 
 __all__ = ["Joint", "TransformedTarget"]
 
@@ -31,30 +32,23 @@ class Joint(Loss):
     """
 
     parts: tuple[Loss, ...]
-    shift_invariant = False
 
     def __post_init__(self) -> None:
         parts = self.parts
-        temperatures = [p.temperature for p in parts if p.temperature is not None]
         labelled = any(p.classes is not None or p.targets is not None for p in parts)
-        flags = {
-            "n_outputs": sum(p.n_outputs for p in parts),
-            "separable": all(p.separable for p in parts),
-            "constant_hessian": all(p.constant_hessian for p in parts),
-            "curvature_scale": min(p.curvature_scale for p in parts),
-            "canonical": all(p.canonical for p in parts),
-            "alike": self._equal_hessians(),
-            "certified": all(p.certified for p in parts),
-            "convex": all(p.convex for p in parts),
-            "temperature": min(temperatures) if temperatures else None,
-            "targets": ("loss",) if labelled else None,
-        }
-        for flag, value in flags.items():
-            object.__setattr__(self, flag, value)
+        hand_on(
+            self,
+            parts,
+            n_outputs=sum(p.n_outputs for p in parts),
+            separable=all(p.separable for p in parts),
+            shift_invariant=False,
+            identical_outputs=self._equal_hessians(),
+            targets=("loss",) if labelled else None,
+        )
 
     def _equal_hessians(self) -> bool:
         parts = self.parts
-        if not all(p.alike and p.separable and p.constant_hessian for p in parts):
+        if not all(p.identical_outputs and p.separable and p.constant_hessian for p in parts):
             return False
         each = [p.hessian(*np.zeros((2, 1, p.n_outputs))) for p in parts]
         return bool(np.ptp(np.concatenate(each, axis=-1)) == 0.0)
@@ -117,8 +111,7 @@ class Joint(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         values = [part.value(own, at) for part, own, at in self._split(y, eta)]
-        out: Array = np.sum(values, axis=0)
-        return out
+        return np.sum(values, axis=0)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         parts = [part.gradient(own, at) for part, own, at in self._split(y, eta)]
@@ -155,8 +148,7 @@ class Joint(Loss):
                     if block is not None:
                         return block(k - at.start, m - at.start)
                     if diagonal is not None and k == m:
-                        own: Array = diagonal[..., k - at.start]
-                        return own
+                        return diagonal[..., k - at.start]
             return np.zeros(lead)
 
         return entry
@@ -169,7 +161,7 @@ class Joint(Loss):
         places = [at for _, at in self._places()]
 
         def apply(v: Array) -> Array:
-            parts = [one(v[..., at]) for one, at in zip(maps, places, strict=True)]
+            parts = [of_part(v[..., at]) for of_part, at in zip(maps, places, strict=True)]
             return np.concatenate(parts, axis=-1)
 
         return apply
@@ -177,11 +169,10 @@ class Joint(Loss):
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         split, places = self._split(y, eta), self._places()
         changes = [
-            part.change(own, here, delta[..., at])
-            for (part, own, here), (_, at) in zip(split, places, strict=True)
+            part.change(own, raw, delta[..., at])
+            for (part, own, raw), (_, at) in zip(split, places, strict=True)
         ]
-        out: Array = np.sum(changes, axis=0)
-        return out
+        return np.sum(changes, axis=0)
 
     def response(self, eta: Array) -> Array:
         if self.targets:
@@ -199,18 +190,16 @@ class Joint(Loss):
             out[..., at] = np.where(mine[..., None], part.response_gradient(eta[..., at], own), 0.0)
         return out
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
-        parts = [part.flat_within(own, at) for part, own, at in self._split(y, eta)]
-        out: Array = np.min(parts, axis=0)
-        return out
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+        parts = [part.distance_to_curvature(own, at) for part, own, at in self._split(y, eta)]
+        return np.min(parts, axis=0)
 
     def decide(self, eta: Array) -> Array:
         return np.stack([p.decide(eta[..., at]) for p, at in self._places()], axis=-1)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
-        parts = [part.recedes(own, at) for part, own, at in self._split(y, eta)]
-        out: Array = np.all(parts, axis=0)
-        return out
+    def is_separated(self, y: Array, eta: Array) -> Array:
+        parts = [part.is_separated(own, at) for part, own, at in self._split(y, eta)]
+        return np.all(parts, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,21 +228,14 @@ class TransformedTarget(Loss):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        flags = (
-            "n_outputs",
-            "separable",
-            "shift_invariant",
-            "constant_hessian",
-            "curvature_scale",
-            "canonical",
-            "certified",
-            "alike",
-            "convex",
-            "temperature",
-            "targets",
+        loss = self.loss
+        hand_on(
+            self,
+            [loss],
+            n_outputs=loss.n_outputs,
+            separable=loss.separable,
+            targets=loss.targets,
         )
-        for flag in flags:
-            object.__setattr__(self, flag, getattr(self.loss, flag))
 
     @property
     def n_responses(self) -> int:
@@ -272,11 +254,13 @@ class TransformedTarget(Loss):
     def encode(self, y: Any) -> Array:
         y = np.asarray(y, dtype=np.float64)
         moved = np.asarray(self.forward(y))
-        left = np.isfinite(y) & ~np.isfinite(moved).reshape(y.shape) if moved.size == y.size else []
-        if np.any(left):
+        outside = (
+            np.isfinite(y) & ~np.isfinite(moved).reshape(y.shape) if moved.size == y.size else []
+        )
+        if np.any(outside):
             raise ValueError(
-                f"The transformation of the target gave NaN or infinity for {int(np.sum(left))} "
-                f"target(s), the first {y[left][0]:g}; targets in its domain are accepted. Drop "
+                f"The transformation of the target gave NaN or infinity for {int(np.sum(outside))} "
+                f"target(s), the first {y[outside][0]:g}; targets in its domain are accepted. Drop "
                 "these rows, or use another transformation."
             )
         return self.loss.encode(moved)
@@ -305,8 +289,7 @@ class TransformedTarget(Loss):
     def _back(self, response: Array) -> Array:
         """Return the transform back of responses, shape (..., n_responses)."""
         flat = response.reshape(-1, response.shape[-1])
-        out: Array = np.asarray(self.inverse(flat), dtype=np.float64).reshape(response.shape)
-        return out
+        return np.asarray(self.inverse(flat), dtype=np.float64).reshape(response.shape)
 
     def response(self, eta: Array) -> Array:
         return self._back(self.loss.response(eta))
@@ -334,12 +317,11 @@ class TransformedTarget(Loss):
             ends = [self._back(here + h), self._back(here), self._back(here - h)]
         both, width = ends[0] - ends[2], 2.0 * h[..., k : k + 1]
         # At the edge of its domain an inverse is known on one side alone.
-        one = np.where(np.isfinite(ends[0]), ends[0] - ends[1], ends[1] - ends[2])
-        out: Array = np.where(np.isfinite(both), both / width, 2.0 * one / width)
-        return out
+        one_sided = np.where(np.isfinite(ends[0]), ends[0] - ends[1], ends[1] - ends[2])
+        return np.where(np.isfinite(both), both / width, 2.0 * one_sided / width)
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
-        return self.loss.flat_within(y, eta)
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+        return self.loss.distance_to_curvature(y, eta)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
-        return self.loss.recedes(y, eta)
+    def is_separated(self, y: Array, eta: Array) -> Array:
+        return self.loss.is_separated(y, eta)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from skinfluence.losses.base import Array, Loss, encode_numbers, in_precision, one_hot
+from skinfluence.losses.base import Loss, encode_numbers, in_precision, one_hot
 from skinfluence.losses.clipping import clip_change, inside
+from skinfluence.typing import Array
 
 __all__ = ["ConcomitantHuber"]
 
@@ -43,8 +44,7 @@ class ConcomitantHuber(Loss):
     scale: float = 1.0
     n_outputs = 2
     separable = False
-    canonical = False
-    certified = False
+    convex = True
 
     @property
     def curvature_scale(self) -> float:  # type: ignore[override]
@@ -55,8 +55,7 @@ class ConcomitantHuber(Loss):
         return 1
 
     def encode(self, y: Any) -> Array:
-        out: Array = encode_numbers(y, 1)[:, 0]
-        return out
+        return encode_numbers(y, 1)[:, 0]
 
     def _parts(self, y: Array, eta: Array) -> tuple[Array, Array, Array]:
         """Return the residual, the positive scale and the residual in its units."""
@@ -65,8 +64,7 @@ class ConcomitantHuber(Loss):
         return r, sigma, r / sigma
 
     def _clip(self, z: Array) -> Array:
-        c: Array = np.clip(z, -self.epsilon, self.epsilon)
-        return c
+        return np.clip(z, -self.epsilon, self.epsilon)
 
     def value(self, y: Array, eta: Array) -> Array:
         # sigma + sigma (2 c z - c^2) with c = clip(z, -epsilon, epsilon)
@@ -83,8 +81,7 @@ class ConcomitantHuber(Loss):
         _, sigma, z = self._parts(y, eta)
         v = np.stack([np.ones_like(z), -self._clip(z)], axis=-1)
         rise = 2.0 * inside(z, -self.epsilon, self.epsilon) / sigma
-        out: Array = rise[..., None, None] * v[..., :, None] * v[..., None, :]
-        return out
+        return rise[..., None, None] * v[..., :, None] * v[..., None, :]
 
     def _clip_change(self, y: Array, eta: Array, delta: Array) -> Array:
         """Return the change of c, without cancellation where sigma stays positive."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from skinfluence.losses.base import Array, Loss, encode_numbers, in_precision
+from skinfluence.losses.base import Loss, encode_numbers, in_precision
+from skinfluence.typing import Array
 
 __all__ = ["Tweedie"]
 
@@ -29,7 +30,7 @@ class Tweedie(Loss):
     non-negative from power 1 on, positive from power 2 on.
 
     With the log link and 1 <= p <= 2 the loss is convex and `curvature_scale`,
-    1 / max(p - 1, 2 - p), is certified. Other powers of the log link have no such bound: it is 1.
+    1 / max(p - 1, 2 - p), is proven. Other powers of the log link have no such bound: it is 1.
 
     With the identity link the loss is convex for the powers 0 and 1. The mean has to be positive
     there, unless the power is 0: elsewhere the value is infinite, and derivatives are those at a
@@ -49,6 +50,7 @@ class Tweedie(Loss):
     link: str = "log"
     scale: float = 1.0
     n_outputs = 1
+    identical_outputs = True
 
     def __post_init__(self) -> None:
         if not (self.power <= 0.0 or self.power >= 1.0):
@@ -82,7 +84,7 @@ class Tweedie(Loss):
         return 1 <= self.power <= 2 if self.link == "log" else self.power in (0, 1)
 
     @property
-    def certified(self) -> bool:  # type: ignore[override]
+    def self_concordant(self) -> bool:  # type: ignore[override]
         # log link: l''' = (2 - p)^2 mu^(2-p) - (p - 1)^2 y mu^(1-p), against l'' above.
         return self.constant_hessian or (self.link == "log" and self.convex)
 
@@ -92,7 +94,7 @@ class Tweedie(Loss):
             return np.inf
         if self.link == "identity":
             return self.scale / (1.0 + abs(self.power))
-        return 1.0 / max(self.power - 1.0, 2.0 - self.power) if self.certified else 1.0
+        return 1.0 / max(self.power - 1.0, 2.0 - self.power) if self.self_concordant else 1.0
 
     def encode(self, y: Any) -> Array:
         y = encode_numbers(y, 1)
@@ -106,8 +108,7 @@ class Tweedie(Loss):
                 f"{outside[0]}); the {self.name} loss accepts {accepted}. Drop or correct these "
                 "rows, or fit a model whose loss is defined there."
             )
-        out: Array = y
-        return out
+        return y
 
     @property
     def _bound(self) -> float:
@@ -119,8 +120,7 @@ class Tweedie(Loss):
         bound = self._bound
         if self.link == "identity":
             eta = np.log(np.maximum(eta, np.exp(-bound)))
-        out: Array = np.clip(eta, -bound, bound)
-        return out
+        return np.clip(eta, -bound, bound)
 
     def _rise(self, eta: Array, delta: Array) -> Array:
         """Return the change of `_log_mean` when eta changes by delta, without cancellation."""
@@ -142,8 +142,7 @@ class Tweedie(Loss):
         """Return where the mean is one the distribution can have."""
         if self.link == "log" or self.power == 0:
             return np.ones(eta.shape, dtype=bool)
-        out: Array = eta > 0
-        return out
+        return eta > 0
 
     @property
     def _order(self) -> float:
@@ -152,8 +151,7 @@ class Tweedie(Loss):
 
     def value(self, y: Array, eta: Array) -> Array:
         if self.constant_hessian:
-            half: Array = 0.5 * np.sum((eta - y) ** 2, axis=-1)
-            return half
+            return 0.5 * np.sum((eta - y) ** 2, axis=-1)
         p, u = self.power, self._log_mean(eta)
         log_mean = eta if self.link == "log" else u
         A, B = self._terms(y, u, 0.0)
@@ -164,8 +162,7 @@ class Tweedie(Loss):
         else:
             best = (y if p == 0 else np.maximum(y, 0.0)) ** (2.0 - p) / ((1.0 - p) * (2.0 - p))
             out = best - A / (1.0 - p) + B / (2.0 - p)
-        total: Array = np.sum(np.where(self._inside(eta), out, np.inf), axis=-1)
-        return total
+        return np.sum(np.where(self._inside(eta), out, np.inf), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         # dl / d log(mu) = mu^(2-p) - y mu^(1-p); d log(mu) / d eta = mu^-s
@@ -180,8 +177,7 @@ class Tweedie(Loss):
             return np.ones_like(eta)
         s = self._order
         A, B = self._terms(y, self._log_mean(eta), 2.0 * s)
-        out: Array = (2.0 - self.power - s) * B - (1.0 - self.power - s) * A
-        return out
+        return (2.0 - self.power - s) * B - (1.0 - self.power - s) * A
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         if self.constant_hessian:
@@ -197,8 +193,7 @@ class Tweedie(Loss):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         if self.constant_hessian:
-            half: Array = np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
-            return half
+            return np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
         # mu^b -> mu^b (1 + expm1(b u)) with u the change of log(mu)
         p, u = self.power, self._rise(eta, delta)
         A, B = self._terms(y, self._log_mean(eta), 0.0)
@@ -207,21 +202,18 @@ class Tweedie(Loss):
         second = line if p == 2 else B * np.expm1((2.0 - p) * u) / (2.0 - p)
         before, after = self._inside(eta), self._inside(eta + delta)
         beyond = np.where(before, np.inf, np.where(after, -np.inf, 0.0))
-        out: Array = np.sum(np.where(before & after, second - first, beyond), axis=-1)
-        return out
+        return np.sum(np.where(before & after, second - first, beyond), axis=-1)
 
     def response(self, eta: Array) -> Array:
         if self.link == "identity":
             return eta
-        out: Array = np.exp(self._log_mean(eta))
-        return out
+        return np.exp(self._log_mean(eta))
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         return np.ones_like(eta) if self.link == "identity" else self.response(eta)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
+    def is_separated(self, y: Array, eta: Array) -> Array:
         # Without a count mu^(2-p) / (2-p) is left, which falls to 0 with mu.
         if self.link == "identity" or not 1 <= self.power < 2:
             return np.zeros(eta.shape[:-1], dtype=bool)
-        out: Array = np.all((y == 0) & (eta < 0), axis=-1)
-        return out
+        return np.all((y == 0) & (eta < 0), axis=-1)

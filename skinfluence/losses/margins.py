@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from skinfluence.losses.base import Array, Loss, Smoothed, encode_signs
+from skinfluence.losses.base import Loss, Smoothed, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
 from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
+from skinfluence.typing import Array
 
 __all__ = ["ModifiedHuber", "SmoothHinge", "SquaredHinge"]
 
@@ -23,7 +24,8 @@ class Margin(Loss):
     """
 
     classes: Array
-    canonical = False
+    convex = True
+    identical_outputs = True
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -32,9 +34,8 @@ class Margin(Loss):
     def encode(self, y: Any) -> Array:
         return encode_signs(y, self.classes, self.n_outputs)
 
-    def recedes(self, y: Array, eta: Array) -> Array:
-        out: Array = np.all(y * eta > 0, axis=-1)
-        return out
+    def is_separated(self, y: Array, eta: Array) -> Array:
+        return np.all(y * eta > 0, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +54,22 @@ class SmoothHinge(Smoothed, Margin):
     classes: Array
     temperature: float
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
         bend = np.abs(1.0 - y * eta) - VANISHES * self.temperature
-        out: Array = np.maximum(bend.min(axis=-1), 0.0)
-        return out
+        return np.maximum(bend.min(axis=-1), 0.0)
 
     def _z(self, y: Array, eta: Array) -> Array:
-        z: Array = (1.0 - y * eta) / self.temperature
-        return z
+        return (1.0 - y * eta) / self.temperature
 
     def value(self, y: Array, eta: Array) -> Array:
-        out: Array = self.temperature * np.sum(log1pexp(self._z(y, eta)), axis=-1)
-        return out
+        return self.temperature * np.sum(log1pexp(self._z(y, eta)), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
-        out: Array = -y * expit(self._z(y, eta))
-        return out
+        return -y * expit(self._z(y, eta))
 
     def hessian(self, y: Array, eta: Array) -> Array:
         z = self._z(y, eta)
-        out: Array = expit(z) * expit(-z) / self.temperature
-        return out
+        return expit(z) * expit(-z) / self.temperature
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         rise = expit_change(self._z(y, eta), -y / self.temperature)
@@ -81,8 +77,7 @@ class SmoothHinge(Smoothed, Margin):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         rise = log1pexp_change(self._z(y, eta), -y * delta / self.temperature)
-        out: Array = self.temperature * np.sum(rise, axis=-1)
-        return out
+        return self.temperature * np.sum(rise, axis=-1)
 
 
 class ClippedMargin(Margin):
@@ -92,20 +87,17 @@ class ClippedMargin(Margin):
     """
 
     reach: float = np.inf
-    certified = False
+    curvature_scale = 1.0
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
         z = 1.0 - y * eta
-        out: Array = np.maximum(np.maximum(-z, z - self.reach), 0.0).min(axis=-1)
-        return out
+        return np.maximum(np.maximum(-z, z - self.reach), 0.0).min(axis=-1)
 
     def value(self, y: Array, eta: Array) -> Array:
-        out: Array = 2.0 * np.sum(clip_integral(1.0 - y * eta, 0.0, self.reach), axis=-1)
-        return out
+        return 2.0 * np.sum(clip_integral(1.0 - y * eta, 0.0, self.reach), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
-        out: Array = -2.0 * y * np.clip(1.0 - y * eta, 0.0, self.reach)
-        return out
+        return -2.0 * y * np.clip(1.0 - y * eta, 0.0, self.reach)
 
     def hessian(self, y: Array, eta: Array) -> Array:
         return 2.0 * inside(1.0 - y * eta, 0.0, self.reach)
@@ -115,15 +107,13 @@ class ClippedMargin(Margin):
 
         def change(delta: Array) -> Array:
             down = -y.astype(delta.dtype)
-            out: Array = 2.0 * (down * rise(down * delta))
-            return out
+            return 2.0 * (down * rise(down * delta))
 
         return change
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         rise = clip_integral_change(1.0 - y * eta, -y * delta, 0.0, self.reach)
-        out: Array = 2.0 * np.sum(rise, axis=-1)
-        return out
+        return 2.0 * np.sum(rise, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

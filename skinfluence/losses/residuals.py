@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from skinfluence.losses.base import (
-    Array,
-    Loss,
-    Smoothed,
-    encode_numbers,
-    encode_signs,
-)
+from skinfluence.losses.base import Loss, Smoothed, encode_numbers, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
 from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
+from skinfluence.typing import Array
 
 __all__ = [
     "HalfSquaredError",
@@ -32,6 +27,9 @@ class Residual(Loss):
 
     With `classes` the targets are -1 and +1, one output per class (one for two classes).
     """
+
+    convex = True
+    identical_outputs = True
 
     def encode(self, y: Any) -> Array:
         if self.classes is not None:
@@ -51,10 +49,10 @@ class HalfSquaredError(Residual):
     classes: Array | None = None
     constant_hessian = True
     curvature_scale = np.inf
+    self_concordant = canonical = True
 
     def value(self, y: Array, eta: Array) -> Array:
-        out: Array = 0.5 * np.sum((eta - y) ** 2, axis=-1)
-        return out
+        return 0.5 * np.sum((eta - y) ** 2, axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         return eta - y
@@ -67,8 +65,7 @@ class HalfSquaredError(Residual):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of two squares, before it cancels.
-        out: Array = np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
-        return out
+        return np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,24 +87,19 @@ class Huber(Residual):
     epsilon: float
     n_outputs: int = 1
     classes: Array | None = None
-    canonical = False
-    certified = False
 
     @property
     def curvature_scale(self) -> float:  # type: ignore[override]
         return self.epsilon
 
     def value(self, y: Array, eta: Array) -> Array:
-        out: Array = np.sum(clip_integral(eta - y, -self.epsilon, self.epsilon), axis=-1)
-        return out
+        return np.sum(clip_integral(eta - y, -self.epsilon, self.epsilon), axis=-1)
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
-        out: Array = np.maximum(np.abs(eta - y) - self.epsilon, 0.0).min(axis=-1)
-        return out
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+        return np.maximum(np.abs(eta - y) - self.epsilon, 0.0).min(axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
-        out: Array = np.clip(eta - y, -self.epsilon, self.epsilon)
-        return out
+        return np.clip(eta - y, -self.epsilon, self.epsilon)
 
     def hessian(self, y: Array, eta: Array) -> Array:
         return inside(eta - y, -self.epsilon, self.epsilon)
@@ -117,8 +109,7 @@ class Huber(Residual):
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         rise = clip_integral_change(eta - y, delta, -self.epsilon, self.epsilon)
-        out: Array = np.sum(rise, axis=-1)
-        return out
+        return np.sum(rise, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +131,9 @@ class SquaredEpsilonInsensitive(Residual):
     epsilon: float
     n_outputs: int = 1
     classes: Array | None = None
-    canonical = False
 
     @property
-    def certified(self) -> bool:  # type: ignore[override]
+    def self_concordant(self) -> bool:  # type: ignore[override]
         return self.constant_hessian
 
     @property
@@ -154,18 +144,15 @@ class SquaredEpsilonInsensitive(Residual):
     def curvature_scale(self) -> float:  # type: ignore[override]
         return np.inf if self.constant_hessian else self.epsilon
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
-        out: Array = np.maximum(self.epsilon - np.abs(eta - y), 0.0).min(axis=-1)
-        return out
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+        return np.maximum(self.epsilon - np.abs(eta - y), 0.0).min(axis=-1)
 
     def _excess(self, y: Array, eta: Array) -> Array:
         r = eta - y
-        out: Array = r - np.clip(r, -self.epsilon, self.epsilon)
-        return out
+        return r - np.clip(r, -self.epsilon, self.epsilon)
 
     def value(self, y: Array, eta: Array) -> Array:
-        out: Array = np.sum(self._excess(y, eta) ** 2, axis=-1)
-        return out
+        return np.sum(self._excess(y, eta) ** 2, axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         return 2.0 * self._excess(y, eta)
@@ -177,16 +164,14 @@ class SquaredEpsilonInsensitive(Residual):
         clipped = clip_change(eta - y, -self.epsilon, self.epsilon)
 
         def change(delta: Array) -> Array:
-            out: Array = 2.0 * (delta - clipped(delta))
-            return out
+            return 2.0 * (delta - clipped(delta))
 
         return change
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of the squares of the excess, before it cancels.
         rise = delta - clip_change(eta - y, -self.epsilon, self.epsilon)(delta)
-        out: Array = np.sum(rise * (2.0 * self._excess(y, eta) + rise), axis=-1)
-        return out
+        return np.sum(rise * (2.0 * self._excess(y, eta) + rise), axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,12 +196,10 @@ class SmoothEpsilonInsensitive(Smoothed, Residual):
     temperature: float
     n_outputs: int = 1
     classes: Array | None = None
-    canonical = False
 
-    def flat_within(self, y: Array, eta: Array) -> Array:
+    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
         bend = np.abs(np.abs(eta - y) - self.epsilon) - VANISHES * self.temperature
-        out: Array = np.maximum(bend.min(axis=-1), 0.0)
-        return out
+        return np.maximum(bend.min(axis=-1), 0.0)
 
     def _sides(self, y: Array, eta: Array) -> tuple[Array, Array]:
         r = eta - y
@@ -225,13 +208,11 @@ class SmoothEpsilonInsensitive(Smoothed, Residual):
 
     def value(self, y: Array, eta: Array) -> Array:
         above, below = self._sides(y, eta)
-        out: Array = self.temperature * np.sum(log1pexp(above) + log1pexp(below), axis=-1)
-        return out
+        return self.temperature * np.sum(log1pexp(above) + log1pexp(below), axis=-1)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         above, below = self._sides(y, eta)
-        out: Array = expit(above) - expit(below)
-        return out
+        return expit(above) - expit(below)
 
     def hessian(self, y: Array, eta: Array) -> Array:
         above, below = self._sides(y, eta)
@@ -250,5 +231,4 @@ class SmoothEpsilonInsensitive(Smoothed, Residual):
         above, below = self._sides(y, eta)
         d = delta / self.temperature
         rise = log1pexp_change(above, d) + log1pexp_change(below, -d)
-        out: Array = self.temperature * np.sum(rise, axis=-1)
-        return out
+        return self.temperature * np.sum(rise, axis=-1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit
 
-from skinfluence.losses.base import Array
+from skinfluence.typing import Array
 
 FAR = 30.0
 """Change of z beyond which exp may overflow, and little is left of what was there."""
@@ -19,16 +19,14 @@ VANISHES = 40.0
 
 def log1pexp(z: Array) -> Array:
     """Return log(1 + exp(z)) without overflow."""
-    out: Array = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
-    return out
+    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
 def log1pexp_change(z: Array, d: Array) -> Array:
     """Return log(1 + exp(z + d)) - log(1 + exp(z)), accurate for small `d`."""
     # It equals log1p(expit(z) expm1(d)), while e^d is tame: nearly everywhere.
     if np.max(d, initial=0.0) < 1.0 and np.min(d, initial=0.0) > -1.0:
-        close: Array = np.log1p(np.expm1(d) * expit(z))
-        return close
+        return np.log1p(np.expm1(d) * expit(z))
     near = np.abs(d) < 1.0
     out: Array = np.asarray(np.log1p(np.expm1(np.where(near, d, 0.0)) * expit(z)))
     far = np.broadcast_to(~near, out.shape)
@@ -65,8 +63,7 @@ def expit_change(z: Array, scale: Array | float = 1.0) -> Callable[[Array], Arra
 
 
 def _scaled(delta: Array, scale: Array | float) -> Array:
-    out: Array = delta * np.asarray(scale, dtype=delta.dtype)
-    return out
+    return delta * np.asarray(scale, dtype=delta.dtype)
 
 
 def _leap(z: Array, scale: Array, delta: Array) -> Array:
@@ -74,5 +71,4 @@ def _leap(z: Array, scale: Array, delta: Array) -> Array:
     d = scale * delta.astype(np.float64)
     # Above 0 the complements are subtracted: 1 - expit is lost where expit rounds to 1.
     side = np.where(z + 0.5 * d > 0, -1.0, 1.0)
-    out: Array = side * (expit(side * (z + d)) - expit(side * z))
-    return out
+    return side * (expit(side * (z + d)) - expit(side * z))

@@ -1,5 +1,6 @@
 """Objectives: how the raw prediction depends on the parameters and the features."""
 
+import skinfluence.objectives.stacked_networks  # noqa: F401  (registers itself with `stacked`)
 from skinfluence.objectives.autograd import AutogradObjective
 from skinfluence.objectives.base import Objective, OutputObjective
 from skinfluence.objectives.features import KernelFeatures
@@ -19,3 +20,7 @@ __all__ = [
     "OutputObjective",
     "Weighting",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

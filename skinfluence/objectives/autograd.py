@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import autograd.numpy as anp
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.losses.autograd import (
     AutogradLoss,
@@ -18,7 +17,8 @@ from skinfluence.losses.autograd import (
     pullback,
     pushforward,
 )
-from skinfluence.objectives.acceptance import (
+from skinfluence.objectives.base import Objective, OutputObjective
+from skinfluence.objectives.validation import (
     check_arguments,
     check_derivatives,
     check_losses,
@@ -28,10 +28,9 @@ from skinfluence.objectives.acceptance import (
     read_rows,
     read_weights,
 )
-from skinfluence.objectives.base import Objective, OutputObjective, row_blocks
 from skinfluence.objectives.weighting import Fixed, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.process.blocks import row_blocks
+from skinfluence.typing import Array
 
 _OF_ROWS = ("X", "y", "sample_weight", "weighting", "row_shape", "loss")
 
@@ -77,7 +76,7 @@ class AutogradObjective(Objective):
     Notes
     -----
     Where the weights of other rows move when one leaves (a penalised mean), bind the rows and say
-    how: ``AutogradObjective(..., X=X, y=y).weighing(w, Averaged.of_all(counts))``.
+    how: ``AutogradObjective(..., X=X, y=y).with_weights(w, Averaged.of_all(counts))``.
 
     Examples
     --------
@@ -142,7 +141,7 @@ class AutogradObjective(Objective):
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def over(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def bind(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Return an unbound objective over the rows that its parameters were fitted on.
 
         An objective that has rows stays as it is.
@@ -211,7 +210,7 @@ class AutogradObjective(Objective):
             weighting=self.weighting.rows(index),
         )
 
-    def weighing(self, sample_weight: Array, weighting: Weighting | None = None) -> Self:
+    def with_weights(self, sample_weight: Array, weighting: Weighting | None = None) -> Self:
         weighting = self.weighting if weighting is None else weighting
         return self._with(sample_weight=sample_weight, weighting=weighting)
 
@@ -239,14 +238,12 @@ class AutogradObjective(Objective):
     def weighted_grad_sum(self, A: Array) -> Array:
         if A.shape[1] > self.n_params:
             gradients = self.grads_dot(np.eye(self.n_params))
-            out: Array = gradients.T @ A
-            return out
+            return gradients.T @ A
         return _columns(pullback(lambda theta: self._each(theta, self.X), self.theta), A)
 
     def hvp(self, V: Array) -> Array:
         if "_hessian" in vars(self):
-            out: Array = self._hessian @ V
-            return out
+            return self._hessian @ V
 
         def gradient(theta: Any) -> Any:
             back = pullback(lambda theta: self._each(theta, self.X), theta)
@@ -256,12 +253,10 @@ class AutogradObjective(Objective):
 
     @cached_property
     def _hessian(self) -> Array:
-        H: Array = super().hessian_blocks()[0]
-        return H
+        return super().hessian_blocks()[0]
 
     def hessian_blocks(self) -> Array:
-        blocks: Array = self._hessian[None].copy()
-        return blocks
+        return self._hessian[None].copy()
 
     def input_gradients_dot(self, V: Array) -> Array:
         """Return the derivative in x_i of (grad l_i . v), shape (n_samples, k, n_features).
@@ -302,8 +297,7 @@ class AutogradOutputObjective(AutogradObjective, OutputObjective):
 
     @property
     def targets(self) -> Array:
-        targets: Array = OutputObjective.targets.fget(self)  # type: ignore[attr-defined]
-        return targets
+        return OutputObjective.targets.fget(self)  # type: ignore[attr-defined]
 
     def _outputs(self, theta: Any, X: Any) -> Any:
         """Return the raw predictions, shape (n_samples, K); `theta` and `X` may be traced."""
@@ -328,8 +322,8 @@ class AutogradOutputObjective(AutogradObjective, OutputObjective):
 
     def jacobian_t_dot(self, B: Array) -> Array:
         back = pullback(lambda theta: self._outputs(theta, self.X), self.theta)
-        each = [back(b) for b in np.moveaxis(B, 2, 0)]
-        return np.stack(each, axis=1) if each else np.empty((self.n_params, 0))
+        products = [back(b) for b in np.moveaxis(B, 2, 0)]
+        return np.stack(products, axis=1) if products else np.empty((self.n_params, 0))
 
     def jacobian_t_rows(self, B: Array) -> Array:
         out = np.empty((self.n_params, self.n_samples))
@@ -347,8 +341,7 @@ class AutogradOutputObjective(AutogradObjective, OutputObjective):
 def _columns(product: Callable[[Any], Any], V: Array) -> Array:
     """Return a linear map of every column of V, stacked along a new last axis."""
     if V.shape[1] > V.shape[0]:
-        out: Array = _columns(product, np.eye(V.shape[0])) @ V
-        return out
+        return _columns(product, np.eye(V.shape[0])) @ V
     if V.shape[1] == 0:
         return np.stack([product(np.zeros(len(V)))], axis=-1)[..., :0]
     return np.stack([product(v) for v in V.T.astype(np.float64)], axis=-1)

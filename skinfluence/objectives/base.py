@@ -7,111 +7,16 @@ methods. They take many right-hand sides at once and never build an (n_samples, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.losses import Loss
-from skinfluence.objectives.many import Many, OneByOne
 from skinfluence.objectives.weighting import Weighting
-
-Array = npt.NDArray[Any]
-
-BLOCK_ELEMENTS = 2**21
-"""Numbers held by one temporary of a blocked product (16 MiB of float64)."""
-
-
-def row_blocks(n_rows: int, row_width: int, elements: int | None = None) -> Iterator[slice]:
-    """Yield slices that cut `n_rows` rows into blocks of about `elements` numbers.
-
-    `BLOCK_ELEMENTS` by default. The boundaries never depend on the number of workers.
-    """
-    size = max(1, (elements or BLOCK_ELEMENTS) // max(1, row_width))
-    for start in range(0, n_rows, size):
-        yield slice(start, min(n_rows, start + size))
-
-
-class BlockFactor(Protocol):
-    """What an objective needs of a factorised curvature to compute its quadratic forms."""
-
-    def solve(self, V: Array) -> Array:
-        """Return H^-1 V, shape (n_params, k)."""
-        ...
-
-    def quadratic(self, B: Array, block: int) -> Array:
-        """Return b' H_block^-1 b for every column of B, shape (block_size, n_columns)."""
-        ...
-
-    def inverse(self) -> Array:
-        """Return the inverse, shape (n_blocks, block_size, block_size)."""
-        ...
-
-
-class Root(Protocol):
-    """A block of F'' without its penalty as Z'Z, Z of shape (rank, block_size), in products."""
-
-    @property
-    def rank(self) -> int:
-        """Rows of Z."""
-        ...
-
-    def dot(self, V: Array) -> Array:
-        """Return Z V, shape (rank, k)."""
-        ...
-
-    def t_dot(self, U: Array) -> Array:
-        """Return Z' U, shape (block_size, k)."""
-        ...
-
-    def gram(self, scale: Array) -> Array:
-        """Return Z diag(scale) Z', shape (rank, rank), for a scale of shape (block_size,)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the curvature of an objective takes, in multiplications.
-
-    Attributes
-    ----------
-    forming : float
-        Of its matrix.
-    factor : float
-        Of the Cholesky factor of that.
-    solve : float
-        Of a solve with it, for one column.
-    product : float
-        Of a product with one column.
-    preconditioner : float
-        Of the preconditioner that "auto" is.
-    n_products : int
-        Products that conjugate gradients take with that, about.
-    n_outputs : int
-        Columns that X meets in a product with one.
-    sparse : bool
-        X is.
-    """
-
-    forming: float
-    factor: float
-    solve: float
-    product: float
-    preconditioner: float
-    n_products: int
-    n_outputs: int
-    sparse: bool
-
-
-class Inverse(Protocol):
-    """Anything that solves with a matrix."""
-
-    def solve(self, V: Array) -> Array:
-        """Return the inverse times V, shape (n_params, k)."""
-        ...
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.tuning import tuning
+from skinfluence.typing import Array
 
 
 class Objective(ABC):
@@ -133,7 +38,8 @@ class Objective(ABC):
     Attributes
     ----------
     convex : bool
-        Promised, not checked: the Hessian is positive semidefinite everywhere.
+        Promised, not checked: the Hessian is positive semidefinite everywhere. Not promised unless
+        stated; models that promise it are moved to their minimum by ``refine="auto"``.
     constant_hessian : bool
         Promised: the Hessian does not depend on theta.
     kind : str
@@ -144,22 +50,19 @@ class Objective(ABC):
     single : bool
         Products with arrays of single precision are taken in it.
     unbound : bool
-        It has no rows yet: `over` gives them.
-    preconditioners : tuple of str
-        The kinds of `preconditioner` it knows, besides "auto".
+        It has no rows yet: `bind` gives them.
     """
 
     theta: Array
     l2: Array
     sample_weight: Array
     weighting: Weighting
-    convex: bool = True
+    convex: bool = False
     constant_hessian: bool = False
     kind: str = "own"
     default_curvature: str = "hessian"
     single: bool = False
     unbound: bool = False
-    preconditioners: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -186,7 +89,7 @@ class Objective(ABC):
         without `y` only predictions are available.
         """
 
-    def over(self, X: Any, y: Any, sample_weight: Any) -> Self:
+    def bind(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Return an unbound objective over rows; an objective that has some stays as it is."""
         return self
 
@@ -194,7 +97,14 @@ class Objective(ABC):
     def rows(self, index: slice | Array) -> Self:
         """Return the objective on some of its rows."""
 
-    def weighing(self, sample_weight: Array, weighting: Weighting | None = None) -> Self:
+    def under(self, loss: Loss) -> Self | None:
+        """Return the objective under another loss of the same raw predictions and targets.
+
+        None where the model is stated for its own loss alone.
+        """
+        return None
+
+    def with_weights(self, sample_weight: Array, weighting: Weighting | None = None) -> Self:
         """Return the objective with other weights, and other moves of them.
 
         Nothing an objective caches may depend on its weights.
@@ -227,20 +137,13 @@ class Objective(ABC):
     def weighted_grad_sum(self, A: Array) -> Array:
         """Return sum_i A_i grad l_i (`sample_weight` not applied), shape (n_params, k)."""
 
+    def gradient_norms(self) -> Array:
+        """Return the Euclidean norm of the gradient of every row's loss, shape (n_samples,)."""
+        return np.linalg.norm(self.weighted_grad_sum(np.eye(self.n_samples)), axis=0)
+
     @abstractmethod
     def hvp(self, V: Array) -> Array:
         """Return F''(theta) V, weights and penalty included, shape (n_params, k)."""
-
-    def many(self, Theta: Array, W: Array) -> Many:
-        """Return the losses at several parameters, a column each, under weights of their own.
-
-        Parameters
-        ----------
-        Theta : ndarray of shape (n_params, m)
-        W : ndarray of shape (n_samples, m)
-            In place of `sample_weight`.
-        """
-        return OneByOne(self, Theta, W)
 
     def loss_changes(self, D: Array) -> Array:
         """Return the losses at theta + D_j minus those at theta, shape (n_samples, m)."""
@@ -250,26 +153,11 @@ class Objective(ABC):
 
     def own_loss_changes(self, D: Array) -> Array:
         """Return the loss of row i at theta + D_i minus that at theta, shape (n_samples,)."""
-        each = [
+        changes = [
             self.rows(np.array([i])).loss_changes(D[:, i : i + 1])[0, 0]
             for i in range(self.n_samples)
         ]
-        return np.array(each)
-
-    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
-        """Return a cheap approximate inverse of the curvature + damping I; None for none.
-
-        `kind` is "auto" or one of `preconditioners`.
-        """
-        return None
-
-    def close_inverse(self, damping: float) -> Inverse | None:
-        """Return an inverse of nearly all of the curvature + damping I; None for none."""
-        return None
-
-    def work(self) -> Work | None:
-        """Return what the curvature takes; None where nobody has counted, or need to."""
-        return None
+        return np.array(changes)
 
     def value(self) -> float:
         """Return F(theta)."""
@@ -296,13 +184,6 @@ class Objective(ABC):
     def hessian_blocks(self) -> Array:
         """Return F''(theta) as its diagonal blocks, shape (n_blocks, block_size, block_size)."""
         return self.hvp(np.eye(self.n_params))[None]
-
-    def hessian_roots(self) -> list[Root] | None:
-        """Return Z of every Gauss-Newton block, where there are fewer rows than columns.
-
-        None where there are not, or where a block has no such form.
-        """
-        return None
 
     def flat_shifts(self) -> list[Array]:
         """Return the gauge: lists of parameters whose common shift leaves F unchanged.
@@ -355,20 +236,6 @@ class OutputObjective(Objective):
         dots = [np.einsum("pi,pi->i", self.jacobian_t_rows(unit), V) for unit in self.units()]
         return np.column_stack(dots)
 
-    def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
-        """Yield (rows, Q) with Q_i = J_i H^-1 J_i' for blocks of rows.
-
-        Q has shape (n_rows, K, K); its diagonal alone, shape (n_rows, K), where the curvature falls
-        into a block per output (not `coupled`).
-        """
-        K = self.loss.n_outputs
-        for index in row_blocks(self.n_samples, K * self.n_params):
-            part = self.rows(index)
-            J = np.stack([part.jacobian_t_rows(unit) for unit in part.units()], axis=2)
-            columns = J.reshape(self.n_params, -1)
-            solved = factor.solve(columns).reshape(J.shape)
-            yield index, np.einsum("pik,pil->ikl", J, solved, optimize=True)
-
     def units(self) -> Array:
         """Return, for each output, the B of shape (n_samples, K) that picks it; (K, n, K)."""
         return np.eye(self.loss.n_outputs)[:, None].repeat(self.n_samples, axis=1)
@@ -388,11 +255,11 @@ class OutputObjective(Objective):
 
     def own_prediction_changes(self, D: Array) -> Array:
         """Return the raw prediction of row i at theta + D_i minus that at theta, shape (n, K)."""
-        each = [
+        changes = [
             self.rows(np.array([i])).prediction_changes(D[:, i : i + 1])[0, 0]
             for i in range(self.n_samples)
         ]
-        return np.array(each).reshape(self.n_samples, self.loss.n_outputs)
+        return np.array(changes).reshape(self.n_samples, self.loss.n_outputs)
 
     def loss_changes(self, D: Array) -> Array:
         eta = self.raw_predictions()[:, None]
@@ -424,11 +291,13 @@ class OutputObjective(Objective):
         return self.loss.value(self.targets, self.raw_predictions())
 
     def grads_dot(self, V: Array) -> Array:
-        dots: Array = np.einsum("ik,ikv->iv", self.output_gradients(), self.jacobian_dot(V))
-        return dots
+        return np.einsum("ik,ikv->iv", self.output_gradients(), self.jacobian_dot(V))
 
     def weighted_grad_sum(self, A: Array) -> Array:
         return self.jacobian_t_dot(self.output_gradients()[:, :, None] * A[:, None, :])
+
+    def gradient_norms(self) -> Array:
+        return np.linalg.norm(self.jacobian_t_rows(self.output_gradients()), axis=0)
 
     def hvp(self, V: Array) -> Array:
         return self.gauss_newton(V)
@@ -437,7 +306,7 @@ class OutputObjective(Objective):
         """Return sum_i J_i' G_i J_i V + l2 V, shape (n_params, k)."""
         out = self.l2[:, None] * V
         # Every block adds to all of the result: with many parameters it has to have more rows.
-        elements = max(BLOCK_ELEMENTS, min(8 * V.size, 8 * BLOCK_ELEMENTS))
+        elements = max(tuning().block_elements, min(8 * V.size, 8 * tuning().block_elements))
         for index in row_blocks(self.n_samples, self.loss.n_outputs * V.shape[1], elements):
             part = self.rows(index)
             times = part.loss.hessian_product(
@@ -457,4 +326,13 @@ class OutputObjective(Objective):
         if np.any(self.l2 > 0) or self.loss.constant_hessian:
             return False
         counted = self.sample_weight > 0
-        return bool(np.all(self.loss.recedes(self.targets, self.raw_predictions())[counted]))
+        return bool(np.all(self.loss.is_separated(self.targets, self.raw_predictions())[counted]))
+
+
+def square_roots(objective: OutputObjective) -> Array:
+    """Return S_i with S_i' S_i = w_i d2l/deta2 of every row, shape (n_samples, K, K)."""
+    w, G = objective.sample_weight, objective.output_hessians()
+    if objective.loss.separable:
+        return np.sqrt(np.maximum(w[:, None] * G, 0.0))[:, :, None] * np.eye(G.shape[1])
+    values, vectors = np.linalg.eigh(w[:, None, None] * G)
+    return np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 from sklearn.utils import check_array
 
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 DIGITS = 1e-13
 """Part of the largest pivot below which what is left of a kernel matrix is its rounding."""
@@ -119,7 +118,7 @@ class KernelFeatures:
         dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
         return cls(kernel, X[chosen], L[:rank], dtype), rows
 
-    def spanning(self, X: Any) -> KernelFeatures:
+    def extended_to(self, X: Any) -> KernelFeatures:
         """Return features that have, after these, those of the part of new rows they leave out.
 
         On rows in the span of the pivots, such as the training rows, the new ones are 0.
@@ -144,8 +143,7 @@ class KernelFeatures:
     def __call__(self, X: Any) -> Any:
         X = X if sparse.issparse(X) else np.asarray(X)
         products = np.asarray(self.kernel(X, self.pivots), dtype=np.float64)
-        out: Array = solve_triangular(self.lower, products.T, lower=True).T
-        return out
+        return solve_triangular(self.lower, products.T, lower=True).T
 
 
 _NO_KERNEL = (

@@ -5,27 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg.blas import dsyrk
 
-from skinfluence.objectives.base import row_blocks
-
-Array = npt.NDArray[Any]
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.tuning import tuning
+from skinfluence.typing import Array
 
 NEGLIGIBLE = 1e-18
 """Part of the largest curvature of a row below which one adds nothing to their sum."""
 
-COMMON = 20
-"""A row (or column) of a sparse X with more than one in so many entries is taken as a dense one.
-
-A pair of entries takes a sparse product about 8 ns and a dense one, which takes all pairs, 18 ps:
-they cost the same where one in 20 entries is there. Text has a few hundred such columns (words of
-the language), with most of the pairs.
-"""
-
-TILE = 512
-"""Rows or columns of a product that are added or mirrored at once, while the caches hold them."""
 
 CACHED = 2**20
 """Numbers of X that are scaled at once, to be multiplied while a cache holds them (8 MiB)."""
@@ -40,7 +29,7 @@ def weighted_gram(X: Any, g: Array, fit_intercept: bool) -> Array:
     gram = np.zeros((d, d), order="F")
     rows, n = None, X.shape[0]
     if sparse.issparse(X):
-        full = np.diff(X.indptr) > X.shape[1] / COMMON
+        full = np.diff(X.indptr) > X.shape[1] / tuning().common_columns
         rows, n = np.flatnonzero(full), int(full.sum())
         _add_sparse(gram, X[~full], g[~full], fit_intercept)
     gram = _add_dense(gram, X, g, fit_intercept, rows, n)
@@ -79,8 +68,8 @@ def _add_sparse(gram: Array, X: Any, g: Array, fit_intercept: bool) -> None:
     X = in_double(X)
     weighted = sparse.csc_matrix(X.multiply(g[:, None]))
     columns_of = sparse.csr_matrix(X.T)
-    for start in range(0, p, TILE):
-        stop = min(start + TILE, p)
+    for start in range(0, p, tuning().tile):
+        stop = min(start + tuning().tile, p)
         tile = columns_of[start:] @ weighted[:, start:stop]
         gram[start:p, start:stop] += tile.toarray()
     if fit_intercept:
@@ -91,8 +80,8 @@ def _add_sparse(gram: Array, X: Any, g: Array, fit_intercept: bool) -> None:
 def mirror(A: Array) -> None:
     """Copy the upper triangle of A, (n, n), to the lower one."""
     n = len(A)
-    for start in range(0, n, TILE):
-        stop = min(start + TILE, n)
+    for start in range(0, n, tuning().tile):
+        stop = min(start + tuning().tile, n)
         tile = A[start:stop, start:stop]
         tile[...] = np.triu(tile) + np.triu(tile, 1).T
         A[stop:, start:stop] = A[start:stop, stop:].T

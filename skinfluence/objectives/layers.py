@@ -21,13 +21,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.special import expit
 
 from skinfluence.objectives.gram import in_double
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 Stack = list[tuple[Array, Array]]
 """W_l of shape (m, d_in, d_out) and b_l of shape (m, 1, d_out) of every layer."""
@@ -85,8 +83,7 @@ class Layers:
         """Return a stack of layers as an array of shape (n_params, m)."""
         m = max(len(W) for W, _ in stack)
         parts = [np.concatenate(layer, axis=1).reshape(m, -1) for layer in stack]
-        out: Array = np.concatenate(parts, axis=1).T
-        return out
+        return np.concatenate(parts, axis=1).T
 
     def forward(self, X: Any, stack: Stack) -> Pass:
         """Run rows X, (n, d) or a stack of them (m, n, d), through the layers."""
@@ -124,11 +121,11 @@ class Pass:
         A = self.activations[layer]
         kind = self.layers.activation
         if kind == "tanh":
-            return 1.0 - A**2  # type: ignore[no-any-return]
+            return 1.0 - A**2
         if kind == "logistic":
-            return A * (1.0 - A)  # type: ignore[no-any-return]
+            return A * (1.0 - A)
         if kind == "relu":
-            return (A > 0).astype(A.dtype)  # type: ignore[no-any-return]
+            return (A > 0).astype(A.dtype)
         return np.ones_like(A)
 
     def bend(self, layer: int) -> Array | None:
@@ -136,9 +133,9 @@ class Pass:
         A = self.activations[layer]
         kind = self.layers.activation
         if kind == "tanh":
-            return -2.0 * A * (1.0 - A**2)  # type: ignore[no-any-return]
+            return -2.0 * A * (1.0 - A**2)
         if kind == "logistic":
-            return A * (1.0 - A) * (1.0 - 2.0 * A)  # type: ignore[no-any-return]
+            return A * (1.0 - A) * (1.0 - 2.0 * A)
         return None
 
     def along(self, directions: Stack) -> list[Array]:
@@ -175,8 +172,7 @@ class Pass:
             A = in_double(A)
             size = A.multiply(A).sum(axis=1) if sparse.issparse(A) else np.sum(A**2, axis=-1)
             out = out + (1.0 + np.ravel(size)) * np.sum(delta**2, axis=2)
-        total: Array = out
-        return total
+        return out
 
     def bent(
         self, directions: Stack, RZ: list[Array], deltas: list[Array], Rdelta: Array
@@ -214,8 +210,7 @@ def times(A: Any, W: Array) -> Array:
         m, d, e = W.shape
         flat = A.astype(W.dtype, copy=False) @ W.transpose(1, 0, 2).reshape(d, m * e)
         return np.ascontiguousarray(flat.reshape(-1, m, e).transpose(1, 0, 2))
-    out: Array = np.matmul(A.astype(W.dtype, copy=False), W)
-    return out
+    return np.matmul(A.astype(W.dtype, copy=False), W)
 
 
 def t_times(A: Any, D: Array) -> Array:
@@ -223,17 +218,15 @@ def t_times(A: Any, D: Array) -> Array:
     if sparse.issparse(A):
         m, n, e = D.shape
         flat = A.astype(D.dtype, copy=False).T @ D.transpose(1, 0, 2).reshape(n, m * e)
-        out: Array = flat.reshape(-1, m, e).transpose(1, 0, 2)
-        return out
-    product: Array = np.matmul(np.swapaxes(A.astype(D.dtype, copy=False), -1, -2), D)
-    return product
+        return flat.reshape(-1, m, e).transpose(1, 0, 2)
+    return np.matmul(np.swapaxes(A.astype(D.dtype, copy=False), -1, -2), D)
 
 
 def _activated(activation: str, Z: Array) -> Array:
     if activation == "tanh":
         return np.tanh(Z, out=Z)
     if activation == "logistic":
-        return expit(Z, out=Z)  # type: ignore[no-any-return]
+        return expit(Z, out=Z)
     if activation == "relu":
         return np.maximum(Z, 0.0, out=Z)
     return Z

@@ -6,26 +6,15 @@ as a last feature that is always 1 and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from skinfluence.losses import HalfSquaredError, Loss
-from skinfluence.objectives.axes import Axes, axes_of, lifted, within
-from skinfluence.objectives.base import (
-    BlockFactor,
-    Inverse,
-    OutputObjective,
-    Root,
-    Work,
-    row_blocks,
-)
-from skinfluence.objectives.diagonal import Diagonal, PerOutput
+from skinfluence.losses import Loss
+from skinfluence.objectives.base import OutputObjective
 from skinfluence.objectives.features import (
     AsGiven,
     Features,
@@ -33,18 +22,12 @@ from skinfluence.objectives.features import (
     Selected,
     as_rows,
 )
-from skinfluence.objectives.gram import NEGLIGIBLE, in_double, weighted_gram, with_intercept
-from skinfluence.objectives.roots import RowRoot, RowsFactor, square_roots
+from skinfluence.objectives.gram import in_double, weighted_gram, with_intercept
 from skinfluence.objectives.row_products import RowProducts
-from skinfluence.objectives.thinned import CLOSE, Thinned
+from skinfluence.objectives.row_space import Axes, axes_of, lifted, within
 from skinfluence.objectives.weighting import Fixed, Weighting
-
-Array = npt.NDArray[Any]
-
-
-THINNED = 15_000
-"""Parameters of a block up to which a thinned Hessian is factorised (1 GiB)."""
-
+from skinfluence.process.blocks import row_blocks
+from skinfluence.typing import Array
 
 MUCH_LESS = 8
 """Numbers of a row, for each row, from which on it pays to find the space the rows span."""
@@ -114,8 +97,6 @@ class LinearObjective(OutputObjective):
         if kept is None or kept.X is not self.X:
             object.__setattr__(self, "row_products", RowProducts(self.X))
 
-    preconditioners = ("thinned", "block", "jacobi")
-
     @classmethod
     def from_coefficients(
         cls,
@@ -156,9 +137,9 @@ class LinearObjective(OutputObjective):
         W = np.atleast_2d(np.asarray(coef, dtype=np.float64))
         n_outputs, n_features = W.shape
         penalties = []
-        for each, of_intercept in ((l2, l2_intercept), (l1, l1_intercept)):
+        for of_features, of_intercept in ((l2, l2_intercept), (l1, l1_intercept)):
             penalty = np.empty((n_outputs, n_features + (intercept is not None)))
-            penalty[:, :n_features] = np.broadcast_to(each, n_outputs)[:, None]
+            penalty[:, :n_features] = np.broadcast_to(of_features, n_outputs)[:, None]
             penalty[:, n_features:] = np.broadcast_to(of_intercept, n_outputs)[:, None]
             penalties.append(penalty.ravel())
         if intercept is not None:
@@ -178,18 +159,18 @@ class LinearObjective(OutputObjective):
             weighting=Fixed(n_samples) if weighting is None else weighting,
         )
 
-    def reading(self, features: Features) -> LinearObjective:
+    def with_features(self, features: Features) -> LinearObjective:
         """Return the objective, whose X is what these features gave, for rows that they read."""
         return replace(self, features=features)
 
-    def spanning(self, X: Any) -> LinearObjective:
+    def extended_to(self, X: Any) -> LinearObjective:
         """Return the objective in coordinates that reach new rows too.
 
         The features of a kernel span the training rows alone; those of other models any row.
         """
         if not isinstance(self.features, KernelFeatures):
             return self
-        features = self.features.spanning(X if sparse.issparse(X) else np.asarray(X))
+        features = self.features.extended_to(X if sparse.issparse(X) else np.asarray(X))
         more = len(features.lower) - self.X.shape[1]
         if not more:
             return self
@@ -197,13 +178,13 @@ class LinearObjective(OutputObjective):
         theta = self.theta.reshape(K, self.block_size)
         l2 = self.l2.reshape(K, self.block_size)
         wider = [
-            np.column_stack([one[:, :p], np.tile(fill, (1, more)), one[:, p:]]).ravel()
-            for one, fill in ((theta, np.zeros((K, 1))), (l2, l2[:, :1]))
+            np.column_stack([values[:, :p], np.tile(fill, (1, more)), values[:, p:]]).ravel()
+            for values, fill in ((theta, np.zeros((K, 1))), (l2, l2[:, :1]))
         ]
         X = np.column_stack([self.X, np.zeros((self.n_samples, more))])
         return replace(self, X=X, theta=wider[0], l2=wider[1], features=features)
 
-    def joined(self, rows: LinearObjective) -> LinearObjective:
+    def concatenated(self, rows: LinearObjective) -> LinearObjective:
         """Return the objective over its own rows and others, whose weights then stay fixed."""
         stack = sparse.vstack if sparse.issparse(self.X) else np.vstack
         X: Any = stack([self.X, rows.X])
@@ -215,7 +196,7 @@ class LinearObjective(OutputObjective):
             weighting=Fixed(self.n_samples + rows.n_samples),
         )
 
-    def judging(self, loss: Loss, y: Any) -> LinearObjective:
+    def with_loss(self, loss: Loss, y: Any) -> LinearObjective:
         """Return the objective under another loss of the same outputs, of labels or targets y."""
         return replace(self, loss=loss, y=loss.encode(y))
 
@@ -274,6 +255,9 @@ class LinearObjective(OutputObjective):
     def block_size(self) -> int:
         """Parameters of one output."""
         return int(self.X.shape[1]) + self.fit_intercept
+
+    def under(self, loss: Loss) -> LinearObjective:
+        return replace(self, loss=loss)
 
     def at(self, theta: Array) -> LinearObjective:
         return replace(self, theta=theta)
@@ -421,8 +405,7 @@ class LinearObjective(OutputObjective):
         return out.reshape(n, K * self.block_size)
 
     def prediction_changes(self, D: Array) -> Array:
-        JD: Array = self.jacobian_dot(D).transpose(0, 2, 1)
-        return JD
+        return self.jacobian_dot(D).transpose(0, 2, 1)
 
     def own_prediction_changes(self, D: Array) -> Array:
         return self.jacobian_rows_dot(D)
@@ -496,7 +479,7 @@ class LinearObjective(OutputObjective):
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
         return (
             self.loss.constant_hessian
-            and self.loss.alike
+            and self.loss.identical_outputs
             and bool(np.all(penalties == penalties[0]))
         )
 
@@ -507,15 +490,15 @@ class LinearObjective(OutputObjective):
         W = np.abs(self.coefficients())
         total = 0.0
         width = self.loss.n_outputs * max(self._row_width, self.loss.n_outputs)
-        some = self if n <= 2 * NOISY else self.rows(np.arange(0, n, n // NOISY))
-        for index in row_blocks(some.n_samples, width):
-            part = some.rows(index)
+        sample = self if n <= 2 * NOISY else self.rows(np.arange(0, n, n // NOISY))
+        for index in row_blocks(sample.n_samples, width):
+            part = sample.rows(index)
             size = abs(in_double(part.X)) @ W[:, :p].T
             size += np.abs(part.output_gradients()) + (W[:, -1] if self.fit_intercept else 0.0)
             G = part.output_hessians()
             G = G if part.loss.separable else np.diagonal(G, axis1=1, axis2=2)
             total += float(np.sum(part.sample_weight[:, None] * np.abs(G) * size**2))
-        return float(np.finfo(np.float64).eps * np.sqrt(total * n / max(some.n_samples, 1)))
+        return float(np.finfo(np.float64).eps * np.sqrt(total * n / max(sample.n_samples, 1)))
 
     def hessian_blocks(self) -> Array:
         n_blocks, d = self.block_shape()
@@ -551,78 +534,6 @@ class LinearObjective(OutputObjective):
         matrix[np.arange(self.n_params), np.arange(self.n_params)] += self.l2
         return matrix
 
-    def hessian_roots(self) -> list[Root] | None:
-        n_blocks, size = self.block_shape()
-        K = 1 if self.loss.separable else self.loss.n_outputs
-        if self.free is not None or not self.convex:
-            return None
-        if K == 1:
-            return self._roots_of_outputs(n_blocks, size)
-        penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
-        if self.n_samples * K >= size or not np.all(penalties == penalties[0]):
-            return None
-        return [RowRoot(self, square_roots(self), self, slice(None))]
-
-    def _roots_of_outputs(self, n_blocks: int, size: int) -> list[Root] | None:
-        """Return the roots of each output, of the rows that have a curvature there."""
-        G = self.output_hessians() * self.sample_weight[:, None]
-        one = replace(self, loss=HalfSquaredError(), theta=self.theta[:size])  # products with J
-        roots: list[Root] = []
-        for g in G.T[:n_blocks]:
-            curved = np.flatnonzero(g > NEGLIGIBLE * g.max(initial=0.0))
-            if not 0 < len(curved) < size:
-                return None
-            part = one if len(curved) == self.n_samples else one.rows(curved)
-            roots.append(RowRoot(part, np.sqrt(g[curved])[:, None, None], one, curved))
-        return roots
-
-    def work(self) -> Work | None:
-        if not self.convex:
-            return None
-        K, (n_blocks, size) = self.loss.n_outputs, self.block_shape()
-        is_sparse = sparse.issparse(self.X)
-        entries = self.X.nnz if is_sparse else self.n_samples * self.block_size
-        tiles = K * (K - 1) / 2 if self.coupled and not self.loss.separable else n_blocks
-        tile = entries * self.block_size / 2.0
-        if is_sparse:  # and then its dense result
-            tile = entries * entries / max(self.n_samples, 1) + self.block_size**2
-        forming, factor, product = tiles * tile, n_blocks * size**3 / 6.0, 2.0 * K * entries
-        thinned = size <= THINNED
-        return Work(
-            forming,
-            factor,
-            solve=self.n_params * float(size),
-            product=product,
-            # A classifier that fits has few rows in the thinned one, which is in single precision.
-            preconditioner=0.15 * forming + 0.5 * factor if thinned else product,
-            n_products=7 if thinned else 60,
-            n_outputs=K,
-            sparse=is_sparse,
-        )
-
-    def close_inverse(self, damping: float) -> Inverse | None:
-        """Return an inverse of nearly all of the Hessian plus damping, to step to a minimum by."""
-        return Thinned.of(self, damping, CLOSE)
-
-    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
-        """Return an approximate inverse of the Hessian plus damping.
-
-        "thinned": of the heaviest rows; "block": output by output; "jacobi": the diagonal. "auto"
-        is the first where it fits, else the last.
-        """
-        if kind == "block":
-            return PerOutput.of(self, damping)
-        found = None
-        if kind == "thinned" or (kind == "auto" and self.block_shape()[1] <= THINNED):
-            try:
-                found = Thinned.of(self, damping)
-            except MemoryError:
-                if kind == "thinned":
-                    raise
-        if found is None and kind != "thinned":
-            return Diagonal.of(self, damping)
-        return found
-
     def in_row_space(self) -> tuple[LinearObjective, Axes] | None:
         """Return the objective in coordinates of the space its rows span, and their axes.
 
@@ -635,8 +546,8 @@ class LinearObjective(OutputObjective):
         if n >= p or self.free is not None or self.tilt is not None:
             return None
         penalties = self.l2.reshape(self.loss.n_outputs, self.block_size)
-        alike = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
-        if not alike:
+        equal = np.all((penalties[:, :p] == penalties[:, :1]) & (penalties[:, :p] > 0))
+        if not equal:
             return None
         K, axes = self.loss.n_outputs, axes_of(self.row_products)
         inside = within(axes, self.theta[:, None], K)
@@ -670,37 +581,6 @@ class LinearObjective(OutputObjective):
             flat = np.all((penalty.reshape(shape)[outputs] == 0) & (index >= 0), axis=0)
             shifts.extend(index[:, flat].T)
         return shifts
-
-    def quadratic_forms(self, factor: BlockFactor) -> Iterator[tuple[slice, Array]]:
-        n_outputs, d = self.loss.n_outputs, self.block_size
-        of_rows = factor.quadratics(self) if isinstance(factor, RowsFactor) else None
-        if of_rows is not None:
-            shape = (n_outputs, n_outputs) if self.coupled else (n_outputs,)
-            yield slice(0, self.n_samples), of_rows.reshape(self.n_samples, *shape)
-            return
-        if not self.coupled:
-            n_blocks = self.block_shape()[0]
-            for index in row_blocks(self.n_samples, max(d, n_outputs)):
-                Xt = with_intercept(self.X[index], self.fit_intercept).T
-                q = [factor.quadratic(Xt, k) for k in range(n_blocks)]
-                yield index, np.broadcast_to(np.column_stack(q), (Xt.shape[1], n_outputs))
-            return
-        # Where there are fewer solves than the inverse has columns.
-        if self.free is not None or self.n_samples * n_outputs < self.n_params:
-            for index in row_blocks(self.n_samples, n_outputs * self.n_params):
-                part = self.rows(index)
-                solved = [factor.solve(part.jacobian_t_rows(unit)) for unit in part.units()]
-                Q = np.stack([part.jacobian_rows_dot(V) for V in solved], axis=2)
-                yield index, np.einsum("ikk->ik", Q) if self.loss.separable else Q
-            return
-        M = factor.inverse()[0].reshape(n_outputs, d, n_outputs, d)
-        for index in row_blocks(self.n_samples, max(d, n_outputs**2)):
-            Xb = with_intercept(self.X[index], self.fit_intercept)
-            Q = np.empty((len(Xb), n_outputs, n_outputs))
-            for k in range(n_outputs):
-                for m in range(k, n_outputs):
-                    Q[:, k, m] = Q[:, m, k] = np.einsum("ij,ij->i", Xb @ M[k, :, m], Xb)
-            yield index, Q
 
 
 def _class_major(V: Array) -> Array:

@@ -8,21 +8,15 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg.blas import dsyrk
 
 from skinfluence.losses import Bregman, Loss
-from skinfluence.objectives.base import Inverse, OutputObjective, Root, row_blocks
-from skinfluence.objectives.heaviest import Heaviest
-from skinfluence.objectives.kronecker import Kronecker
+from skinfluence.objectives.base import OutputObjective, square_roots
 from skinfluence.objectives.layers import Layers, Pass, precision, times
-from skinfluence.objectives.many import Many
-from skinfluence.objectives.many_networks import ManyNetworks
-from skinfluence.objectives.roots import NetworkRoot, square_roots
 from skinfluence.objectives.weighting import Fixed, Weighting
-
-Array = npt.NDArray[Any]
+from skinfluence.process.blocks import row_blocks
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +46,6 @@ class NetworkObjective(OutputObjective):
     layers: Layers
     convex = False
     kind = "network"
-    preconditioners = ("heaviest", "kronecker")
     default_curvature = "gauss_newton"
     single = True
 
@@ -115,6 +108,9 @@ class NetworkObjective(OutputObjective):
     def dtype(self) -> Any:
         return self.X.dtype if self.X.dtype.kind == "f" else np.dtype(np.float64)
 
+    def under(self, loss: Loss) -> NetworkObjective:
+        return replace(self, loss=loss)
+
     def at(self, theta: Array) -> NetworkObjective:
         return replace(self, theta=theta)
 
@@ -140,7 +136,7 @@ class NetworkObjective(OutputObjective):
             part.__dict__["_eta"] = self._eta[index]
         return part
 
-    def held(self) -> NetworkObjective:
+    def proximal(self) -> NetworkObjective:
         """Return the objective with the divergence from its own raw predictions for a loss."""
         loss = Bregman(self.loss)
         return replace(self, loss=loss, y=loss.at(self.targets, self.raw_predictions()))
@@ -151,7 +147,7 @@ class NetworkObjective(OutputObjective):
         if np.any(last > 0) or self.loss.constant_hessian:
             return False
         counted = self.sample_weight > 0
-        return bool(np.all(self.loss.recedes(self.targets, self.raw_predictions())[counted]))
+        return bool(np.all(self.loss.is_separated(self.targets, self.raw_predictions())[counted]))
 
     def flat_shifts(self) -> list[Array]:
         last = self.layers.biases()[-1]
@@ -269,7 +265,6 @@ class NetworkObjective(OutputObjective):
         return out
 
     def gradient_norms(self) -> Array:
-        """Return the Euclidean norm of the gradient of every row's loss, shape (n_samples,)."""
         squares = np.zeros(self.n_samples)
         for index, part, run in self.passes(1):
             squares[index] = run.squares(run.back(part.output_gradients()[None]))[0]
@@ -344,22 +339,3 @@ class NetworkObjective(OutputObjective):
     def root_stack(self) -> Array:
         """Return the rows of S_i, S_i' S_i = w_i d2l/deta2, as a stack (K, n, K)."""
         return np.ascontiguousarray(square_roots(self).transpose(1, 0, 2))
-
-    def hessian_roots(self) -> list[Root] | None:
-        if self.n_samples * self.loss.n_outputs >= self.n_params or not self.loss.convex:
-            return None
-        return [NetworkRoot(self, square_roots(self))]  # of the Gauss-Newton matrix
-
-    def preconditioner(self, kind: str, damping: float) -> Inverse | None:
-        """Return an approximate inverse of the Gauss-Newton matrix plus damping.
-
-        "heaviest", which "auto" is: by the rows that have most of it; "kronecker": layer by layer.
-        """
-        if not self.loss.convex:
-            return None
-        if kind == "kronecker":
-            return Kronecker.of(self, damping)
-        return Heaviest.of(self, damping)
-
-    def many(self, Theta: Array, W: Array) -> Many:
-        return ManyNetworks(self, Theta, W)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg.blas import dsyrk
 
-from skinfluence.objectives.base import row_blocks
-from skinfluence.objectives.gram import COMMON, TILE, in_double, mirror
-
-Array = npt.NDArray[Any]
+from skinfluence.objectives.gram import in_double, mirror
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.tuning import tuning
+from skinfluence.typing import Array
 
 
 class RowProducts:
@@ -70,19 +69,16 @@ class RowProducts:
         """Return X X_rows', shape (n_samples, n_rows), in float64."""
         among = self.place(rows)
         if among is not None:
-            out: Array = self.matrix()[:, among]
-            return out
+            return self.matrix()[:, among]
         return between(self.X, rows.X)
 
 
 def between(A: Any, B: Any) -> Array:
     """Return A B', shape (n_a, n_b), in float64."""
     if sparse.issparse(A) and sparse.issparse(B):
-        out: Array = (in_double(A) @ in_double(B).T).toarray()
-        return out
+        return (in_double(A) @ in_double(B).T).toarray()
     if sparse.issparse(A) or A.dtype == B.dtype == np.float64:
-        product: Array = in_double(A) @ in_double(B).T
-        return product
+        return in_double(A) @ in_double(B).T
     out = np.zeros((A.shape[0], B.shape[0]))
     for columns in row_blocks(A.shape[1], A.shape[0] + B.shape[0]):
         out += in_double(A[:, columns]) @ in_double(B[:, columns]).T
@@ -94,8 +90,7 @@ def row_products(X: Any) -> Array:
     if sparse.issparse(X):
         return _sparse_products(in_double(X))
     if X.dtype == np.float64:
-        out: Array = X @ X.T  # half the work: numpy sees that it is symmetric
-        return out
+        return X @ X.T  # half the work: numpy sees that it is symmetric
     out = np.zeros((X.shape[0], X.shape[0]))
     for columns in row_blocks(X.shape[1], X.shape[0]):
         part = in_double(X[:, columns])
@@ -106,7 +101,7 @@ def row_products(X: Any) -> Array:
 def _sparse_products(X: Any) -> Array:
     """Return X X' of a CSR matrix: of common columns by dense products, of the others by sparse."""
     n, p = X.shape
-    common = np.bincount(X.indices, minlength=p) > n / COMMON
+    common = np.bincount(X.indices, minlength=p) > n / tuning().common_columns
     rest = X[:, ~common]
     out = np.zeros((n, n), order="F")
     dense = X[:, common].tocsc()
@@ -116,8 +111,8 @@ def _sparse_products(X: Any) -> Array:
     out = out.T  # rows whose products with later ones are known
     if rest.nnz:
         columns_of = rest.T.tocsr()
-        for start in range(0, n, TILE):
-            stop = min(start + TILE, n)
+        for start in range(0, n, tuning().tile):
+            stop = min(start + tuning().tile, n)
             out[start:stop, start:] += (rest[start:stop] @ columns_of[:, start:]).toarray()
     mirror(out)
     return out
@@ -127,5 +122,4 @@ def squared_lengths(X: Any) -> Array:
     """Return |x_i|^2 of every row, shape (n_samples,), in float64."""
     if sparse.issparse(X):
         return np.asarray(in_double(X).multiply(X).sum(axis=1)).ravel()
-    out: Array = np.einsum("ij,ij->i", X, X, dtype=np.float64)
-    return out
+    return np.einsum("ij,ij->i", X, X, dtype=np.float64)

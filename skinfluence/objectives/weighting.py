@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 
 class Weighting(ABC):
@@ -139,8 +138,7 @@ class Averaged(Weighting):
     def stratum_totals(self) -> Array:
         if self.totals is not None:
             return self.totals
-        totals: Array = np.bincount(self.codes, weights=self.counts)
-        return totals
+        return np.bincount(self.codes, weights=self.counts)
 
     def rows(self, index: slice | Array) -> Self:
         return replace(
@@ -157,25 +155,21 @@ class Averaged(Weighting):
 
     def shared_columns(self, sample_weight: Array) -> Array:
         """Return the weights of each stratum's rows: E is the gradient of its losses."""
-        columns: Array = sample_weight[:, None] * self._member()
-        return columns
+        return sample_weight[:, None] * self._member()
 
     def counted(self) -> Array:
-        counted: Array = self.counts[:, None] * self._member()
-        return counted
+        return self.counts[:, None] * self._member()
 
     def derivative_shares(self, leaving: Array) -> Array:
         # The ratio of the row's own stratum rises by 1/S_c; a push is minus that.
-        z: Array = -leaving / self.stratum_totals
-        return z
+        return -leaving / self.stratum_totals
 
     def ratios(self, leaving: Array) -> Array:
         totals = self.stratum_totals
         kept = totals - leaving
         # The last row of a stratum leaves nothing behind to be weighed.
         emptied = kept <= 1e-12 * totals
-        out: Array = np.where(emptied, 1.0, totals / np.where(emptied, 1.0, kept))
-        return out
+        return np.where(emptied, 1.0, totals / np.where(emptied, 1.0, kept))
 
     def own(self, ratios: Array) -> Array:
         return np.take_along_axis(ratios, self.codes[:, None], axis=1)[:, 0]
@@ -189,8 +183,7 @@ class Averaged(Weighting):
         return ratios[:, 0] if ratios.shape[1] == 1 else np.ones(len(ratios))
 
     def _member(self) -> Array:
-        member: Array = self.codes[:, None] == np.arange(len(self.stratum_totals))
-        return member
+        return self.codes[:, None] == np.arange(len(self.stratum_totals))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,5 +201,4 @@ class Balanced(Averaged):
         totals = self.stratum_totals
         emptied = totals - leaving <= 1e-12 * totals
         scale = 1.0 - leaving.sum(axis=1, keepdims=True) / totals.sum()
-        out: Array = np.where(emptied, 1.0, scale * super().ratios(leaving))
-        return out
+        return np.where(emptied, 1.0, scale * super().ratios(leaving))

@@ -21,51 +21,61 @@ Groups of rows have a curvature each, and so steps of their own (`groups`). Mode
 linear in their parameters take the same steps and a local refit (`local`).
 """
 
-from skinfluence.removal.base import Counterfactuals, Removal
+from skinfluence.removal.active_set import (
+    ActiveSetGroups,
+    SupportGroups,
+    changed_supports,
+    on_active_set,
+    warn_of_changed_supports,
+)
+from skinfluence.removal.base import Counterfactuals, ProjectedEdits, Removal
+from skinfluence.removal.case_diagnostics import Measures, measures
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import exact, minimise_after
-from skinfluence.removal.groups import GroupRemoval
-from skinfluence.removal.local import (
-    Evaluated,
-    LocalRemoval,
+from skinfluence.removal.groups import (
+    ExactGroups,
+    FirstOrderGroups,
+    GroupRemoval,
+    NewtonGroups,
+)
+from skinfluence.removal.nonlinear import (
+    EvaluatedEdits,
+    LocalRefits,
     ProximalRemoval,
-    local_steps,
-    way_out,
+    advice,
+    nonlinear_newton,
 )
-from skinfluence.removal.local_groups import GroupSteps, LocalGroups
-from skinfluence.removal.measures import Measures, measures
-from skinfluence.removal.one_step import TRUSTED_SHIFT, first_order, newton
-from skinfluence.removal.projection import Met, Projection
-from skinfluence.removal.settled import (
-    SettledGroups,
-    moving_support,
-    settled,
-    warn_of_moving_support,
-)
+from skinfluence.removal.nonlinear_groups import GroupSteps, LocalGroups
+from skinfluence.removal.one_step import first_order, newton
+from skinfluence.removal.projection import Projection, RowSpaceSolve
 
 __all__ = [
-    "TRUSTED_SHIFT",
+    "ActiveSetGroups",
     "Counterfactuals",
     "Edits",
-    "Evaluated",
+    "EvaluatedEdits",
+    "ExactGroups",
+    "FirstOrderGroups",
     "GroupRemoval",
     "GroupSteps",
     "LocalGroups",
-    "LocalRemoval",
+    "LocalRefits",
     "Measures",
-    "Met",
+    "NewtonGroups",
+    "ProjectedEdits",
     "Projection",
     "ProximalRemoval",
     "Removal",
-    "SettledGroups",
+    "RowSpaceSolve",
+    "SupportGroups",
+    "advice",
+    "changed_supports",
     "exact",
     "first_order",
-    "local_steps",
     "measures",
     "minimise_after",
-    "moving_support",
     "newton",
-    "settled",
-    "warn_of_moving_support",
-    "way_out",
+    "nonlinear_newton",
+    "on_active_set",
+    "warn_of_changed_supports",
 ]

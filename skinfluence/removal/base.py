@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from skinfluence.memory import available_memory, require_memory
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.objectives import base as sizes
-from skinfluence.objectives.base import BLOCK_ELEMENTS, row_blocks
+from skinfluence.process.blocks import edit_elements, row_blocks
+from skinfluence.process.memory import require_memory
+from skinfluence.process.threads import in_threads
+from skinfluence.process.tuning import tuning
 from skinfluence.removal.edits import Edits, Rows
-from skinfluence.removal.projection import Met, Projection
-from skinfluence.removal.threads import in_threads
-from skinfluence.solvers import Factor, expect
-
-Array = npt.NDArray[Any]
-
+from skinfluence.removal.leverages import quadratic_forms
+from skinfluence.removal.projection import Projection, RowSpaceSolve
+from skinfluence.solvers import Factor
+from skinfluence.typing import Array
 
 COLUMNS = 1024
 """Edits whose raw predictions are computed at once, over the outputs: products are fast by then."""
@@ -31,23 +28,12 @@ FEW_ROWS = 512
 """Rows of a block below which a product copies its other factor too often."""
 
 
-def block_elements() -> int:
-    """Return how many numbers a temporary of the exact iteration may hold.
-
-    Chosen from the available memory; about thirty temporaries are alive in every thread.
-    """
-    threads = os.cpu_count() or 1
-    fits = available_memory() / (8 * 32 * threads)
-    # In powers of two, so that a little more or less memory changes nothing.
-    size: int = 2 ** int(np.log2(np.clip(fits, BLOCK_ELEMENTS // 4, 4 * BLOCK_ELEMENTS)))
-    return size
-
-
 def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
     """Cut edits into blocks whose changes are found together."""
     n_outputs = objective.loss.n_outputs if isinstance(objective, OutputObjective) else 1
-    width = max(n_outputs * objective.n_params, -(-block_elements() * n_outputs // COLUMNS))
-    return row_blocks(n_edits, width, block_elements())
+    elements = edit_elements()
+    width = max(n_outputs * objective.n_params, -(-elements * n_outputs // COLUMNS))
+    return row_blocks(n_edits, width, elements)
 
 
 class Counterfactuals(ABC):
@@ -56,13 +42,17 @@ class Counterfactuals(ABC):
     Attributes
     ----------
     method : str
-        "first_order": effects are linear in the change. Otherwise targets are evaluated at the
-        moved predictions.
+        What a user asked for, for reports.
+    linear : bool
+        Effects are linear in the change, so that scores add up over rows. Otherwise targets are
+        evaluated at the moved predictions.
     columnwise : bool
-        Changes are found for a block of edits when asked for, and not kept: ask once.
+        Changes are found for a block of edits when asked for, and not kept: ask once. Otherwise
+        these are `ProjectedEdits`.
     """
 
     method: str
+    linear: bool = False
     columnwise: bool = True
 
     @property
@@ -94,7 +84,7 @@ class Counterfactuals(ABC):
             "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
         )
         out = np.empty((n_edits, n_params))
-        self.expect(n_edits)
+        self.prepare(n_edits)
 
         def fill(rows: Array) -> None:
             out[rows] = self.changes(rows).T
@@ -103,7 +93,67 @@ class Counterfactuals(ABC):
         self.report()
         return out
 
-    def expect(self, n_edits: int) -> None:
+    @property
+    def features(self) -> Objective:
+        """The objective whose row i has the features of edit i; the training rows by default."""
+        return self.objective
+
+    @property
+    def guarded_edits(self) -> Array:
+        """Edits that the method alone could not carry, sorted; none by default."""
+        return np.empty(0, dtype=int)
+
+    @property
+    def leverages(self) -> Array | None:
+        """The leverage of every edit, shape (n_edits,); None where the method knows of none."""
+        return None
+
+    def own_predictions(self, n_jobs: int | None = None) -> Array:
+        """Return how the raw prediction of row i moves with edit i, shape (n_edits, K)."""
+        features = self.features
+        assert isinstance(features, OutputObjective)
+        return self._own(features.loss.n_outputs, n_jobs, self.own_shifts)
+
+    def own_shifts(self, part: Any, D: Array) -> Array:
+        """Return how change D_i moves the raw prediction of row i of `part`, (n_rows, K).
+
+        Its linear part, where effects are linear.
+        """
+        return part.jacobian_rows_dot(D) if self.linear else part.own_prediction_changes(D)
+
+    def own_losses(self, n_jobs: int | None = None) -> Array:
+        """Return how the loss of row i moves with edit i, shape (n_edits,)."""
+
+        def read(part: Objective, D: Array) -> Array:
+            if not self.linear:
+                return part.own_loss_changes(D)[:, None]
+            gradients = part.weighted_grad_sum(np.eye(part.n_samples))
+            return np.einsum("pi,pi->i", gradients, D)[:, None]
+
+        return self._own(1, n_jobs, read)[:, 0]
+
+    def _own(self, width: int, n_jobs: int | None, read: Callable[[Any, Array], Array]) -> Array:
+        out = np.empty((self.n_edits, width))
+
+        def fill(rows: Array) -> None:
+            out[rows] = read(self.features.rows(rows), self.changes(rows))
+
+        in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
+        self.report()
+        return out
+
+    def pushes(self, rows: Array) -> Array:
+        """Return the vectors that H^-1 takes to the changes, (n_params, n_rows), of a few edits."""
+        raise ValueError(
+            f"influence_embedding was asked for, and changes by {self.method!r} of this model are "
+            "no products with an inverse curvature. Ask for influence_scores."
+        )
+
+    def for_ranking(self) -> Counterfactuals:
+        """Return changes that rank the edits alike and are cheap; these themselves by default."""
+        return self
+
+    def prepare(self, n_edits: int) -> None:
         """Prepare for the changes of so many edits, which threads will ask for."""
         return
 
@@ -117,8 +167,42 @@ class Counterfactuals(ABC):
             yield rows[index]
 
 
+class ProjectedEdits(Counterfactuals):
+    """Edits that meet test rows in few numbers, solved for once per test row and not per edit.
+
+    A projection is what `project_gradients` or `project_predictions` return for each stratum;
+    nothing but `along` and `prediction_changes` looks into one.
+    """
+
+    columnwise = False
+
+    @abstractmethod
+    def blocks(self, width: int, among: Array | None = None) -> Iterator[tuple[int, Rows]]:
+        """Yield (stratum, edits): blocks that share a projection, of `width` numbers an edit."""
+
+    @abstractmethod
+    def project(self, U: Array) -> list[Any]:
+        """Return the projection of directions U, shape (n_params, k), for every stratum."""
+
+    @abstractmethod
+    def project_gradients(self, test: OutputObjective, B: Array) -> list[Any]:
+        """Return `project` of J_t' B_t, for gradients B in the raw predictions, (n_test, K)."""
+
+    @abstractmethod
+    def project_predictions(self, test: OutputObjective) -> list[Any]:
+        """Return the projections that `prediction_changes` needs for these test rows."""
+
+    @abstractmethod
+    def along(self, projection: Any, rows: Rows, out: Array | None = None) -> Array:
+        """Return U' times the changes by some edits, shape (n_rows, k), into `out` if given."""
+
+    @abstractmethod
+    def prediction_changes(self, projection: Any, test: OutputObjective, rows: Rows) -> Array:
+        """Return J_t times the changes, shape (n_test, n_rows, K), in float64."""
+
+
 @dataclass(frozen=True, eq=False)
-class Removal(Counterfactuals):
+class Removal(ProjectedEdits):
     """The change of the parameters by edits of one row: H^-1 (J_i' c_i + E z_i).
 
     Attributes
@@ -135,8 +219,8 @@ class Removal(Counterfactuals):
     factors : tuple of Factor
     leverage : ndarray of shape (n_edits,) or None
         Largest eigenvalue of G_i Q_i (h_i for K = 1); None for first order.
-    moved : ndarray of shape (n_edits, K) or None
-        What one Newton step does to the edit's own raw prediction; None for first order.
+    own_shift : ndarray of shape (n_edits, K) or None
+        J_i d_i, what one Newton step does to the edit's own raw prediction; None for first order.
     widest : float
         Largest J_j H^-1 J_j' of all training rows, in any direction; infinite where not known.
     guarded : ndarray of int, shape (n_guarded,)
@@ -155,25 +239,41 @@ class Removal(Counterfactuals):
     strata: Array
     factors: tuple[Factor, ...]
     leverage: Array | None
-    moved: Array | None
+    own_shift: Array | None
     widest: float
     guarded: Array
     guarded_changes: Array
     method: str
     damping: float
-    columnwise = False
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """The edit's own curvature stays, which first order means."""
+        return self.leverage is None
+
+    @property
+    def guarded_edits(self) -> Array:
+        return self.guarded
+
+    @property
+    def leverages(self) -> Array | None:
+        return self.leverage
 
     @property
     def objective(self) -> Objective:
         return self.edits.base
 
     @property
+    def features(self) -> Objective:
+        return self.edits.features
+
+    @property
     def n_edits(self) -> int:
         return self.edits.n_edits
 
-    def expect(self, n_edits: int) -> None:
+    def prepare(self, n_edits: int) -> None:
         for factor in self.factors:
-            expect(factor, n_edits)
+            factor.prepare(n_edits)
 
     def blocks(self, width: int, among: Array | None = None) -> Iterator[tuple[int, Rows]]:
         """Yield (stratum, rows): blocks that share a factor, of `width` numbers a row.
@@ -181,7 +281,7 @@ class Removal(Counterfactuals):
         `among` restricts them to some edits.
         """
         # A quarter of what a temporary may hold, to stay in a cache, unless that slows products.
-        elements = max(sizes.BLOCK_ELEMENTS // 4, min(sizes.BLOCK_ELEMENTS, FEW_ROWS * width))
+        elements = max(tuning().block_elements // 4, min(tuning().block_elements, FEW_ROWS * width))
         size = max(elements // max(width, 1), 1)
         size -= size % FEW_ROWS if size > FEW_ROWS else 0  # which streams cut into even chunks
         if among is None and len(self.factors) == 1:
@@ -201,23 +301,27 @@ class Removal(Counterfactuals):
         dtype = self.objective.dtype
         return [Projection(T.astype(dtype, copy=False), self.shared.T @ T) for T in solved]
 
-    def project_gradients(self, test: OutputObjective, B: Array) -> list[Projection | Met]:
+    def project_gradients(
+        self, test: OutputObjective, B: Array
+    ) -> list[Projection | RowSpaceSolve]:
         """Return `project` of U = J_t' B_t, for gradients B in the raw predictions, (n_test, K)."""
         return self._met(test, [B]) or [*self.project(test.jacobian_t_rows(B))]
 
-    def _met(self, test: OutputObjective, pushes: list[Array]) -> list[Projection | Met] | None:
+    def _met(
+        self, test: OutputObjective, pushes: list[Array]
+    ) -> list[Projection | RowSpaceSolve] | None:
         """Return what the test rows do to the rows of all factors; None where one has none."""
         if not self.edits.leaving or not isinstance(test, LinearObjective):
             return None
-        found: list[Projection | Met] = []
+        projections: list[Projection | RowSpaceSolve] = []
         for factor in self.factors:
-            one = Met.of(factor, self.shared, test, pushes)
-            if one is None:
+            products = RowSpaceSolve.of(factor, self.shared, test, pushes)
+            if products is None:
                 return None
-            found.append(one)
-        return found
+            projections.append(products)
+        return projections
 
-    def project_predictions(self, test: OutputObjective) -> list[Projection | Met]:
+    def project_predictions(self, test: OutputObjective) -> list[Projection | RowSpaceSolve]:
         """Return the projections `prediction_changes` needs for these test rows.
 
         Where outputs do not mix (separable loss) one column serves all outputs of a test row.
@@ -229,13 +333,15 @@ class Removal(Counterfactuals):
         met = self._met(test, units)
         if met is not None:
             return met
-        each = [test.jacobian_t_rows(unit) for unit in units]
-        return [*self.project(np.stack(each, axis=2).reshape(test.n_params, -1))]
+        columns = [test.jacobian_t_rows(unit) for unit in units]
+        return [*self.project(np.stack(columns, axis=2).reshape(test.n_params, -1))]
 
-    def along(self, projection: Projection | Met, rows: Rows, out: Array | None = None) -> Array:
+    def along(
+        self, projection: Projection | RowSpaceSolve, rows: Rows, out: Array | None = None
+    ) -> Array:
         """Return U' times the changes by some edits, shape (n_rows, k), into `out` if given."""
         part = self.edits.features.rows(rows)
-        if isinstance(projection, Met):
+        if isinstance(projection, RowSpaceSolve):
             assert self.coefficients is not None
             dots = projection.pushed(self.coefficients[rows], rows, out)
         elif self.coefficients is None:
@@ -256,7 +362,7 @@ class Removal(Counterfactuals):
         return out
 
     def prediction_changes(
-        self, projection: Projection | Met, test: OutputObjective, rows: Rows
+        self, projection: Projection | RowSpaceSolve, test: OutputObjective, rows: Rows
     ) -> Array:
         """Return J_t times the changes, shape (n_test, n_rows, K), in float64."""
         n_outputs = test.loss.n_outputs
@@ -274,9 +380,11 @@ class Removal(Counterfactuals):
             delta[:, here] = test.jacobian_dot(changes).transpose(0, 2, 1)
         return delta
 
-    def _along_each_output(self, projection: Projection | Met, rows: Rows, n_outputs: int) -> Array:
+    def _along_each_output(
+        self, projection: Projection | RowSpaceSolve, rows: Rows, n_outputs: int
+    ) -> Array:
         """H is block-diagonal: output k of a test row meets only output k of a training row."""
-        if isinstance(projection, Met):
+        if isinstance(projection, RowSpaceSolve):
             assert self.coefficients is not None
             delta = projection.JT[rows] * self.coefficients[rows][:, :, None]
             delta += np.einsum("kqt,iq->ikt", projection.each, self.shares[rows])
@@ -332,12 +440,12 @@ class Removal(Counterfactuals):
                 D = self.changes(np.arange(self.n_edits)[rows])
                 out[rows] = features.rows(rows).jacobian_rows_dot(D)
             return out
-        if self.moved is not None:
-            out = self.moved.copy()
+        if self.own_shift is not None:
+            out = self.own_shift.copy()
         else:
             out = np.zeros_like(self.coefficients)
             H_E = self.factors[0].solve(self.shared)
-            for rows, Q in features.quadratic_forms(self.factors[0]):
+            for rows, Q in quadratic_forms(features, self.factors[0]):
                 c = self.coefficients[rows]
                 out[rows] = Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c)
                 if self.shares.shape[1]:

@@ -17,16 +17,13 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective
-from skinfluence.objectives.base import row_blocks
+from skinfluence.process.blocks import row_blocks
 from skinfluence.removal.base import Removal
 from skinfluence.removal.edits import Edits
 from skinfluence.solvers import Factor
-
-Array = npt.NDArray[Any]
-
+from skinfluence.typing import Array
 
 CHUNK = 2**19
 """Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
@@ -89,8 +86,8 @@ class Edited:
         place = np.full(self.m, -1)
         place[columns] = np.arange(len(columns))
         rows, at = self.gone
-        here = place[at] >= 0
-        out.gone = rows[here], place[at[here]]
+        kept = place[at] >= 0
+        out.gone = rows[kept], place[at[kept]]
         out.w = self.w[:, columns] if self.w.shape[1] > 1 else self.w
         out.scale = self.scale[columns]
         out.coming = None if self.coming is None else self.coming.rows(columns)
@@ -106,24 +103,24 @@ class Edited:
         place = np.full(self.objective.n_samples, -1)
         place[rows] = np.arange(len(rows))
         gone, columns = self.gone
-        here = place[gone] >= 0
-        out.gone = place[gone[here]], columns[here]
+        kept = place[gone] >= 0
+        out.gone = place[gone[kept]], columns[kept]
         out.w = self.w[rows]
         out.objective = self.objective.rows(rows)
         out.y, out.eta = self.y[rows], self.eta[rows]
         return out
 
-    def reached(self, D: Array) -> Array:
+    def active_rows(self, D: Array) -> Array:
         """Return the training rows whose gradient may change within twice the way to theta + D."""
-        room = self.objective.loss.flat_within(
+        room = self.objective.loss.distance_to_curvature(
             self.objective.targets, self.objective.raw_predictions()
         )
-        near = room == 0.0
+        may_bend = room == 0.0
         for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
-            if not np.all(near[rows]):
+            if not np.all(may_bend[rows]):
                 moved = np.abs(self.objective.rows(rows).jacobian_dot(D)).max(axis=(1, 2))
-                near[rows] |= room[rows] <= 2.0 * moved
-        return np.flatnonzero(near)
+                may_bend[rows] |= room[rows] <= 2.0 * moved
+        return np.flatnonzero(may_bend)
 
     def precondition(self, gradient: Array) -> tuple[Array, Array]:
         """Return (nearly) H_j^-1 g_j and the norm of g_j in an inverse curvature, (m,)."""
@@ -151,8 +148,7 @@ class Edited:
 
     def predict(self, D: Array) -> Array:
         """Return J D."""
-        JD: Array = self.objective.jacobian_dot(D).transpose(0, 2, 1)
-        return JD
+        return self.objective.jacobian_dot(D).transpose(0, 2, 1)
 
     def gradient(self, D: Array) -> tuple[Array, Array]:
         """Return the gradient of every column, in the precision of D, and its reach.
@@ -215,6 +211,22 @@ class Edited:
 
         return times
 
+    def curvature_along(self, D: Array, S: Array) -> Array:
+        """Return S' F_j''(theta + D) S of every column, shape (m,); rows come in chunks."""
+        out: Array = np.sum(self.l2 * S * S, axis=0)
+        for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
+            part = self.objective.rows(rows)
+            JD, JS = (part.jacobian_dot(V).transpose(0, 2, 1) for V in (D, S))
+            eta = part.raw_predictions()[:, None] + JD
+            bent = part.loss.hessian_product(part.targets[:, None], eta)(JS)
+            out += np.einsum("imk,imk->m", self._weighted(bent, rows), JS)
+        if self.coming is not None:
+            coming, JS = self.coming, self.coming.jacobian_rows_dot(S)
+            eta = coming.raw_predictions() + coming.jacobian_rows_dot(D)
+            bent = coming.loss.hessian_product(coming.targets, eta)(JS)
+            out += coming.sample_weight * np.sum(bent * JS, axis=1)
+        return out
+
     def norm(self, gradient: Array) -> Array:
         """Return sqrt(g' H^-1 g) of every column, shape (m,)."""
         return norm_in(gradient, self.apply(gradient))
@@ -224,16 +236,16 @@ class Edited:
         """Whether there may be no finite minimum: nothing is penalised."""
         return not (np.any(self.objective.l2 > 0) or self.objective.loss.constant_hessian)
 
-    def recedes(self, D: Array, JD: Array) -> Array:
+    def is_separated(self, D: Array, JD: Array) -> Array:
         """Return which columns have no finite minimum: all their rows are on the right side."""
         objective = self.objective
         counted = np.broadcast_to(self.w > 0, JD.shape[:2]).copy()
         counted[self.gone] = False
-        falls = objective.loss.recedes(self.y, self.eta + JD)
+        falls = objective.loss.is_separated(self.y, self.eta + JD)
         out: Array = np.all(falls | ~counted, axis=0)
         if self.coming is not None:
             moved = self.coming.raw_predictions() + self.coming.jacobian_rows_dot(D)
-            out &= self.coming.loss.recedes(self.coming.targets, moved)
+            out &= self.coming.loss.is_separated(self.coming.targets, moved)
         return out
 
     def _weighted(self, B: Array, rows: slice = slice(None)) -> Array:
@@ -242,8 +254,8 @@ class Edited:
         if np.any(self.scale != 1.0):
             B *= self.scale[:, None].astype(B.dtype, copy=False)
         first, stop, _ = rows.indices(self.objective.n_samples)
-        here = slice(*np.searchsorted(self.gone[0], (first, stop)))
-        B[self.gone[0][here] - first, self.gone[1][here]] = 0.0
+        inside = slice(*np.searchsorted(self.gone[0], (first, stop)))
+        B[self.gone[0][inside] - first, self.gone[1][inside]] = 0.0
         return B
 
     def _pull(self, B: Array) -> Array:
@@ -262,7 +274,7 @@ def row_edits(edits: Edits, rows: Array, shared: Array) -> dict[str, Any]:
     coming = None
     if edits.coming is not None:
         part = edits.coming.rows(rows)
-        coming = part.weighing(part.sample_weight * part.weighting.own(ratios))
+        coming = part.with_weights(part.sample_weight * part.weighting.own(ratios))
     nothing = np.empty(0, dtype=int)
     pushes = features.jacobian_t_rows(edits.gradients(rows, ratios))
     return {
@@ -295,7 +307,7 @@ class EditedRows(Edited):
         assert isinstance(features, LinearObjective)
         ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])
         J = np.stack([features.jacobian_t_rows(unit) for unit in features.units()])
-        self._own = np.stack([factor.solve(one) for one in J])  # H^-1 J_i', (K, n_params, m)
+        self._own = np.stack([factor.solve(output) for output in J])  # H^-1 J_i', (K, n_params, m)
         self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
         self._rest = factor.solve(removal.shared) @ (1.0 - ratios).T  # H^-1 E z_i
         self.caused = norm_in(self.pushes, self.step(a))
@@ -341,22 +353,21 @@ class EditedRows(Edited):
         # that the curvature is within e^t of H_i, and the gradient left is at most (e^t - 1) |Z|,
         # in the norms of H_i; that of H is at most sqrt(1 - h) times larger where h < 0. Z moves no
         # raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
-        lost = digits_lost(self.factor)
-        if np.isinf(self._widest) or np.isinf(lost) or not self.objective.loss.certified:
+        lost, loss = digits_lost(self.factor), self.objective.loss
+        proven = loss.self_concordant and loss.curvature_scale is not None
+        if np.isinf(self._widest) or np.isinf(lost) or not proven:
             return super().after(gradient, Z, reach)
         length = norm_in(gradient, Z)
         moved = reach + length * np.sqrt(self._widest / self._left)
         # Where outputs are coupled it is the distance between two of them that counts.
-        t = moved * (1.0 if self.objective.loss.separable else 2.0)
-        growth = np.expm1(np.minimum(t / self.objective.loss.curvature_scale, 700.0))
-        bound: Array = (growth + lost / self._left) * length * self._stiffer
-        return bound
+        t = moved * (1.0 if loss.separable else 2.0)
+        growth = np.expm1(np.minimum(t / loss.curvature_scale, 700.0))
+        return (growth + lost / self._left) * length * self._stiffer
 
 
 def digits_lost(factor: Factor) -> float:
     """Return the relative rounding of a solve, in the norm of the curvature; inf if not known."""
-    rcond = float(getattr(factor, "rcond", 0.0))
-    return 1e-15 / rcond if rcond > 0 else np.inf
+    return 1e-15 / factor.rcond if factor.rcond else np.inf
 
 
 def norm_in(gradient: Array, Z: Array) -> Array:

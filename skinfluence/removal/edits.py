@@ -16,12 +16,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.objectives.axes import Axes
-
-Array = npt.NDArray[Any]
+from skinfluence.objectives.row_space import Axes
+from skinfluence.typing import Array
 
 Rows = slice | Array
 
@@ -71,7 +69,7 @@ class Edits:
         coming = None
         if self.coming is not None:
             assert isinstance(self.coming, LinearObjective)
-            weighed = base.weighing(self.coming.sample_weight, self.coming.weighting)
+            weighed = base.with_weights(self.coming.sample_weight, self.coming.weighting)
             coming = replace(weighed, y=self.coming.y)
         return Edits(base, leaving=True, coming=coming), axes
 
@@ -82,12 +80,12 @@ class Edits:
         w = base.weighting.all_weights(ratios, base.sample_weight)[:, 0]
         if self.leaving:
             w[i] = 0.0
-        edited = base.weighing(w)
+        edited = base.with_weights(w)
         if self.coming is None:
             return edited
         row = self.coming.rows(np.array([i]))
         assert isinstance(row, LinearObjective)
-        return edited.joined(row.weighing(row.sample_weight * row.weighting.own(ratios)))
+        return edited.concatenated(row.with_weights(row.sample_weight * row.weighting.own(ratios)))
 
     def parts(self, rows: Rows) -> Iterator[tuple[float, Objective]]:
         """Yield (1, the rows that leave) and (-1, the rows that come) of some edits."""
@@ -116,8 +114,7 @@ class Edits:
         if not self.counts.shape[1]:
             return np.zeros(self.n_edits, dtype=int)
         _, strata = np.unique(np.sign(self.counts), axis=0, return_inverse=True)
-        out: Array = strata.reshape(-1)
-        return out
+        return strata.reshape(-1)
 
     def typical_ratios(self) -> Array:
         """Return the ratios of a typical edit of each stratum, shape (n_strata, q)."""
@@ -131,8 +128,7 @@ class Edits:
         Largest relative difference over the rows that stay.
         """
         shared = self.typical_ratios()[self.strata]
-        off: Array = np.abs(self.ratios / shared - 1.0).max(axis=1, initial=0.0)
-        return off
+        return np.abs(self.ratios / shared - 1.0).max(axis=1, initial=0.0)
 
     def gradients(self, rows: Rows, ratios: Array | None = None) -> Array:
         """Return a of some edits, shape (n_rows, K); their first-order part without `ratios`."""
@@ -141,8 +137,7 @@ class Edits:
             assert isinstance(part, OutputObjective)
             w = sign * part.sample_weight * _own(part, ratios)
             total = total + w[:, None] * part.output_gradients()
-        out: Array = total
-        return out
+        return total
 
     def curvatures(self, rows: Rows, ratios: Array | None = None) -> Array:
         """Return G of some edits, (n_rows, K) if the loss is separable, else (n_rows, K, K)."""
@@ -152,16 +147,14 @@ class Edits:
             G = part.output_hessians()
             w = sign * part.sample_weight * _own(part, ratios)
             total = total + w.reshape(-1, *[1] * (G.ndim - 1)) * G
-        out: Array = total
-        return out
+        return total
 
     def grads_dot(self, rows: Rows, V: Array) -> Array:
         """Return the first-order push of some edits times V, shape (n_rows, k), for any model."""
         total: Any = 0.0
         for sign, part in self.parts(rows):
             total = total + sign * part.sample_weight[:, None] * part.grads_dot(V)
-        out: Array = total
-        return out
+        return total
 
 
 def _own(part: Objective, ratios: Array | None) -> Array:

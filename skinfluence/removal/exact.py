@@ -15,26 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
-from skinfluence.memory import require_memory
-from skinfluence.messages import warn
+from skinfluence.minimisers.newton import minimum
 from skinfluence.objectives import LinearObjective
-from skinfluence.objectives.axes import Axes, lifted, within
-from skinfluence.objectives.base import row_blocks
-from skinfluence.refinement import minimum
-from skinfluence.removal.base import Removal, block_elements, edit_blocks
+from skinfluence.objectives.row_space import Axes, lifted, within
+from skinfluence.process.blocks import edit_elements, row_blocks
+from skinfluence.process.memory import require_memory
+from skinfluence.process.threads import in_threads
+from skinfluence.process.warnings import warn
+from skinfluence.removal.base import Removal, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Cholesky, Factor
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 ROUNDING = 1e-13
 """Gradients below this, in units of sqrt(F), are rounding: |g|^2 / 2 is what F could still fall."""
@@ -85,8 +82,8 @@ class ExactRemoval(Removal):
         return out
 
     def changes(self, rows: Array) -> Array:
-        found = self._minima(rows)
-        return found if self.axes is None else lifted(self.axes, found, self.whole.loss.n_outputs)
+        minima = self._minima(rows)
+        return minima if self.axes is None else lifted(self.axes, minima, self.whole.loss.n_outputs)
 
     def _minima(self, rows: Array) -> Array:
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
@@ -115,28 +112,36 @@ def exact(newton: Callable[[Edits], Removal], edits: Edits) -> ExactRemoval:
     return ExactRemoval(**steps, whole=edits.base, axes=axes)
 
 
-def minimise_guarded(
-    removal: Removal, rows: Array, factorize: Callable[[Edits], list[Factor]], *, rtol: float
-) -> Array:
-    """Return `minimise_after`, found in the space of the rows where that is much less work.
+def in_row_space(
+    removal: Removal, factorize: Callable[[Edits], list[Factor]]
+) -> tuple[Removal, Axes | None]:
+    """Return Newton steps in the space of the rows where that is much less work, and its axes.
 
-    `factorize` returns the factors of the strata of edits stated in that space.
+    `factorize` returns the factors of the strata of edits stated in that space. Elsewhere the steps
+    are returned as they are, and None.
     """
     base = removal.edits.base
     assert isinstance(base, LinearObjective)
     reduced = removal.edits.in_row_space() if base.row_space_is_small else None
     if reduced is None:
-        return minimise_after(removal, rows, rtol=rtol)
+        return removal, None
     edits, axes = reduced
-    K = base.loss.n_outputs
     small = replace(
         removal,
         edits=edits,
-        shared=within(axes, removal.shared, K),
+        shared=within(axes, removal.shared, base.loss.n_outputs),
         factors=tuple(factorize(edits)),
         guarded_changes=np.empty((edits.base.n_params, 0)),
     )
-    return lifted(axes, minimise_after(small, rows, rtol=rtol), K)
+    return small, axes
+
+
+def minimise_guarded(removal: Removal, axes: Axes | None, rows: Array, *, rtol: float) -> Array:
+    """Return `minimise_after` of steps that are in the space of the rows, in all parameters."""
+    changes = minimise_after(removal, rows, rtol=rtol)
+    base = removal.edits.base
+    assert isinstance(base, LinearObjective)
+    return changes if axes is None else lifted(axes, changes, base.loss.n_outputs)
 
 
 def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int = 100) -> Array:
@@ -179,11 +184,11 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
     for stratum in range(len(removal.factors)):
         members = np.flatnonzero(removal.strata[rows] == stratum)
         for block in edit_blocks(len(members), objective):
-            here = members[block]
-            problem = EditedRows(removal, rows[here], stratum)
-            step = problem.step(removal.coefficients[rows[here]])
-            out[:, here], converged = minimise(problem, step, rtol=rtol, max_iter=max_iter)
-            for column in here[~converged]:
+            columns = members[block]
+            problem = EditedRows(removal, rows[columns], stratum)
+            step = problem.step(removal.coefficients[rows[columns]])
+            out[:, columns], converged = minimise(problem, step, rtol=rtol, max_iter=max_iter)
+            for column in columns[~converged]:
                 change = _by_cooling(removal, int(rows[column]))
                 if change is None:
                     failed.append(int(rows[column]))
@@ -192,9 +197,9 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
     if failed:
         warn(
             f"Without each of the rows {sorted(failed)[:20]} ({len(failed)} in all) no minimum was "
-            f"reached in {max_iter} steps: the remaining rows may be separable, or all but "
-            "undetermined. Their scores are those of the last step. Fit with a stronger penalty, "
-            "or, where a hinge is smoothed, raise temperature=.",
+            f"reached in {max_iter} steps: the remaining rows may be separable, or the curvature "
+            "nearly singular. Their scores are those of the last step. Fit with a stronger "
+            "penalty, or, where a hinge is smoothed, raise temperature=.",
             ConvergenceWarning,
         )
     return out
@@ -211,10 +216,12 @@ def _by_cooling(removal: Removal, row: int) -> Array | None:
     if base.loss.temperature is None or base.tilt is not None or removal.damping > 0:
         return None
     try:
-        found = minimum(removal.edits.after(row), lambda one: Cholesky().factorize(Curvature(one)))
+        cooled = minimum(
+            removal.edits.after(row), lambda part: Cholesky().factorize(Curvature(part))
+        )
     except ValueError:
         return None
-    return found.objective.theta - base.theta
+    return cooled.objective.theta - base.theta
 
 
 def minimise(problem: Edited, D: Array, *, rtol: float, max_iter: int = 100) -> tuple[Array, Array]:
@@ -237,15 +244,15 @@ def _minimise(problem: Edited, D: Array, rtol: float, max_iter: int) -> tuple[Ar
     out[:, moving], converged[moving] = _chord(problem.take(moving), D[:, moving], goal[moving])
     width = problem.n_outputs * problem.objective.n_samples
     failed = np.flatnonzero(~converged)
-    for block in row_blocks(len(failed), width, block_elements()):
-        left = failed[block]
-        out[:, left], converged[left] = _newton(
-            problem.take(left), out[:, left], goal[left], caused[left], max_iter
+    for block in row_blocks(len(failed), width, edit_elements()):
+        columns = failed[block]
+        out[:, columns], converged[columns] = _newton(
+            problem.take(columns), out[:, columns], goal[columns], caused[columns], max_iter
         )
     if problem.may_recede:
-        for block in row_blocks(len(caused), width, block_elements()):
+        for block in row_blocks(len(caused), width, edit_elements()):
             part = problem.take(np.arange(len(caused))[block])
-            converged[block] &= ~part.recedes(out[:, block], part.predict(out[:, block]))
+            converged[block] &= ~part.is_separated(out[:, block], part.predict(out[:, block]))
     return out, converged
 
 
@@ -294,17 +301,17 @@ def _newton(
     # A step that overshoots into a flat part of the loss is a place from which nothing descends.
     JD = problem.predict(D)
     D = _step_lengths(problem, np.zeros_like(D), np.zeros_like(JD), D, JD) * D
-    rows = problem.reached(D)
+    rows = problem.active_rows(D)
     while True:
         few = len(rows) < MOST_REACHED * problem.objective.n_samples
         part = problem.among(rows) if few else problem
         D, converged = _newton_cg(part, D, goal, caused, max_iter)
         if not few:
             return D, converged
-        missed = np.setdiff1d(problem.reached(0.5 * D), rows)
+        missed = np.setdiff1d(problem.active_rows(0.5 * D), rows)
         if not len(missed):
             return D, converged
-        rows = np.union1d(rows, problem.reached(D))
+        rows = np.union1d(rows, problem.active_rows(D))
 
 
 def _newton_cg(

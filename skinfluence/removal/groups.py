@@ -17,22 +17,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.messages import warn
+from skinfluence.curvature import Inverse
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.objectives.base import Inverse
-from skinfluence.removal.base import Counterfactuals, block_elements
+from skinfluence.process.blocks import edit_elements
+from skinfluence.process.tuning import tuning
+from skinfluence.process.warnings import warn
+from skinfluence.removal.base import Counterfactuals
 from skinfluence.removal.edited import Edited, norm_in
 from skinfluence.removal.exact import minimise
+from skinfluence.removal.guard import next_steps
 from skinfluence.removal.one_step import shared_directions
-from skinfluence.solvers import Factor, SingularCurvatureError, expect
+from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.typing import Array
 
-Array = npt.NDArray[Any]
-
-DOUBT = 0.05
+TRUSTED_NEXT = 0.05
 """Groups whose next Newton step would be longer than this part of the first are not trusted.
 
 Both in the norm of the curvature without the group. The next step is what the first was off by, as
@@ -42,9 +43,6 @@ are off by more than a fifth it finds.
 
 GROUP_RTOL = 1e-9
 """Gradient at which a group is done; there are fewer groups than rows, and deletions are kept."""
-
-SINGULAR = 1e-5
-"""Reciprocal condition number of I - G Q below which a down-date has lost too many digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +59,6 @@ class GroupRemoval(Counterfactuals):
         Of the curvature.
     factorize : callable
         Factorises the curvature of other rows or weights.
-    method : {"first_order", "newton", "exact"}
-    guard : bool
-        Groups whose Newton step is not trusted go on to their exact minimum.
     names : ndarray of shape (n_groups,) or None
         What a warning calls the groups; None where they are just rows.
     damping : float
@@ -74,8 +69,6 @@ class GroupRemoval(Counterfactuals):
     masks: Any
     factor: Factor
     factorize: Callable[[Objective], Factor]
-    method: str
-    guard: bool = True
     names: Array | None = None
     damping: float = 0.0
 
@@ -87,8 +80,8 @@ class GroupRemoval(Counterfactuals):
     def n_edits(self) -> int:
         return int(self.masks.shape[0])
 
-    def expect(self, n_edits: int) -> None:
-        expect(self.factor, n_edits)
+    def prepare(self, n_edits: int) -> None:
+        self.factor.prepare(n_edits)
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
         """Cut some groups into blocks, by the size of what is kept to solve without each."""
@@ -99,47 +92,52 @@ class GroupRemoval(Counterfactuals):
         if base.weighting.counted().shape[1]:  # weights that move: a factor for each
             n_blocks, size = base.block_shape()
             kept = np.full(len(rows), n_blocks * size**2)
-        taken = np.cumsum(kept + n_outputs * base.n_samples) // block_elements()
+        taken = np.cumsum(kept + n_outputs * base.n_samples) // edit_elements()
         yield from np.split(rows, np.flatnonzero(np.diff(taken)) + 1)
 
+    def named(self, groups: Array) -> str:
+        """Return what a warning calls some groups."""
+        if self.names is None:
+            return "these rows"
+        return f"each of the groups {self.names[groups][:20].tolist()} ({len(groups)} in all)"
+
+
+class FirstOrderGroups(GroupRemoval):
+    """The sum of the first-order changes by the rows of each group, of any model."""
+
+    method = "first_order"
+    linear = True
+
     def changes(self, rows: Array) -> Array:
-        if self.method == "first_order":
-            return self._first_order(rows)
-        problem, D = self._step(rows)
-        again = np.arange(len(rows))  # a squared loss is done in one step, but for its rounding
-        if self.method == "newton" and not self.base.constant_hessian:
-            again = np.flatnonzero(problem.doubt(D) > DOUBT) if self.guard else again[:0]
-        if len(again):
-            D[:, again], converged = minimise(problem.take(again), D[:, again], rtol=GROUP_RTOL)
-            failed = rows[again[~converged]]
-            if len(failed):
-                warn(
-                    f"Without {self._named(failed)} no minimum was reached: the remaining rows may "
-                    "be separable, or all but undetermined. Values are those of the last step. Fit "
-                    "with a stronger penalty, or leave these out.",
-                    ConvergenceWarning,
-                )
+        masks, weighting = self.masks[rows], self.base.weighting
+        z = weighting.derivative_shares(masks @ weighting.counted())
+        A = self.base.sample_weight[:, None] * masks.T.toarray()
+        pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ z.T
+        return self.factor.solve(pushes)
+
+
+class ExactGroups(GroupRemoval):
+    """The change to the exact minimum without each group, of a linear model."""
+
+    method = "exact"
+
+    def changes(self, rows: Array) -> Array:
+        problem, D = self.step(rows)
+        self.minimise(rows, np.arange(len(rows)), problem, D)
         return D
 
-    def steps(self, rows: Array) -> tuple[Array, Array]:
-        """Return the unguarded Newton steps of some groups, and how far each is from trusted.
-
-        The doubt, shape (n_rows,), is the length of the next Newton step as a part of this one.
-        """
-        problem, D = self._step(rows)
-        return D, problem.doubt(D)
-
-    def _step(self, rows: Array) -> tuple[EditedGroups, Array]:
+    def step(self, rows: Array) -> tuple[EditedGroups, Array]:
+        """Return the objectives without some groups, and the joint Newton step of each."""
         assert isinstance(self.base, LinearObjective)
         problem = EditedGroups.leaving(
             self.base, self.masks[rows], self.factor, self.factorize, self.damping
         )
         D = problem.apply(problem.pushes)
         problem.caused = norm_in(problem.pushes, D)
-        flat = [isinstance(one, Nearest) for one in problem.inverses]
+        flat = [isinstance(inverse, Nearest) for inverse in problem.inverses]
         if any(flat):
             warn(
-                f"Without {self._named(rows[flat])} some direction of the parameters is not "
+                f"Without {self.named(rows[flat])} some direction of the parameters is not "
                 "determined: there is more than one optimum. Values are those of the nearest; "
                 "scikit-learn's own refit may choose another. Drop the columns that only these "
                 "rows have, or fit with a penalty.",
@@ -147,17 +145,51 @@ class GroupRemoval(Counterfactuals):
             )
         return problem, D
 
-    def _named(self, groups: Array) -> str:
-        if self.names is None:
-            return "these rows"
-        return f"each of the groups {self.names[groups][:20].tolist()} ({len(groups)} in all)"
+    def minimise(self, rows: Array, chosen: Array, problem: EditedGroups, D: Array) -> None:
+        """Overwrite chosen columns of the steps D without some groups by the minima."""
+        if not len(chosen):
+            return
+        D[:, chosen], converged = minimise(problem.take(chosen), D[:, chosen], rtol=GROUP_RTOL)
+        failed = rows[chosen[~converged]]
+        if len(failed):
+            warn(
+                f"Without {self.named(failed)} no minimum was reached: the remaining rows may "
+                "be separable, or the curvature nearly singular. Values are those of the last "
+                "step. Fit with a stronger penalty, or leave these out.",
+                ConvergenceWarning,
+            )
 
-    def _first_order(self, rows: Array) -> Array:
-        masks, weighting = self.masks[rows], self.base.weighting
-        z = weighting.derivative_shares(masks @ weighting.counted())
-        A = self.base.sample_weight[:, None] * masks.T.toarray()
-        pushes = self.base.weighted_grad_sum(A) + shared_directions(self.base) @ z.T
-        return self.factor.solve(pushes)
+
+@dataclass(frozen=True, eq=False)
+class NewtonGroups(ExactGroups):
+    """The joint Newton step without each group; the minimum where the step is not trusted.
+
+    Attributes
+    ----------
+    guard : bool
+        False: the steps as they are.
+    """
+
+    guard: bool = True
+    method = "newton"
+
+    def changes(self, rows: Array) -> Array:
+        problem, D = self.step(rows)
+        untrusted = np.empty(0, dtype=int)
+        if self.base.constant_hessian:  # done in one step, but for its rounding
+            untrusted = np.arange(len(rows))
+        elif self.guard:
+            untrusted = np.flatnonzero(problem.next_step(D) > TRUSTED_NEXT)
+        self.minimise(rows, untrusted, problem, D)
+        return D
+
+    def steps(self, rows: Array) -> tuple[Array, Array]:
+        """Return the unguarded Newton steps of some groups, and how far each is from trusted.
+
+        The doubt, shape (n_rows,), is the length of the next Newton step as a part of this one.
+        """
+        problem, D = self.step(rows)
+        return D, problem.next_step(D)
 
 
 class EditedGroups(Edited):
@@ -200,15 +232,17 @@ class EditedGroups(Edited):
 
     def apply(self, V: Array) -> Array:
         """Return H_j^-1 v_j for every column, the curvature taken at theta."""
-        solved = [one.solve(V[:, j : j + 1]) for j, one in enumerate(self.inverses)]
+        solved = [inverse.solve(V[:, j : j + 1]) for j, inverse in enumerate(self.inverses)]
         return np.concatenate(solved, axis=1)
 
-    def doubt(self, D: Array) -> Array:
+    def next_step(self, D: Array) -> Array:
         """Return the length of the Newton step from D as a part of that to the first one, (m,)."""
         if self.objective.constant_hessian:
             return np.zeros(self.m)
-        _, left = self.precondition(self.gradient(D)[0])
-        return left / np.maximum(self.caused, np.finfo(np.float64).tiny)
+        if self.objective.loss.curvature_scale is None:
+            return next_steps(self, D)
+        _, length = self.precondition(self.gradient(D)[0])
+        return length / np.maximum(self.caused, np.finfo(np.float64).tiny)
 
 
 def inverse_without(
@@ -242,7 +276,7 @@ def inverse_without(
     kept = np.delete(np.arange(objective.n_samples), rows)
     w = objective.sample_weight if weights is None else weights
     part = objective.rows(kept)
-    part = part.weighing(w[kept])
+    part = part.with_weights(w[kept])
     try:
         return factorize(part)
     except SingularCurvatureError:
@@ -250,7 +284,7 @@ def inverse_without(
 
 
 @dataclass(frozen=True, eq=False)
-class DownDated:
+class DownDated(Inverse):
     """H_S^-1 = H^-1 + V (I - G Q)^-1 G V', V = H^-1 J_S', for each block of the curvature.
 
     Attributes
@@ -268,8 +302,7 @@ class DownDated:
     def solve(self, V: Array) -> Array:
         blocks = V.reshape(self.V.shape[0], self.V.shape[1], -1)
         correction = self.V @ (self.inner @ (self.V.transpose(0, 2, 1) @ blocks))
-        out: Array = self.factor.solve(V) + correction.reshape(V.shape)
-        return out
+        return self.factor.solve(V) + correction.reshape(V.shape)
 
 
 def _down_date(part: OutputObjective, factor: Factor) -> DownDated | None:
@@ -294,14 +327,14 @@ def _down_date(part: OutputObjective, factor: Factor) -> DownDated | None:
         A = np.eye(Q.shape[1]) - weight[b] @ Q[b]
         lu, pivots, info = lapack.dgetrf(A)
         rcond = lapack.dgecon(lu, np.linalg.norm(A, 1))[0] if info == 0 else 0.0
-        if rcond < SINGULAR:
+        if rcond < tuning().down_date_rcond:
             return None
         inner[b], _ = lapack.dgetrs(lu, pivots, weight[b])
     return DownDated(factor, V, inner)
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class Nearest(Inverse):
     """The shortest solution (in units of the columns) where the curvature has no inverse."""
 
     inverses: Array
@@ -320,5 +353,4 @@ class Nearest:
     def solve(self, V: Array) -> Array:
         size = self.inverses.shape[1]
         blocks = V.reshape(-1, size, V.shape[1])
-        out: Array = (self.inverses @ blocks).reshape(self.n_params, -1)
-        return out
+        return (self.inverses @ blocks).reshape(self.n_params, -1)

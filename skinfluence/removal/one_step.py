@@ -4,43 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from skinfluence.messages import warn
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.process.tuning import tuning
+from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Removal
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import minimise_guarded
+from skinfluence.removal.exact import in_row_space, minimise_guarded
+from skinfluence.removal.guard import exceeds_next_step
+from skinfluence.removal.leverages import quadratic_forms
 from skinfluence.solvers import Factor, SingularCurvatureError
-
-Array = npt.NDArray[Any]
-
-TRUSTED_SHIFT = 0.5
-"""Rows whose own raw prediction moves further than this are minimised on their own.
-
-In units of the loss's `curvature_scale`: a Newton step assumes that the curvature stays as it is,
-and over one unit it may change by a factor e. benchmarks/newton_error.py prints the relative error
-of one step against refits: with n = 150, p = 60 its median is .01 below half a unit, .03 up to one,
-.05 to .06 up to two, .1 up to four, .2 to .3 beyond, at leverages anywhere between .2 and .9, so
-leverage is the poorer guide. A line search along the step leaves nearly all of the error: its
-direction is wrong, not its length.
-"""
-
-TRUSTED_JUMP = 0.25
-"""The same for losses whose curvature jumps, and may for other rows that move along.
-
-On Enron (benchmarks/convex.py) a row that moved by .37 took two near duplicates across the kink of
-the squared hinge, and its step went twice too far.
-"""
+from skinfluence.typing import Array
 
 HIGH = 0.3
 """Sum of the eigenvalues of G_i Q_i above which the largest is computed."""
 
-GUARD_RTOL = 1e-4
-"""Gradient at which a guarded row is done: far below the error of the rows that need no guard."""
 
 ALONE = 1e-6
 """A row whose leverage is within this of 1 (nearly) alone determines some direction.
@@ -72,7 +52,7 @@ def first_order(edits: Edits, factor: Factor, damping: float = 0.0) -> Removal:
         np.zeros(edits.n_edits, dtype=int),
         (factor,),
         leverage=None,
-        moved=None,
+        own_shift=None,
         widest=np.inf,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((edits.base.n_params, 0)),
@@ -91,8 +71,9 @@ def newton(
 ) -> Removal:
     """Return the leverage-corrected Newton step of every edit, guarded.
 
-    Edits that move their own prediction by more than `TRUSTED_SHIFT` go on to their exact minimum,
-    from this step.
+    Edits that move their own prediction by more than `trusted_shift` go on to their exact minimum,
+    from this step; where the loss does not say over which distance that is far, those do whose next
+    step would be longer than `trusted_next_step`.
 
     Parameters
     ----------
@@ -119,13 +100,14 @@ def newton(
     shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
     factors = _of_strata(edits, factorize) if shares.shape[1] else [factor]
     a = edits.gradients(slice(None), edits.ratios)
-    coefficients, moved, leverage = np.empty_like(a), np.empty_like(a), np.empty(edits.n_edits)
+    coefficients, own_shift = np.empty_like(a), np.empty_like(a)
+    leverage = np.empty(edits.n_edits)
     widest = 0.0
-    for stratum, one in enumerate(factors):
+    for stratum, stratum_factor in enumerate(factors):
         members = np.flatnonzero(strata == stratum)
         part = features.rows(members) if len(factors) > 1 else features
-        H_E = one.solve(shared) if shares.shape[1] else shared
-        for index, Q in part.quadratic_forms(one):
+        H_E = stratum_factor.solve(shared) if shares.shape[1] else shared
+        for index, Q in quadratic_forms(part, stratum_factor):
             rows = members[index] if len(factors) > 1 else index
             u = np.zeros_like(a[rows])
             if shares.shape[1]:
@@ -136,7 +118,7 @@ def newton(
             if Q.ndim == 3 and G.ndim == 2:  # outputs that meet in the parameters alone
                 G = G[:, :, None] * np.eye(G.shape[1])
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
-            moved[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
+            own_shift[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
             coefficients[rows] = c
     off = edits.off_stratum()
     removal = Removal(
@@ -147,7 +129,7 @@ def newton(
         strata,
         tuple(factors),
         leverage=leverage,
-        moved=moved,
+        own_shift=own_shift,
         widest=widest if edits.leaving and np.all(off < 1e-12) else np.inf,
         guarded=np.empty(0, dtype=int),
         guarded_changes=np.empty((objective.n_params, 0)),
@@ -156,28 +138,36 @@ def newton(
     )
     if not guard and not isinstance(objective, LinearObjective):
         return removal
+
+    def factors_of(inside: Edits) -> list[Factor]:
+        return _of_strata(inside, factorize)
+
     alone = leverage > 1.0 - ALONE
-    trusted = TRUSTED_SHIFT if objective.loss.certified else TRUSTED_JUMP
-    unsafe = np.abs(moved).max(axis=1) > trusted * objective.loss.curvature_scale
+    trusted = tuning().trusted_shift if objective.loss.self_concordant else tuning().trusted_jump
+    scale = objective.loss.curvature_scale
+    unsafe = np.zeros(len(alone), dtype=bool)
+    if scale is not None:
+        unsafe |= np.abs(own_shift).max(axis=1) > trusted * scale
     unsafe |= off > OFF_STRATUM
     if objective.constant_hessian:
         unsafe &= ~alone  # one step is exact, given the curvature without the row
     else:
         unsafe |= alone
+    small = None
     if not guard:
         unsafe[:] = False
+    elif scale is None and not objective.constant_hessian:
+        small = in_row_space(removal, factors_of)
+        rest = np.flatnonzero(~unsafe)
+        unsafe[rest] = exceeds_next_step(small[0], rest)
     guarded = np.flatnonzero(unsafe | (alone & objective.constant_hessian))
     if not len(guarded):
         return removal
     changes = np.empty((objective.n_params, len(guarded)))
     iterated = unsafe[guarded]
     if np.any(iterated):
-        changes[:, iterated] = minimise_guarded(
-            removal,
-            guarded[iterated],
-            lambda inside: _of_strata(inside, factorize),
-            rtol=GUARD_RTOL,
-        )
+        small = in_row_space(removal, factors_of) if small is None else small
+        changes[:, iterated] = minimise_guarded(*small, guarded[iterated], rtol=tuning().guard_rtol)
     changes[:, ~iterated] = _steps_of_their_own(removal, a, guarded[~iterated], factorize)
     return replace(removal, guarded=guarded, guarded_changes=changes)
 
@@ -188,7 +178,7 @@ def _of_strata(edits: Edits, factorize: Callable[[Objective], Factor]) -> list[F
     if not edits.counts.shape[1]:
         return [factorize(base)]
     weights = base.weighting.all_weights(edits.typical_ratios(), base.sample_weight)
-    return [factorize(base.weighing(w)) for w in weights.T]
+    return [factorize(base.with_weights(w)) for w in weights.T]
 
 
 def _steps_of_their_own(

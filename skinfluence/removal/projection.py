@@ -1,18 +1,15 @@
-"""What test rows need to know before they meet edits of the training data: H^-1 U, in two forms."""
+"""H^-1 U for the gradients U of the test rows, in two forms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
-from skinfluence.objectives import LinearObjective, OutputObjective
+from skinfluence.objectives import LinearObjective
 from skinfluence.removal.edits import Rows
-
-Array = npt.NDArray[Any]
+from skinfluence.solvers import Factor
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +21,7 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False)
-class Met:
+class RowSpaceSolve:
     """J T of all training rows for T = H^-1 U, T itself never formed.
 
     Attributes
@@ -40,8 +37,7 @@ class Met:
     @property
     def shared(self) -> Array:
         """E' T, shape (q, k)."""
-        out: Array = self.each.sum(axis=0)
-        return out
+        return self.each.sum(axis=0)
 
     def pushed(self, C: Array, rows: Rows, out: Array | None = None) -> Array:
         """Return C_i' J_i T of some rows, shape (n_rows, k), into `out` if given."""
@@ -52,8 +48,8 @@ class Met:
 
     @classmethod
     def of(
-        cls, factor: Any, shared: Array, test: LinearObjective, pushes: list[Array]
-    ) -> Met | None:
+        cls, factor: Factor, shared: Array, test: LinearObjective, pushes: list[Array]
+    ) -> RowSpaceSolve | None:
         """Return J T for U = J_t' B_t, a column for every B; None where the factor has no rows.
 
         Parameters
@@ -66,34 +62,21 @@ class Met:
         pushes : list of ndarray of shape (n_test, K)
             B. The columns of a test row come one after the other.
         """
-        if not isinstance(factor, KnowsRows):
-            return None
-        found = []
+        columns = []
         for B in pushes:
-            one = factor.between(test, B)
-            if one is None:
+            products = factor.between(test, B)
+            if products is None:
                 return None
-            found.append(one)
-        JT = _side_by_side(found)
+            columns.append(products)
+        JT = _side_by_side(columns)
         if not shared.shape[1]:
             return cls(JT, np.zeros((JT.shape[1], 0, JT.shape[2])))
         solved = test.jacobian_dot(factor.solve(shared)).transpose(1, 2, 0)  # (K, q, n_test)
         return cls(JT, _side_by_side([solved * B.T[:, None] for B in pushes]))
 
 
-@runtime_checkable
-class KnowsRows(Protocol):
-    """A factor that knows what its rows do to others."""
-
-    solve: Callable[[Array], Array]
-
-    def between(self, rows: OutputObjective, B: Array) -> Array | None:
-        """Return J_i H^-1 J_t' b_t of all its rows i, (n_samples, K, n_rows); None if it cannot."""
-        ...
-
-
-def _side_by_side(found: list[Array]) -> Array:
+def _side_by_side(columns: list[Array]) -> Array:
     """Return arrays of columns as one whose columns alternate between them."""
-    if len(found) == 1:
-        return found[0]
-    return np.stack(found, axis=-1).reshape(*found[0].shape[:-1], -1)
+    if len(columns) == 1:
+        return columns[0]
+    return np.stack(columns, axis=-1).reshape(*columns[0].shape[:-1], -1)

@@ -17,13 +17,12 @@ from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import gen_batches
 
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 NETWORKS = (MLPClassifier, MLPRegressor)
 

@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -16,8 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 
 from skinfluence.retraining.networks import WarmStart
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 
 def refit_without(

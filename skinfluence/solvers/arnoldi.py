@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
-from skinfluence.memory import require_memory
-from skinfluence.messages import warn
-from skinfluence.solvers.base import Numerics, SingularCurvatureError
-from skinfluence.solvers.formed import singular
-from skinfluence.solvers.solved import BySolves, gradient_probes, residual
-
-Array = npt.NDArray[Any]
-
-DENSE = 4
-"""Share of the eigenpairs (one in so many) from which on all are taken, of a matrix in full."""
-
-SMALL = 100
-"""Parameters up to which all eigenpairs are taken."""
+from skinfluence.process.memory import require_memory
+from skinfluence.process.tuning import tuning
+from skinfluence.process.warnings import warn
+from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver
+from skinfluence.solvers.dense import singular
+from skinfluence.solvers.iterative import gradient_probes, residual
+from skinfluence.typing import Array
 
 SINGULAR = 1e-13
 """Eigenvalue, relative to the largest, that is zero."""
@@ -34,7 +27,7 @@ PRECISE = 1e-10
 
 
 @dataclass(frozen=True)
-class Arnoldi:
+class Arnoldi(Solver):
     """Invert the curvature on the span of its largest eigenvectors, U diag(1 / lambda) U'.
 
     What right-hand sides have outside that span is left out: a residual, which is warned of where
@@ -102,7 +95,7 @@ class Arnoldi:
         n = curvature.n_params
         rank = min(self.rank, n - len(curvature.flat_shifts()))
         counted = Counted(curvature)
-        if n <= SMALL or DENSE * rank >= n:
+        if n <= tuning().arnoldi_small or tuning().arnoldi_dense * rank >= n:
             values, vectors = _all(counted, rank)
         else:
             values, vectors = self._lanczos(counted, rank)
@@ -118,15 +111,15 @@ class Arnoldi:
             raise singular(n, float(values.min()) / largest if largest else 0.0)
         factor = ArnoldiFactor(curvature, values, vectors, Numerics(curvature.damping))
         probes = gradient_probes(curvature, self.random_state)
-        left = float(residual(curvature, probes, factor.solve(probes)).max(initial=0.0))
-        if left > self.tol:
+        worst = float(residual(curvature, probes, factor.solve(probes)).max(initial=0.0))
+        if worst > self.tol:
             warn(
-                f"The span of {len(values)} eigenvectors leaves {left:.1e} of typical right-hand "
+                f"The span of {len(values)} eigenvectors leaves {worst:.1e} of typical right-hand "
                 f"sides outside, and tol={self.tol:g} was asked for. Raise rank=, or pass "
                 "solver='nystroem' where it is no embedding that is wanted.",
                 ConvergenceWarning,
             )
-        numerics = Numerics(curvature.damping, residual=left, n_products=counted.n_products)
+        numerics = Numerics(curvature.damping, residual=worst, n_products=counted.n_products)
         return ArnoldiFactor(curvature, values, vectors, numerics)
 
     def _lanczos(self, counted: Counted, rank: int) -> tuple[Array, Array]:
@@ -158,7 +151,7 @@ class Arnoldi:
 
 
 @dataclass(frozen=True, eq=False)
-class ArnoldiFactor(BySolves):
+class ArnoldiFactor(Factor):
     """U diag(1 / lambda) U'.
 
     Attributes
@@ -172,19 +165,18 @@ class ArnoldiFactor(BySolves):
         The residual is that of typical right-hand sides.
     """
 
+    approximate: ClassVar[bool] = True
     curvature: Curvature
     values: Array
     vectors: Array
     numerics: Numerics
 
     def solve(self, V: Array) -> Array:
-        solved: Array = self.vectors @ ((self.vectors.T @ V) / self.values[:, None])
-        return solved
+        return self.vectors @ ((self.vectors.T @ V) / self.values[:, None])
 
     def embed(self, V: Array) -> Array:
         """Return lambda^-1/2 U' V, shape (rank, k): embed(A)' embed(B) is near A' H^-1 B."""
-        embedded: Array = (self.vectors.T @ V) / np.sqrt(self.values)[:, None]
-        return embedded
+        return (self.vectors.T @ V) / np.sqrt(self.values)[:, None]
 
 
 class Counted:

@@ -1,4 +1,4 @@
-"""A factor that iterates while few columns are asked for, and is formed when they are many.
+"""Conjugate gradients for few right-hand sides, a Cholesky factor for many, decided by cost.
 
 The seconds below are those of a machine written down with its constants, two cores of 2023 (AMD
 EPYC, OpenBLAS); only their ratio decides. benchmarks/speed.py holds what is chosen against every
@@ -10,23 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import RLock
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
 from skinfluence.curvature import Curvature, Work
-from skinfluence.memory import available_memory
-from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError
+from skinfluence.objectives import Objective
+from skinfluence.process.memory import available_memory
+from skinfluence.process.tuning import tuning
+from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver
 from skinfluence.solvers.cg import CG, CGFactor
 from skinfluence.solvers.cholesky import Cholesky
-from skinfluence.solvers.solved import Record
-
-Array = npt.NDArray[Any]
-
-DENSE, SPARSE = 3e10, 5e8
-"""Multiplications a second in double precision, with a dense X and a sparse one."""
+from skinfluence.solvers.iterative import SolveStatistics
+from skinfluence.typing import Array
 
 NARROW = 16
 """Columns at which a product has half of that: below, reading X is what takes the time."""
@@ -34,50 +31,48 @@ NARROW = 16
 WORTH = 1.0
 """Seconds of a factorisation below which nothing else is considered."""
 
-FREE = 32
-"""Parameters without penalty up to which conjugate gradients converge as if there were none."""
 
 RTOL = 1e-9
 
 CLEAR = 1e-6
 """Smallest eigenvalue of what is not penalised, of unit diagonal, that nobody doubts."""
 
-STALE = 12
-"""Products of one solve from which on a preconditioner is made anew at other parameters."""
-
 
 def worth_iterating(curvature: Curvature) -> bool:
     """Return whether a few columns are solved for sooner than the curvature is factorised."""
     work = curvature.work()
-    if work is None or np.sum(curvature.diagonal() == 0.0) > FREE:
+    if work is None or np.sum(curvature.diagonal() == 0.0) > tuning().free_params:
         return False
     return forming(work) > max(WORTH, iterating(work, 1) + preconditioning(work))
 
 
 def forming(work: Work) -> float:
     """Return the seconds of forming the matrix and its factor."""
-    return work.forming / (SPARSE if work.sparse else DENSE) + work.factor / DENSE
+    return (
+        work.forming / (tuning().sparse_rate if work.sparse else tuning().dense_rate)
+        + work.factor / tuning().dense_rate
+    )
 
 
 def preconditioning(work: Work) -> float:
     """Return the seconds of the preconditioner."""
-    return work.preconditioner / (SPARSE if work.sparse else DENSE)
+    return work.preconditioner / (tuning().sparse_rate if work.sparse else tuning().dense_rate)
 
 
 def iterating(work: Work, k: int) -> float:
     """Return the seconds of conjugate gradients for k columns, the preconditioner there."""
     wide = k * work.n_outputs
-    rate = SPARSE if work.sparse else DENSE * wide / (wide + NARROW)
-    return work.n_products * k * (work.product / rate + work.solve / DENSE)
+    rate = tuning().sparse_rate if work.sparse else tuning().dense_rate * wide / (wide + NARROW)
+    return work.n_products * k * (work.product / rate + work.solve / tuning().dense_rate)
 
 
 def solving(work: Work, k: int) -> float:
     """Return the seconds of k solves with the factor."""
-    return k * work.solve / DENSE
+    return k * work.solve / tuning().dense_rate
 
 
 @dataclass(frozen=True)
-class Auto:
+class Auto(Solver):
     """Conjugate gradients while few columns are asked for, a Cholesky factor when there are many.
 
     Of the curvature of a linear model that is too large to be factorised without a thought.
@@ -88,14 +83,16 @@ class Auto:
 
         By its rows, where only few are curved at these parameters (those in a margin).
         """
-        many = np.sum(curvature.diagonal() == 0.0) > FREE  # damping was what held them
+        many = (
+            np.sum(curvature.diagonal() == 0.0) > tuning().free_params
+        )  # damping was what held them
         if many or curvature.work() is None:
             return Cholesky().factorize(curvature)
         return AutoFactor(curvature)
 
 
 @dataclass(eq=False)
-class AutoFactor:
+class AutoFactor(Factor):
     """H^-1 by iteration or by a factor.
 
     The factor is formed once iterating has taken as long, or will have: at these parameters that is
@@ -121,6 +118,7 @@ class AutoFactor:
     doubt: str = field(default="", repr=False)
     _seen_sure: bool = field(default=False, repr=False)
     _lock: Any = field(default_factory=RLock, repr=False)
+    iterates: ClassVar[bool] = True
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_lock": None}
@@ -139,7 +137,7 @@ class AutoFactor:
         return f"cg: iterating takes less for few right-hand sides; {seconds}"
 
     @property
-    def numerics(self) -> Numerics:
+    def numerics(self) -> Numerics | None:  # type: ignore[override]
         asked = self.iteration if self.factor is None else self.factor
         return Numerics(self.curvature.damping) if asked is None else asked.numerics
 
@@ -149,25 +147,29 @@ class AutoFactor:
         assert work is not None
         return work
 
-    def moved(self, objective: Any) -> Factor:
+    def moved(self, objective: Objective) -> Factor:
         """Return the factor at parameters near these, which may share the preconditioner."""
-        found, curvature = self.iteration, replace(self.curvature, objective=objective)
-        if found is None or found.record.longest > STALE or curvature.work() is None:
-            again = Auto().factorize(curvature)
-            if isinstance(again, AutoFactor):
-                again.doubt = self.doubt
-            return again
-        near = CGFactor(curvature, found.preconditioner, found.rtol, found.max_iter)
-        return AutoFactor(curvature, near, doubt=self.doubt)
+        iteration, curvature = self.iteration, replace(self.curvature, objective=objective)
+        if (
+            iteration is None
+            or iteration.record.longest > tuning().stale_products
+            or curvature.work() is None
+        ):
+            anew = Auto().factorize(curvature)
+            if isinstance(anew, AutoFactor):
+                anew.doubt = self.doubt
+            return anew
+        kept = CGFactor(curvature, iteration.preconditioner, iteration.rtol, iteration.max_iter)
+        return AutoFactor(curvature, kept, doubt=self.doubt)
 
-    def expect(self, k: int) -> None:
-        """Prepare for a question that takes k columns, in whatever threads and blocks.
+    def prepare(self, n_columns: int) -> None:
+        """Decide for a question that takes so many columns, in whatever threads and blocks.
 
         What is decided here holds for all of them, so that no answer depends on their order.
         """
         with self._lock:
-            if self.factor is None and not self.doubt and k:
-                if self._seconds(k) > self._left(k) and self._fits():
+            if self.factor is None and not self.doubt and n_columns:
+                if self._seconds(n_columns) > self._left(n_columns) and self._fits():
                     self._formed()
                 elif self._sure():
                     self._iterating()
@@ -178,9 +180,9 @@ class AutoFactor:
         if not k:
             return np.empty(V.shape)
         with self._lock:
-            seconds, left, fits = self._seconds(k), self._left(k), self._fits()
+            seconds, budget, fits = self._seconds(k), self._left(k), self._fits()
             open_ = self.factor is None and not self.doubt
-            if not (open_ and (seconds <= left or not fits) and self._sure()):
+            if not (open_ and (seconds <= budget or not fits) and self._sure()):
                 formed = self._formed()
             else:
                 formed, iteration = None, self._iterating()
@@ -189,23 +191,23 @@ class AutoFactor:
             return formed.solve(V)
         if not fits:  # then there is nothing else, and it warns where it does not get there
             return iteration.solve(V)
-        each = seconds / self._work.n_products
-        tried = replace(iteration, max_iter=int(left / each), record=Record())
+        seconds_each = seconds / self._work.n_products
+        tried = replace(iteration, max_iter=int(budget / seconds_each), record=SolveStatistics())
         try:
-            found, n_open, _ = tried.attempt(V)
+            X, n_open, _ = tried.attempt(V)
         except SingularCurvatureError:  # it knows less of that than Cholesky does
-            found, n_open = V, k
+            X, n_open = V, k
         with self._lock:
-            self.spent += each * tried.record.longest - seconds
+            self.spent += seconds_each * tried.record.longest - seconds
             if n_open:
                 self.doubt = "conjugate gradients did not converge in the time that it takes"
         iteration.record.merge(tried.record)
-        return self._formed().solve(V) if n_open else found
+        return self._formed().solve(V) if n_open else X
 
     def _left(self, k: int) -> float:
         """Return the seconds that iterating may take before a factor had been the sooner way."""
-        left = forming(self._work) + solving(self._work, k) - self.spent
-        return left - (preconditioning(self._work) if self.iteration is None else 0.0)
+        budget = forming(self._work) + solving(self._work, k) - self.spent
+        return budget - (preconditioning(self._work) if self.iteration is None else 0.0)
 
     def _seconds(self, k: int) -> float:
         return iterating(self._work, k)
@@ -215,12 +217,12 @@ class AutoFactor:
         n_blocks, size = self.curvature.block_shape()
         return 16.0 * n_blocks * size**2 <= available_memory()
 
-    def rough(self, V: Array) -> Array:
+    def precondition(self, V: Array) -> Array:
         """Return the preconditioner times V."""
         with self._lock:
             iterates = self.factor is None and not self.doubt and self._sure()
-            found = self._iterating().rough if iterates else self._formed().solve
-        return found(V)
+            factor = self._iterating() if iterates else self._formed()
+        return factor.precondition(V)
 
     def _sure(self) -> bool:
         """Return whether the curvature has an inverse, as conjugate gradients do not find out.
@@ -237,7 +239,8 @@ class AutoFactor:
         return self._seen_sure
 
     def _has_inverse(self, free: Array) -> bool:
-        if not len(free) or getattr(self._iterating().preconditioner, "below", False):
+        inverse = self._iterating().preconditioner if len(free) else None
+        if not len(free) or (inverse is not None and inverse.lower_bound):
             return True
         units = np.zeros((self.curvature.n_params, len(free)))
         units[free, np.arange(len(free))] = 1.0
@@ -261,9 +264,7 @@ class AutoFactor:
 
     def embed(self, V: Array) -> Array:
         """Return L^-1 V, as that of a Cholesky factor."""
-        formed: Any = self._formed()
-        embedded: Array = formed.embed(V)
-        return embedded
+        return self._formed().embed(V)
 
     def _iterating(self) -> CGFactor:
         if self.iteration is None:

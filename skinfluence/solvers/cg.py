@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature, Inverse
-from skinfluence.messages import warn
-from skinfluence.solvers.base import Numerics, SingularCurvatureError
+from skinfluence.process.tuning import tuning
+from skinfluence.process.warnings import warn
+from skinfluence.solvers.base import (
+    COLUMNS_AT_ONCE,
+    Factor,
+    Numerics,
+    SingularCurvatureError,
+    Solver,
+)
+from skinfluence.solvers.iterative import SolveStatistics
 from skinfluence.solvers.nystroem import nystroem_preconditioner
-from skinfluence.solvers.solved import TOGETHER, BySolves, Record
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 SINGLE = 3e-5
 """Residual that is asked for in single precision, whose products are twice as fast."""
 
-SLAB = 2**24
-"""Numbers of right-hand sides that are solved for at once (128 MiB)."""
 
 SHORT = 3
 """Products after which residuals that are carried along are still those of the answer."""
@@ -33,7 +35,7 @@ DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True)
-class CG:
+class CG(Solver):
     """Preconditioned block conjugate gradients: right-hand sides share products and directions.
 
     Needs a positive definite curvature, and about six arrays of the size of the right-hand sides.
@@ -49,10 +51,10 @@ class CG:
     preconditioner : str or None, default="auto"
         A cheap inverse of something near the curvature; None for plain conjugate gradients.
 
-        - "thinned" (linear models): the Hessian of the few rows that carry .99 of it, factorised in
-          single precision. "block": the Hessian of every output alone. "jacobi": its diagonal.
-        - "heaviest" (networks): what the few rows that weigh most add to the Gauss-Newton matrix;
-          "kronecker": that matrix factored layer by layer.
+        - "subsampled" (linear models): the Hessian of the few rows that carry .99 of it, factorised
+          in single precision. "block": the Hessian of every output alone. "jacobi": its diagonal.
+        - "dominant_rows" (networks): what the few dominant rows add to the Gauss-Newton
+          matrix; "kronecker": that matrix factored layer by layer.
         - "nystroem" (all models): a low-rank approximation from random products.
         - "auto" is the first of the model's own, which takes fewest products by far (see the page
           "Solvers" of the documentation); "jacobi" where that is too large to be factorised; none
@@ -101,22 +103,22 @@ class CG:
                 f"CG(rtol={self.rtol!r}, max_iter={self.max_iter!r}) was given; 0 < rtol < 1 and "
                 "max_iter >= 1 are accepted. Try CG(rtol=1e-7)."
             )
-        found: Inverse | None = None
+        inverse: Inverse | None = None
         if self.preconditioner == "nystroem":
-            found = nystroem_preconditioner(curvature)
+            inverse = nystroem_preconditioner(curvature)
         elif self.preconditioner is not None:
-            found = curvature.preconditioner(self.preconditioner)
-            if found is None and self.preconditioner != "auto":
+            inverse = curvature.preconditioner(self.preconditioner)
+            if inverse is None and self.preconditioner != "auto":
                 raise ValueError(
                     f"preconditioner={self.preconditioner!r} was given, but this curvature has "
                     "none: its loss is not convex, or single precision does not tell it from a "
                     "singular one. Use preconditioner='auto', or raise damping=."
                 )
-        return CGFactor(curvature, found, self.rtol, self.max_iter)
+        return CGFactor(curvature, inverse, self.rtol, self.max_iter)
 
 
 @dataclass(frozen=True, eq=False)
-class CGFactor(BySolves):
+class CGFactor(Factor):
     """H^-1 by iteration.
 
     Attributes
@@ -125,17 +127,17 @@ class CGFactor(BySolves):
     preconditioner : Inverse or None
     rtol : float
     max_iter : int
-    record : Record
+    record : SolveStatistics
     """
 
     curvature: Curvature
     preconditioner: Inverse | None
     rtol: float
     max_iter: int
-    record: Record = field(default_factory=Record)
+    record: SolveStatistics = field(default_factory=SolveStatistics)
 
     @property
-    def numerics(self) -> Numerics:
+    def numerics(self) -> Numerics:  # type: ignore[override]
         return Numerics(
             self.curvature.damping,
             residual=self.record.residual,
@@ -165,7 +167,7 @@ class CGFactor(BySolves):
         """Return H^-1 V as far as it was found, how many columns were not, the largest residual."""
         out = np.zeros(V.shape)
         worst, n_open = 0.0, 0
-        width = int(np.clip(SLAB // len(V), 1, TOGETHER))
+        width = int(np.clip(tuning().cg_elements // len(V), 1, COLUMNS_AT_ONCE))
         for first in range(0, V.shape[1], width):
             part = slice(first, first + width)
             B = self.curvature.off_gauge(V[:, part])
@@ -189,18 +191,20 @@ class CGFactor(BySolves):
         sizes = np.linalg.norm(B, axis=0)
         safe = np.where(sizes > 0, sizes, 1.0)
         if not single:
-            X, left = conjugate_gradients(times, self.rough, B, self.rtol, self.max_iter, start)
+            X, residuals = conjugate_gradients(
+                times, self.precondition, B, self.rtol, self.max_iter, start
+            )
             short = times.n_products <= SHORT or times.n_products >= self.max_iter
-            if short or _as_near_as_it_says(times, X, B, safe, np.maximum(left, self.rtol)):
-                return X, left
+            if short or _as_near_as_it_says(times, X, B, safe, np.maximum(residuals, self.rtol)):
+                return X, residuals
             start = X
         allowed = self.max_iter - 1  # one tells how near the last came
         X = np.zeros(B.shape) if start is None else start.copy()
         R = B if start is None else B - times(X)
-        left = np.linalg.norm(R, axis=0) / safe
-        while np.any(left > self.rtol) and times.n_products < allowed:
-            todo = np.flatnonzero(left > self.rtol)
-            wanted = 0.5 * self.rtol / float(left[todo].max())
+        residuals = np.linalg.norm(R, axis=0) / safe
+        while np.any(residuals > self.rtol) and times.n_products < allowed:
+            todo = np.flatnonzero(residuals > self.rtol)
+            wanted = 0.5 * self.rtol / float(residuals[todo].max())
             wanted = max(wanted, SINGLE) if single else wanted
             try:
                 D = self._iterate(R[:, todo], wanted, allowed, times, single=single)
@@ -211,32 +215,32 @@ class CGFactor(BySolves):
                 continue
             X[:, todo] += D
             R = B - times(X)
-            before, left = left, np.linalg.norm(R, axis=0) / safe
-            if np.all(left[todo] > 0.1 * before[todo]):
+            before, residuals = residuals, np.linalg.norm(R, axis=0) / safe
+            if np.all(residuals[todo] > 0.1 * before[todo]):
                 if not single:  # down to rounding
                     break
                 single = False
-        return X, left
+        return X, residuals
 
     def _iterate(
         self, B: Array, rtol: float, allowed: int, times: _Counted, *, single: bool
     ) -> Array:
         max_iter = allowed - times.n_products
         if not single:
-            return conjugate_gradients(times, self.rough, B, rtol, max_iter)[0]
+            return conjugate_gradients(times, self.precondition, B, rtol, max_iter)[0]
 
         def times_single(V: Array) -> Array:
             return times(V.astype(np.float32)).astype(np.float64)
 
-        def near(V: Array) -> Array:
-            return self.rough(V.astype(np.float32)).astype(np.float64)
+        def precondition_single(V: Array) -> Array:
+            return self.precondition(V.astype(np.float32)).astype(np.float64)
 
-        return conjugate_gradients(times_single, near, B, rtol, max_iter)[0]
+        return conjugate_gradients(times_single, precondition_single, B, rtol, max_iter)[0]
 
-    def rough(self, V: Array) -> Array:
+    def precondition(self, V: Array) -> Array:
         """Return the preconditioner times V."""
-        found = V if self.preconditioner is None else self.preconditioner.solve(V)
-        return self.curvature.off_gauge(found)
+        Z = V if self.preconditioner is None else self.preconditioner.solve(V)
+        return self.curvature.off_gauge(Z)
 
 
 class _Counted:
@@ -250,7 +254,9 @@ class _Counted:
         return self.curvature.matmat(V)
 
 
-def _as_near_as_it_says(times: _Counted, X: Array, B: Array, sizes: Array, left: Array) -> bool:
+def _as_near_as_it_says(
+    times: _Counted, X: Array, B: Array, sizes: Array, residuals: Array
+) -> bool:
     """Return whether residuals that were carried along are those of X, in a random combination.
 
     Rounding parts them where the curvature is ill conditioned; a product with one column tells.
@@ -259,7 +265,7 @@ def _as_near_as_it_says(times: _Counted, X: Array, B: Array, sizes: Array, left:
         return True
     signs = np.random.RandomState(0).choice([-1.0, 1.0], X.shape[1]) / sizes
     seen = np.linalg.norm(B @ signs - times((X @ signs)[:, None])[:, 0])
-    return bool(seen <= 3.0 * np.linalg.norm(left))
+    return bool(seen <= 3.0 * np.linalg.norm(residuals))
 
 
 def conjugate_gradients(
@@ -288,8 +294,8 @@ def conjugate_gradients(
     R = np.array(B, dtype=np.float64) / safe
     if start is not None:
         R -= times(X)
-    left = np.linalg.norm(R, axis=0)
-    open_ = np.flatnonzero(left > rtol)
+    residuals = np.linalg.norm(R, axis=0)
+    open_ = np.flatnonzero(residuals > rtol)
     R = R[:, open_]
     P = _directions(precondition(R)) if len(open_) else R
     for _ in range(max_iter - (start is not None) if len(open_) else 0):
@@ -305,14 +311,14 @@ def conjugate_gradients(
         alpha = linalg.cho_solve(curved, P.T @ R)
         X[:, open_] += P @ alpha
         R -= HP @ alpha
-        left[open_] = np.linalg.norm(R, axis=0)
-        kept = np.flatnonzero(left[open_] > rtol)
+        residuals[open_] = np.linalg.norm(R, axis=0)
+        kept = np.flatnonzero(residuals[open_] > rtol)
         open_, R = open_[kept], R[:, kept]
         if not len(open_):
             break
         Z = precondition(R)
         P = _directions(Z - P @ linalg.cho_solve(curved, HP.T @ Z))
-    return X * sizes, left
+    return X * sizes, residuals
 
 
 def _directions(Z: Array) -> Array:
@@ -327,5 +333,4 @@ def _directions(Z: Array) -> Array:
         return Z
     Q, T, _ = linalg.qr(Z, mode="economic", pivoting=True)
     size = np.abs(np.diag(T))
-    basis: Array = Q[:, size > DEPENDENT * size[0]]
-    return basis
+    return Q[:, size > DEPENDENT * size[0]]

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack, solve_triangular
 
 from skinfluence.curvature import Curvature
-from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError
-from skinfluence.solvers.formed import (
+from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver
+from skinfluence.solvers.dense import (
+    advice,
     blockwise,
     diagonal_off_gauge,
     form,
     rescale,
     singular,
     smallest_eigenvalue,
-    way_out,
 )
-from skinfluence.solvers.rows import factorize_by_rows
-
-Array = npt.NDArray[Any]
+from skinfluence.solvers.row_factor import factorize_by_rows
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True)
-class Cholesky:
+class Cholesky(Solver):
     """Form every block of the curvature, scale it to a unit diagonal and factorise it, H = L L'.
 
     Needs a positive definite curvature, which is found out by trying; directions the curvature
@@ -70,21 +67,21 @@ class Cholesky:
             return by_rows
         L = form(curvature)
         scale = np.empty(L.shape[:2])
-        found = np.empty((len(L), 2))
+        seen = np.empty((len(L), 2))
         for b, block in enumerate(L):
             try:
-                scale[b], found[b] = _factorize_in_place(block, self.rcond)
+                scale[b], seen[b] = _factorize_in_place(block, self.rcond)
             except SingularCurvatureError as error:
                 if curvature.positive_semidefinite:
                     raise
                 raise _indefinite(curvature) from error
-        rcond, pivot = (float(each) for each in found.min(axis=0))
+        rcond, pivot = (float(smallest) for smallest in seen.min(axis=0))
         numerics = Numerics(curvature.damping, rcond, pivot, n_negative=0)
         return CholeskyFactor(L, scale, curvature.n_params, curvature.flat_shifts(), numerics)
 
 
 @dataclass(frozen=True, eq=False)
-class CholeskyFactor:
+class CholeskyFactor(Factor):
     """H_b^-1 = S (L L')^-1 S for every block b, S a diagonal scaling.
 
     Attributes
@@ -107,12 +104,11 @@ class CholeskyFactor:
 
     @property
     def rcond(self) -> float:
-        """Smallest estimated reciprocal condition number of the scaled blocks."""
         assert self.numerics.rcond is not None
         return self.numerics.rcond
 
     def solve(self, V: Array) -> Array:
-        def one(b: int, columns: Array) -> Array:
+        def solve_block(b: int, columns: Array) -> Array:
             half = self._half(b, columns)
             full: Array = solve_triangular(
                 self.lower[b], half, lower=True, trans="T", overwrite_b=True
@@ -120,7 +116,7 @@ class CholeskyFactor:
             full *= self.scale[b][:, None]
             return full
 
-        return blockwise(V, self.scale.shape, one)
+        return blockwise(V, self.scale.shape, solve_block)
 
     def embed(self, V: Array) -> Array:
         """Return L^-1 S V, shape (n_params, k): embed(A)' embed(B) = A' H^-1 B."""
@@ -128,14 +124,12 @@ class CholeskyFactor:
 
     def _half(self, b: int, columns: Array) -> Array:
         columns *= self.scale[b][:, None]
-        half: Array = solve_triangular(self.lower[b], columns, lower=True, overwrite_b=True)
-        return half
+        return solve_triangular(self.lower[b], columns, lower=True, overwrite_b=True)
 
     def quadratic(self, B: Array, block: int) -> Array:
         scaled = B * self.scale[block][:, None]
         Z: Array = solve_triangular(self.lower[block], scaled, lower=True, overwrite_b=True)
-        squares: Array = np.einsum("ij,ij->j", Z, Z)
-        return squares
+        return np.einsum("ij,ij->j", Z, Z)
 
     def inverse(self) -> Array:
         out = np.empty_like(self.lower)
@@ -156,7 +150,7 @@ def _indefinite(curvature: Curvature) -> SingularCurvatureError:
     return SingularCurvatureError(
         f"The curvature of {curvature.n_params:,} parameters is not positive definite{size}. The "
         "parameters are not at a minimum that is the only one nearby. "
-        + way_out(curvature.damping, smallest)
+        + advice(curvature.damping, smallest)
     )
 
 

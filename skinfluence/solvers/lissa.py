@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
-from skinfluence.messages import warn
-from skinfluence.solvers.base import Numerics, SingularCurvatureError
-from skinfluence.solvers.solved import BySolves, Record, residual
-
-Array = npt.NDArray[Any]
+from skinfluence.process.warnings import warn
+from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver
+from skinfluence.solvers.iterative import SolveStatistics, residual
+from skinfluence.typing import Array
 
 LOOKED_AT = 10
 """Batches whose largest eigenvalue is looked at for the scale."""
@@ -35,7 +33,7 @@ BEYOND = 10.0
 
 
 @dataclass(frozen=True)
-class LiSSA:
+class LiSSA(Solver):
     """Solve H h = v by h <- h + (v - H_B h) / scale on random batches of rows.
 
     H_B has the penalty and the damping whole and n / n_B times the losses of its batch, so that it
@@ -126,22 +124,22 @@ class LiSSA:
 
     def batches(self, curvature: Curvature, rng: np.random.RandomState) -> Iterator[Curvature]:
         """Yield the curvatures H_B of random batches, independent of each other."""
-        one = curvature.objective
-        while self.batch_size >= one.n_samples:
+        whole = curvature.objective
+        while self.batch_size >= whole.n_samples:
             yield curvature
-        order = rng.permutation(one.n_samples)
-        ends = np.cumsum(one.sample_weight[order])
+        order = rng.permutation(whole.n_samples)
+        ends = np.cumsum(whole.sample_weight[order])
         step = ends[-1] / self.batch_size
         while True:
             # Every row is met weight / step times on average, and never one time more or less.
             places = (rng.random_sample() + np.arange(self.batch_size)) * step
-            found = np.searchsorted(ends, places, side="right").clip(max=one.n_samples - 1)
-            rows, counts = np.unique(order[found], return_counts=True)
-            yield replace(curvature, objective=one.rows(rows).weighing(counts * step))
+            drawn = np.searchsorted(ends, places, side="right").clip(max=whole.n_samples - 1)
+            rows, counts = np.unique(order[drawn], return_counts=True)
+            yield replace(curvature, objective=whole.rows(rows).with_weights(counts * step))
 
 
 @dataclass(frozen=True, eq=False)
-class LiSSAFactor(BySolves):
+class LiSSAFactor(Factor):
     """H^-1 by iteration.
 
     Attributes
@@ -152,13 +150,14 @@ class LiSSAFactor(BySolves):
         The scale of the first try.
     """
 
+    approximate: ClassVar[bool] = True
     curvature: Curvature
     solver: LiSSA
     scale: float
-    record: Record = field(default_factory=Record)
+    record: SolveStatistics = field(default_factory=SolveStatistics)
 
     @property
-    def numerics(self) -> Numerics:
+    def numerics(self) -> Numerics:  # type: ignore[override]
         """The residual is the largest so far; products are those with batches."""
         return Numerics(
             self.curvature.damping,
@@ -183,11 +182,11 @@ class LiSSAFactor(BySolves):
         if not V.shape[1]:
             return V
         X = self._average(V)
-        left = float(residual(self.curvature, V, X).max())
-        self.record.add(left, self.solver.n_iter * self.solver.repeats)
-        if left > self.solver.tol:
+        worst = float(residual(self.curvature, V, X).max())
+        self.record.add(worst, self.solver.n_iter * self.solver.repeats)
+        if worst > self.solver.tol:
             warn(
-                f"LiSSA ended with a residual of {left:.1e} of its right-hand side, and "
+                f"LiSSA ended with a residual of {worst:.1e} of its right-hand side, and "
                 f"tol={self.solver.tol:g} was asked for. Raise n_iter= (a small curvature takes "
                 "many steps), batch_size= or repeats= (less noise), or damping= of the model; "
                 "solver=CG() needs none of these.",
@@ -224,10 +223,10 @@ class LiSSAFactor(BySolves):
         return h
 
     def _divergence(self) -> SingularCurvatureError:
-        found = self.solver._find_scale(self.curvature)
-        if self.scale < found:
+        needed = self.solver._find_scale(self.curvature)
+        if self.scale < needed:
             advice = (
-                f"scale >= {found:.3g} is accepted, {MARGIN:g} times the largest eigenvalue of "
+                f"scale >= {needed:.3g} is accepted, {MARGIN:g} times the largest eigenvalue of "
                 "random batches. Pass that, or leave scale=None, which finds it"
             )
         else:

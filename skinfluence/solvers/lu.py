@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack, solve_triangular
 
 from skinfluence.curvature import Curvature
-from skinfluence.messages import warn
-from skinfluence.solvers.base import Numerics
-from skinfluence.solvers.formed import (
+from skinfluence.process.warnings import warn
+from skinfluence.solvers.base import Factor, Numerics, Solver
+from skinfluence.solvers.dense import (
+    advice,
     blockwise,
     diagonal_off_gauge,
     form,
     rescale,
     singular,
     smallest_eigenvalue,
-    way_out,
 )
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True)
-class LU:
+class LU(Solver):
     """Form every block of the curvature, scale and factorise it, H = L D L', D of 1 x 1 and 2 x 2.
 
     For curvature that is not positive definite: the Hessian of a network, or of a model of your
@@ -146,7 +143,7 @@ class LUBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class LUFactor:
+class LUFactor(Factor):
     """H^-1 by the factors of every block.
 
     Attributes
@@ -170,8 +167,7 @@ class LUFactor:
 
     def quadratic(self, B: Array, block: int) -> Array:
         Z = self.blocks[block].half(B)
-        forms: Array = np.einsum("ij,ij->j", Z, self.blocks[block].between(Z))
-        return forms
+        return np.einsum("ij,ij->j", Z, self.blocks[block].between(Z))
 
     def inverse(self) -> Array:
         size = len(self.blocks[0].scale)
@@ -246,12 +242,12 @@ def _inverse_of_pivots(a: Array, beside: Array, first: list[int]) -> tuple[Array
 
 
 def _warn_of_saddle(curvature: Curvature, n_negative: int) -> None:
-    one = n_negative == 1
+    single = n_negative == 1
     warn(
         f"The curvature of {curvature.n_params:,} parameters has {n_negative:,} negative "
-        f"eigenvalue{'' if one else 's'}, of {curvature.n_params:,}: the parameters are at a "
+        f"eigenvalue{'' if single else 's'}, of {curvature.n_params:,}: the parameters are at a "
         "saddle of the objective, where removals have first-order answers, but there is no "
         "minimum nearby for a model without a row to be at. "
-        + way_out(curvature.damping, smallest_eigenvalue(curvature)),
+        + advice(curvature.damping, smallest_eigenvalue(curvature)),
         UserWarning,
     )

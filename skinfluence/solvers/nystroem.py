@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
-from skinfluence.curvature import Curvature
-from skinfluence.messages import warn
-from skinfluence.solvers.base import Numerics
-from skinfluence.solvers.row_block import factorized
-from skinfluence.solvers.rows import RowFactor
+from skinfluence.curvature import Curvature, Inverse
+from skinfluence.process.tuning import tuning
+from skinfluence.process.warnings import warn
+from skinfluence.solvers.base import Factor, Numerics, Solver
+from skinfluence.solvers.iterative import gradient_probes, residual
+from skinfluence.solvers.row_factor import RowFactor
 from skinfluence.solvers.sketch import Sketch
-from skinfluence.solvers.solved import gradient_probes, residual
-
-Array = npt.NDArray[Any]
-
-FIRST = 64
-"""Rank of the first sketch where none is asked for."""
+from skinfluence.solvers.woodbury import factorized
+from skinfluence.typing import Array
 
 LARGEST = 1024
 """Rank at which doubling ends where none is asked for."""
@@ -45,7 +41,7 @@ ZERO = 1e-9
 
 
 @dataclass(frozen=True)
-class Nystroem:
+class Nystroem(Solver):
     """Invert F F' + D in the place of H = A + D: D its diagonal, F F' near A by a random sketch.
 
     A is what the losses add to the curvature, D the penalty and the damping. The sketch A Omega
@@ -121,18 +117,18 @@ class Nystroem:
                 "beside the low rank is needed, but for a few intercepts. Pass damping > 0, fit "
                 "with a penalty, or pass solver='cholesky' or 'cg'."
             )
-        rank = n_free + FIRST if self.rank is None else self.rank
+        rank = n_free + tuning().nystroem_start if self.rank is None else self.rank
         while True:
             sketch = sketch.grown(min(rank, size))
             factor = self._invert(curvature, sketch)
-            left = factor.numerics.residual or 0.0
+            worst = factor.numerics.residual or 0.0
             most = size if self.rank is not None else min(size, LARGEST)
-            if left <= self.tol or self.rank is not None or sketch.rank >= most:
+            if worst <= self.tol or self.rank is not None or sketch.rank >= most:
                 break
             rank = min(2 * rank, most)
-        if left > self.tol:
+        if worst > self.tol:
             warn(
-                f"Nystroem of rank {sketch.rank} leaves {left:.1e} of typical right-hand sides, "
+                f"Nystroem of rank {sketch.rank} leaves {worst:.1e} of typical right-hand sides, "
                 f"and tol={self.tol:g} was asked for: the curvature that it leaves out is not "
                 "small beside penalty and damping. Raise rank= or damping=, or pass "
                 "solver=CG(preconditioner='nystroem'), which iterates to the end.",
@@ -145,18 +141,18 @@ class Nystroem:
         pairs = zip(sketch.roots(), curvature.diagonal(), strict=True)
         inverse = RowFactor([factorized(Z, d, shifts) for Z, d in pairs], curvature.n_params)
         probes = gradient_probes(curvature, self.random_state)
-        left = residual(curvature, probes, inverse.solve(probes)).max(initial=0.0)
+        worst = residual(curvature, probes, inverse.solve(probes)).max(initial=0.0)
         numerics = Numerics(
             curvature.damping,
             rcond=inverse.rcond,
-            residual=float(left),
+            residual=float(worst),
             n_products=sketch.n_products,
         )
         return NystroemFactor(inverse, sketch.rank, numerics)
 
 
 @dataclass(frozen=True, eq=False)
-class NystroemFactor:
+class NystroemFactor(Factor):
     """(F F' + D)^-1 for every block.
 
     Attributes
@@ -168,6 +164,7 @@ class NystroemFactor:
         The residual is that of typical right-hand sides.
     """
 
+    approximate: ClassVar[bool] = True
     inverse_by_rows: RowFactor
     rank: int
     numerics: Numerics
@@ -186,8 +183,8 @@ class NystroemFactor:
 
 
 @dataclass(frozen=True, eq=False)
-class NystroemPreconditioner:
-    """P^-1 = E - W' W, E diagonal, for every block; an `Inverse`.
+class NystroemPreconditioner(Inverse):
+    """P^-1 = E - W' W, E diagonal, for every block.
 
     Attributes
     ----------

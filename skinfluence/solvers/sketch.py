@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
 from skinfluence.curvature import Curvature
-from skinfluence.memory import require_memory
+from skinfluence.process.memory import require_memory
 from skinfluence.solvers.base import SingularCurvatureError
-
-Array = npt.NDArray[Any]
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +26,15 @@ class LowRank:
 
     def dot(self, V: Array) -> Array:
         """Return Z V, shape (rank, k)."""
-        out: Array = self.Z @ V
-        return out
+        return self.Z @ V
 
     def t_dot(self, U: Array) -> Array:
         """Return Z' U, shape (block_size, k)."""
-        out: Array = self.Z.T @ U
-        return out
+        return self.Z.T @ U
 
     def gram(self, scale: Array) -> Array:
         """Return Z diag(scale) Z', shape (rank, rank)."""
-        out: Array = (self.Z * scale) @ self.Z.T
-        return out
+        return (self.Z * scale) @ self.Z.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +119,7 @@ class Sketch:
             except linalg.LinAlgError:
                 shift *= 100.0
                 continue
-            Z: Array = linalg.solve_triangular(lower, (products + shift * omega).T, lower=True)
-            return Z
+            return linalg.solve_triangular(lower, (products + shift * omega).T, lower=True)
         smallest = float(linalg.eigvalsh(core, subset_by_index=(0, 0))[0])
         raise SingularCurvatureError(
             f"The curvature of the losses is not positive semidefinite: {smallest:.3g} along one "

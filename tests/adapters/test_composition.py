@@ -9,10 +9,23 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import RFECV, SelectFromModel
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+    RidgeCV,
+)
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -30,9 +43,10 @@ from skinfluence.adapters import (
     fit_recorded,
     freezes_transformers,
     is_frozen,
+    searches,
     target_transformers,
 )
-from skinfluence.adapters.composition import inner
+from skinfluence.adapters.composition import inner, is_search
 from tests.cases import classification, regression
 
 DATA = classification()
@@ -318,6 +332,9 @@ AROUND = {
     "random search": lambda: RandomizedSearchCV(
         svd(), {"alpha": [0.5, 5.0, 50.0]}, n_iter=2, cv=3, random_state=0
     ),
+    "halving search": lambda: HalvingGridSearchCV(
+        svd(), {"alpha": [0.5, 5.0, 50.0]}, cv=3, random_state=0
+    ),
     "search over a pipeline": lambda: search(
         make_pipeline(StandardScaler(), svd()), "ridge__alpha"
     ),
@@ -346,7 +363,7 @@ def seen_by_the_final_step(estimator, X, y):
     while True:
         if isinstance(estimator, Pipeline):
             X, estimator = estimator[:-1].transform(X), estimator[-1]
-        elif isinstance(estimator, (GridSearchCV, RandomizedSearchCV)):
+        elif isinstance(estimator, (GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV)):
             estimator = estimator.best_estimator_
         elif isinstance(estimator, TransformedTargetRegressor):
             y = estimator.transformer_.transform(np.reshape(y, (len(y), -1)))
@@ -394,7 +411,7 @@ def test_a_search_is_fitted_once_more_and_recorded(received):
     folds = [len(X) for X, _, _ in received]
     assert folds == [40] * 6 + [60, 60]
     X, y, s = received[-1]
-    assert X is model._training.X
+    assert X is model._fitted.training.X
     np.testing.assert_array_equal(X, REAL.X)
     np.testing.assert_array_equal(y, REAL.y)
     np.testing.assert_array_equal(s, REAL.s)
@@ -487,7 +504,7 @@ WEIGHTED = {
 def test_sample_weights_reach_the_final_step_through_what_is_around(name, received):
     model = InfluenceRegressor(WEIGHTED[name]()).fit(REAL.X, AMOUNT, REAL.s)
     np.testing.assert_array_equal(received[-1][2], REAL.s)
-    np.testing.assert_array_equal(model._training.sample_weight, REAL.s)
+    np.testing.assert_array_equal(model._fitted.training.sample_weight, REAL.s)
     final, X, y = seen_by_the_final_step(model.estimator_, REAL.X, AMOUNT)
     _, X_test, y_test = seen_by_the_final_step(model.estimator_, REAL.X_test, AMOUNT_TEST)
     alone = InfluenceRegressor(final).fit(X, y, REAL.s)
@@ -510,7 +527,7 @@ def test_scalers_inside_a_search_are_weighted_too():
 def test_weights_by_the_name_of_a_step_inside_a_search():
     estimator = AROUND["search over a pipeline"]()
     model = InfluenceRegressor(estimator).fit(REAL.X, REAL.y, ridge__sample_weight=REAL.s)
-    np.testing.assert_array_equal(model._training.sample_weight, REAL.s)
+    np.testing.assert_array_equal(model._fitted.training.sample_weight, REAL.s)
     np.testing.assert_allclose(model.estimator_.best_estimator_[0].mean_, REAL.X.mean(axis=0))
     with pytest.raises(ValueError, match="both as sample_weight and as ridge__sample_weight"):
         model.fit(REAL.X, REAL.y, REAL.s, ridge__sample_weight=REAL.s)
@@ -525,7 +542,7 @@ def test_routing_decides_what_reaches_the_final_step(wrap):
         unasked = svd().set_fit_request(sample_weight=False).set_score_request(sample_weight=False)
         with pytest.raises(TypeError, match="sample_weight"):
             InfluenceRegressor(wrap(unasked)).fit(REAL.X, AMOUNT, sample_weight=REAL.s)
-    np.testing.assert_array_equal(model._training.sample_weight, REAL.s)
+    np.testing.assert_array_equal(model._fitted.training.sample_weight, REAL.s)
     final, X, y = seen_by_the_final_step(model.estimator_, REAL.X, AMOUNT)
     _, X_test, y_test = seen_by_the_final_step(model.estimator_, REAL.X_test, AMOUNT_TEST)
     alone = InfluenceRegressor(svd(alpha=final.alpha)).fit(X, y, REAL.s)
@@ -538,8 +555,8 @@ def test_frozen_as_a_whole(name):
     fitted = AROUND[name]().fit(REAL.X, AMOUNT)
     model = InfluenceRegressor(FrozenEstimator(fitted)).fit(REAL.X, AMOUNT)
     _, X, y = seen_by_the_final_step(fitted, REAL.X, AMOUNT)
-    np.testing.assert_allclose(model._training.X, X)
-    np.testing.assert_allclose(model._training.y, y)
+    np.testing.assert_allclose(model._fitted.training.X, X)
+    np.testing.assert_allclose(model._fitted.training.y, y)
     assert is_frozen(model.estimator_)
     assert final_step(model.estimator_) is final_step(fitted)
     fresh = InfluenceRegressor(AROUND[name]()).fit(REAL.X, AMOUNT)
@@ -578,6 +595,27 @@ def test_a_model_without_rows_keeps_what_is_around(name):
     np.testing.assert_allclose(
         model.predict(REAL.X_test), AROUND[name]().fit(REAL.X, AMOUNT).predict(REAL.X_test)
     )
+
+
+def test_what_is_a_search():
+    """By its parameters: the base of the searches is private, and other packages have some."""
+    for kind in (GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV):
+        one = kind(Ridge(), {"alpha": [0.5, 5.0, 50.0]}, cv=3)
+        assert is_search(one) and searches(one)
+        assert searches(make_pipeline(PCA(), logged(one)))
+        one.fit(REAL.X, REAL.y)
+        assert is_search(one) and not searches(one)
+    for other in (
+        Ridge(),
+        RidgeCV(),
+        LogisticRegressionCV(),
+        SelectFromModel(Ridge()),
+        RFECV(Ridge()),
+        TunedThresholdClassifierCV(LogisticRegression()),
+        None,
+        "passthrough",
+    ):
+        assert not is_search(other)
 
 
 def test_what_is_inside_searches_and_transformed_targets():

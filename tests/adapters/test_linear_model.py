@@ -17,7 +17,7 @@ from skinfluence.adapters import adapt, final_step
 from skinfluence.adapters.registry import registered
 from tests import oracles
 from tests.cases import BINARY, CASES, REAL, THREE, classification
-from tests.models import MODELS
+from tests.model_table import MODELS
 from tests.networks import TABLE as NETWORKS
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -38,7 +38,7 @@ def fitted_wrapper(case, **params):
     return wrapper(case, **params).fit(case.data.X, case.data.y, **weights)
 
 
-# Searches of their own: the plain model at what they chose has a row in `tests.models`.
+# Searches of their own: the plain model at what they chose has a row in `tests.model_table`.
 TIGHT = {"tol": 1e-14, "max_iter": 100_000}
 SEARCHED = {
     LassoCV: (

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
-from skinfluence import register_adapter
+from skinfluence import InfluenceRegressor, register_adapter
 from skinfluence.adapters import adapt
 from skinfluence.adapters.registry import write_parameters
 from skinfluence.losses import HalfSquaredError
@@ -116,10 +116,29 @@ def test_a_registered_way_to_write_is_used():
     register_adapter(Writable, write=write)(weights_objective)
     fitted = Writable().fit(REAL.X, REAL.y)
     moved = adapt(fitted, REAL.X, REAL.y, None).at(np.arange(4.0))
-    write_parameters(fitted, moved, REAL.X)
+    assert write_parameters(fitted, moved, REAL.X) is False
     assert given == [(fitted, moved, REAL.X)]
     assert fitted.weights_.tolist() == [0.0, 1.0, 2.0, 3.0]
     assert not hasattr(fitted, "coef_")
+
+
+class Refitted(Weights):
+    pass
+
+
+def test_a_way_to_write_may_fit_anew_and_says_so():
+    def write(estimator, objective, X):
+        estimator.fit(X, objective.targets[:, 0])
+        return True
+
+    register_adapter(Refitted, write=write)(weights_objective)
+    model = InfluenceRegressor(Refitted()).fit(REAL.X, REAL.y)
+    left = model.without([1, 4])
+    expected = Refitted().fit(*(np.delete(a, [1, 4], axis=0) for a in (REAL.X, REAL.y)))
+    np.testing.assert_array_equal(left.estimator_.weights_, expected.weights_)
+    assert left.certificate_.refitted
+    assert "refitted=True" in repr(left.certificate_)
+    assert left.certificate_.gradient_norm < 1e-10 * left.certificate_.gradient_norm_before
 
 
 def test_a_type_without_adapter_is_refused():

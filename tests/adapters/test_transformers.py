@@ -13,7 +13,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
-from tests.models import BINARY, COUNTED, REAL
+from tests.model_table import BINARY, COUNTED, REAL
 
 rng = np.random.default_rng(0)
 WORDS = ["tax", "vote", "bank", "law", "court", "goal", "team", "score", "match", "player"]

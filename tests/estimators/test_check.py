@@ -26,9 +26,9 @@ from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import Training, adapt
-from skinfluence.estimators.check import choose_rows
-from skinfluence.estimators.refits import read_target
-from skinfluence.estimators.rows import only_ones_of_their_class
+from skinfluence.questions.check import choose_rows
+from skinfluence.questions.refits import read_target
+from skinfluence.questions.rows import only_ones_of_their_class
 from tests.cases import classification, regression
 
 DATA = classification(labels=["no", "yes"])

@@ -534,8 +534,8 @@ def test_float32_scores_are_near_those_of_float64(setting, method):
 
 @pytest.mark.parametrize("method", METHODS)
 @kinds
-def test_n_jobs_changes_no_bit(setting, method, monkeypatch):
-    monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 2000)
+def test_n_jobs_changes_no_bit(setting, method, tune):
+    tune(block_elements=2000)
     one, two = (everything(setting.fit(n_jobs=k), setting, method) for k in (1, 2))
     for got, expected in zip(two, one, strict=True):
         np.testing.assert_array_equal(got, expected)

@@ -16,12 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.solvers import CG, Arnoldi, Cholesky
-from tests import cases, models, networks
+from tests import cases, model_table, networks
 from tests.cases import BINARY, REALS, THREE, classification
 
 TABLE = {
     **{one.name: one for one in cases.CASES},
-    **{one.name: one for one in models.MODELS},
+    **{one.name: one for one in model_table.MODELS},
     **{f"network-{one.name}": one for one in networks.TABLE},
 }
 OF_EACH_KIND = [
@@ -59,7 +59,7 @@ def fitted(name, solver="auto"):
     one = TABLE[name]
     kind = InfluenceClassifier if is_classifier(one.estimator) else InfluenceRegressor
     params = {"damping": 0.3} if name.startswith("network") else {}
-    if isinstance(one, models.Model):
+    if isinstance(one, model_table.Model):
         params["temperature"] = one.on_wrapper
     wrapper = kind(clone(one.estimator), solver=solver, **params)
     with warnings.catch_warnings():
@@ -236,11 +236,11 @@ def test_single_precision(kind):
     "name", ["LogisticRegression-3-weighted", "Lasso-weighted", "network-three-tanh"]
 )
 @pytest.mark.parametrize("block", [1, 50])
-def test_blocks_of_rows(name, block, monkeypatch):
+def test_blocks_of_rows(name, block, tune):
     model, data = fitted(name), TABLE[name].data
     questions = [[], [data.X_test, data.y_test]]
     whole = [ask(model.influence_embedding, *each) for each in questions]
-    monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", block)
+    tune(block_elements=block)
     for each, expected in zip(questions, whole, strict=True):
         found = ask(model.influence_embedding, *each)
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
@@ -272,9 +272,9 @@ def test_parameters_are_left_as_they_were():
 def test_solvers_that_do_not_split_the_inverse(solver):
     model = InfluenceRegressor(Ridge(), solver=solver).fit(REALS.X, REALS.y[:, 0])
     message = (
-        r"influence_embedding was asked for with the solver '.*', which does not split the inverse "
-        r"curvature into two factors; Arnoldi and Cholesky .* do\. Pass "
-        r"solver=skinfluence\.solvers\.Arnoldi\(rank=100\), say\."
+        r"influence_embedding was asked for, which splits the inverse curvature into two factors "
+        r"by embed\(V\), and a \w+Factor does not have it; those of Arnoldi and Cholesky .* do\. "
+        r"Pass solver=skinfluence\.solvers\.Arnoldi\(rank=100\)\."
     )
     for question in ([], [REALS.X_test, REALS.y_test[:, 0]]):
         with pytest.raises(ValueError, match=message):
@@ -282,9 +282,9 @@ def test_solvers_that_do_not_split_the_inverse(solver):
 
 
 def test_wide_models_that_are_factorised_by_their_rows():
-    wide = models.WIDE
+    wide = model_table.WIDE
     model = InfluenceClassifier(LogisticRegression()).fit(wide.X, wide.y)
-    with pytest.raises(ValueError, match=r"by its 40 rows', which does not split .*Arnoldi\(rank"):
+    with pytest.raises(ValueError, match=r"a RowFactor does not have it; .*Arnoldi\(rank"):
         model.influence_embedding()
     low = InfluenceClassifier(LogisticRegression(tol=1e-10), solver=Arnoldi(rank=40))
     low.fit(wide.X, wide.y)
@@ -321,7 +321,7 @@ def test_test_rows_are_checked_as_those_of_scores():
 def test_memory_is_checked_before_it_is_taken(monkeypatch):
     model = fitted("LogisticRegression-3-weighted")
     model.influence_scores(THREE.X_test, THREE.y_test, method="first_order")
-    monkeypatch.setattr("skinfluence.memory.available_memory", lambda: 1e3)
+    monkeypatch.setattr("skinfluence.process.memory.available_memory", lambda: 1e3)
     message = r"An embedding of 75 rows in 15 dimensions needs .*Arnoldi\(rank=100\), or fewer rows"
     with pytest.raises(MemoryError, match=message):
         model.influence_embedding()

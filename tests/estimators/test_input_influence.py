@@ -1,7 +1,7 @@
 """Derivatives in the features of training rows, against refits on rows that were moved a little.
 
 The judge is the minimiser of the slow twin (`tests.twins`), which shares no code with the package;
-every model of `tests.models` that sees its features is asked.
+every model of `tests.model_table` that sees its features is asked.
 """
 
 import warnings
@@ -27,10 +27,9 @@ from sklearn.svm import SVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import features_of, final_step
-from skinfluence.objectives import base
 from tests import network_twins
 from tests.cases import classification, regression
-from tests.models import MODELS
+from tests.model_table import MODELS
 from tests.networks import NAMED as NETWORKS
 from tests.twins import minimiser, twin_of
 
@@ -274,11 +273,11 @@ def test_rows_as_positions_mask_and_number():
     np.testing.assert_allclose(model.input_influence(*asked, rows=mask), every[:, [4, 9]])
 
 
-def test_what_blocks_there_are_changes_nothing(monkeypatch):
+def test_what_blocks_there_are_changes_nothing(tune):
     model = fit(LogisticRegression(), THREE.X, THREE.y)
     asked = {"rows": [1, 40, 7], "target": "loss"}
     expected = model.input_influence(THREE.X_test, THREE.y_test, **asked)
-    monkeypatch.setattr(base, "BLOCK_ELEMENTS", 3)
+    tune(block_elements=3)
     again = model.input_influence(THREE.X_test, THREE.y_test, **asked)
     np.testing.assert_allclose(again, expected, rtol=1e-10, atol=1e-14)
 
@@ -355,6 +354,6 @@ def test_it_needs_a_fitted_model_and_memory(monkeypatch):
     frozen = FrozenEstimator(Ridge().fit(REAL.X, REAL.y))
     model = InfluenceRegressor(frozen).fit(REAL.X, REAL.y)
     model.input_influence(REAL.X_test, REAL.y_test, rows=[0])
-    monkeypatch.setattr("skinfluence.memory.available_memory", lambda: 100.0)
+    monkeypatch.setattr("skinfluence.process.memory.available_memory", lambda: 100.0)
     with pytest.raises(MemoryError, match=r"12 targets in 4 features of 1 training rows.*fewer"):
         model.input_influence(REAL.X_test, REAL.y_test, rows=[0])

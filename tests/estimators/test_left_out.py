@@ -520,7 +520,7 @@ def test_a_fit_that_stopped_early_is_reported_at_the_call(question):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = InfluenceClassifier(LogisticRegression(max_iter=2)).fit(BINARY.X, BINARY.y)
-    with pytest.warns(ConvergenceWarning, match="stopped .* removals") as record:
+    with pytest.warns(ConvergenceWarning, match="times the effect of removing") as record:
         getattr(model, question)()
     assert [w.filename for w in record] == [__file__]
 
@@ -529,7 +529,7 @@ def test_a_fit_that_stopped_early_is_reported_at_the_call(question):
 def test_parameters_that_do_not_fit_in_memory_are_refused(question, monkeypatch):
     model = InfluenceRegressor(Ridge()).fit(REAL.X, REAL.y)
     before = model.leave_one_out(method="newton")
-    monkeypatch.setattr("skinfluence.memory.available_memory", lambda: 2000.0)
+    monkeypatch.setattr("skinfluence.process.memory.available_memory", lambda: 2000.0)
     params = {"return_parameters": True} if question == "leave_one_out" else {}
     message = r"The change of 5 parameters by each of 60 edits needs .* Ask for effects"
     with pytest.raises(MemoryError, match=message):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
@@ -16,13 +17,13 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import ElasticNet, PoissonRegressor, Ridge, TweedieRegressor
 from sklearn.metrics.pairwise import rbf_kernel, sigmoid_kernel
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from tests.cases import classification
-from tests.models import AMOUNTS, COUNTED, POSITIVE, REAL, SMALL, SMALL_REAL, THREE, _mixed
+from tests.model_table import AMOUNTS, COUNTED, POSITIVE, REAL, SMALL, SMALL_REAL, THREE, _mixed
 from tests.oracles import slope_and_error
-from tests.twins import minimiser, twin_of
+from tests.twins import minimiser, raw_of, twin_of
 
 ROWS = [0, 5, 9, 14]
 FOUR = classification(n=90, n_classes=4, labels=list("abcd"), p=3)
@@ -177,20 +178,33 @@ def test_a_process_takes_no_weights_frozen_or_not():
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_what_is_left_of_a_machine_has_no_probabilities():
-    """Its calibration is of other coefficients, and was fitted on folds of other rows."""
-    model = InfluenceClassifier(SVC(gamma=0.3, probability=True, random_state=0), temperature=0.1)
-    model.fit(SMALL.X, SMALL.y)
+def test_what_is_left_of_a_machine_has_probabilities_of_the_rows_that_stay():
+    machine = SVC(gamma=0.3, probability=True, random_state=0)
+    model = InfluenceClassifier(machine, temperature=0.1).fit(SMALL.X, SMALL.y)
     left = model.without([1, 5])
-    assert not hasattr(left.estimator_, "predict_proba")
-    assert model.estimator_.predict_proba(SMALL.X_test).shape == (12, 2)
-    plain = InfluenceClassifier(SVC(gamma=0.3, tol=1e-8), temperature=0.1).fit(SMALL.X, SMALL.y)
+    expected = clone(machine).fit(without(SMALL.X, [1, 5]), without(SMALL.y, [1, 5]))
     np.testing.assert_allclose(
-        left.estimator_.decision_function(SMALL.X_test),
-        plain.without([1, 5]).estimator_.decision_function(SMALL.X_test),
-        rtol=1e-6,
-        atol=1e-8,
+        left.predict_proba(SMALL.X_test), expected.predict_proba(SMALL.X_test), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("machine", [SVC(tol=1e-8), SVR(tol=1e-8), SVC(gamma="auto")], ids=str)
+def test_what_is_left_of_a_machine_keeps_the_kernel_of_all_rows(machine):
+    """As the scores do: gamma="scale" is a number read off the features, like a scaler's."""
+    data = SMALL if is_classifier(machine) else SMALL_REAL
+    kind = InfluenceClassifier if is_classifier(machine) else InfluenceRegressor
+    frame, rows = pd.DataFrame(3.0 * data.X).add_prefix("x"), [1, 5, 9]
+    left = kind(clone(machine)).fit(frame, data.y).without(rows).estimator_
+    gamma = 1.0 / (frame.shape[1] * np.var(frame.to_numpy()))
+    if machine.gamma == "scale":
+        assert left.gamma == pytest.approx(gamma, rel=1e-12)
+        machine = clone(machine).set_params(gamma=gamma)
+    expected = clone(machine).fit(frame.drop(rows), without(data.y, rows))
+    assert left.get_params() == pytest.approx(expected.get_params())
+    assert vars(left).keys() == vars(expected).keys()
+    test = pd.DataFrame(3.0 * data.X_test).add_prefix("x")
+    np.testing.assert_allclose(*(raw_of(one, test) for one in (left, expected)), rtol=1e-9)
+    np.testing.assert_array_equal(left.support_, expected.support_)
 
 
 # ----------------------------------------------------------------------- units of targets and rows

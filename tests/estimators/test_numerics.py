@@ -14,7 +14,7 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.solvers import CG, LU, Arnoldi, Cholesky, LiSSA, Numerics, Nystroem
-from skinfluence.solvers.choice import SOLVERS
+from skinfluence.solvers.selection import SOLVERS
 from tests import networks
 from tests.cases import BINARY, REAL, THREE
 from tests.networks import NAMED
@@ -182,7 +182,7 @@ def test_approximate_solvers_do_not_take_part_in_refinement(name, solver):
     for each in (
         "gradient_norm",
         "remaining_gradient_norm",
-        "distance",
+        "newton_decrement",
         "typical_removal",
         "n_iter",
     ):

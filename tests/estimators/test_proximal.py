@@ -93,8 +93,8 @@ def typical(name):
 @networks
 def test_changes_are_those_to_the_minimum_of_the_proximal_objective(name):
     rows = typical(name)
-    engine = quiet(wrapped(name)._engine, "first_order")
-    found = quiet(engine.proximal().changes, rows)
+    mechanism = quiet(wrapped(name)._current().mechanism, "first_order")
+    found = quiet(mechanism.proximal().changes, rows)
     here = theta_of(wrapped(name).estimator_)
     expected = np.column_stack([minimum(name, row) - here for row in rows])
     assert np.linalg.norm(twin(name).gradient(here)) > 1.0  # it is not at a minimum
@@ -143,10 +143,10 @@ def test_without_a_row_that_does_nothing_it_stays(name):
 
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
-def test_two_jobs_and_other_blocks_are_one(solver, monkeypatch):
+def test_two_jobs_and_other_blocks_are_one(solver, tune):
     rows = typical("real")
-    engine = quiet(wrapped("real")._engine, "first_order")
-    expected = quiet(engine.proximal().changes, rows)
+    mechanism = quiet(wrapped("real")._current().mechanism, "first_order")
+    expected = quiet(mechanism.proximal().changes, rows)
     data = REAL
     checks = [
         quiet(
@@ -159,8 +159,8 @@ def test_two_jobs_and_other_blocks_are_one(solver, monkeypatch):
         for n_jobs in (1, 2)
     ]
     np.testing.assert_array_equal(*checks)
-    monkeypatch.setattr("skinfluence.removal.local.TOGETHER", 1)
-    removal = engine.proximal()
+    tune(refit_elements=1)
+    removal = mechanism.proximal()
     each = np.column_stack(
         [quiet(removal.changes, block)[:, 0] for block in removal.column_blocks(rows)]
     )

@@ -19,7 +19,7 @@ NETWORK = MLPClassifier(5, solver="sgd", learning_rate_init=0.1, alpha=0.1, rand
 
 def by_hand(model, record, X, y):
     """Sum the inner products of gradients over the checkpoints, row by row."""
-    objective, total = model._objective(), 0.0
+    objective, total = model._current().objective(), 0.0
     for one in record.checkpoints_:
         pairs = zip(one.estimator.coefs_, one.estimator.intercepts_, strict=True)
         theta = np.concatenate([np.vstack([W, b]).ravel() for W, b in pairs])

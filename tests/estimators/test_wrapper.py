@@ -37,9 +37,9 @@ def case(request):
 
 
 @pytest.fixture
-def small_blocks(monkeypatch):
+def small_blocks(tune):
     """Cut everything into blocks of a few rows."""
-    monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 100)
+    tune(block_elements=100)
 
 
 def scores(model, data=DATA, **params):
@@ -168,10 +168,10 @@ def test_n_jobs_changes_no_bit_of_refits():
 
 
 @pytest.mark.parametrize("method", ["first_order", "newton", "exact"])
-def test_blocks_change_rounding_only(case, method, monkeypatch):
+def test_blocks_change_rounding_only(case, method, tune):
     model, data = case
     whole = scores(model, data, method=method)
-    monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 100)
+    tune(block_elements=100)
     cut = scores(clone(model).fit(data.X, data.y), data, method=method)
     # Guarded rows are followed to 1e-4 of their gradient, the first sweep in single precision.
     rtol = 1e-6 if method == "newton" else 1e-9

@@ -6,13 +6,33 @@ import autograd
 import numpy as np
 import pytest
 
-from skinfluence.losses import Joint, Loss, Multinomial, encode_labels
-from tests.losses.cases import CASES, TWO, losses
+from skinfluence.losses import (
+    Bregman,
+    HalfSquaredError,
+    Huber,
+    Joint,
+    Logistic,
+    Loss,
+    Multinomial,
+    OneVsOne,
+    OneVsRest,
+    TransformedTarget,
+    encode_labels,
+)
+from skinfluence.losses.base import PROMISES
+from tests.losses.cases import CASES, THREE, TWO, losses
 
 SMOOTH = [
     name
     for name, case in CASES.items()
-    if case.loss.certified and case.loss.separable and not case.loss.constant_hessian
+    if case.loss.self_concordant and case.loss.separable and not case.loss.constant_hessian
+]
+
+
+COUPLED = [
+    name
+    for name, case in CASES.items()
+    if case.loss.self_concordant and not case.loss.separable and not case.loss.constant_hessian
 ]
 
 
@@ -39,7 +59,7 @@ def test_shapes_and_the_encoding(name):
     case = CASES[name]
     loss, (y, eta) = case.loss, case.rows()
     assert y.shape == ((7, loss.target_width) if loss.target_width else (7,))
-    assert loss.value(y, eta).shape == loss.recedes(y, eta).shape == (7,)
+    assert loss.value(y, eta).shape == loss.is_separated(y, eta).shape == (7,)
     assert loss.gradient(y, eta).shape == (7, loss.n_outputs)
     response = loss.response(eta)
     if loss.classes is None:
@@ -223,6 +243,118 @@ def test_convexity_is_what_it_says(name):
 
 
 @losses
+def test_canonical_hessians_do_not_depend_on_the_target(name):
+    """The expected Hessian is the Hessian where no target can change it."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=30)
+    G = loss.hessian(y, eta)
+    moved = np.roll(y, 1, axis=0)
+    counted = y.ndim == 1 or np.array_equal(np.isnan(y), np.isnan(moved))
+    if loss.canonical and not counted:  # pairs of classes: given which pairs a row is of
+        moved = np.where(np.isnan(y), y, 1.0 - y)
+    if loss.canonical:
+        np.testing.assert_array_equal(loss.hessian(moved, eta), G)
+
+
+@losses
+def test_constant_and_identical_hessians_are_what_they_say(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=30)
+    G = loss.hessian(y, eta)
+    other = loss.hessian(y, case.feasible(eta, eta + 1.0))
+    assert loss.constant_hessian == bool(np.array_equal(G, other))
+    if loss.constant_hessian and loss.identical_outputs:
+        assert np.ptp(G) == 0.0
+        assert loss.curvature_scale == np.inf
+
+
+@losses
+def test_shifts_of_all_outputs_change_nothing_where_promised(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    if loss.shift_invariant:
+        np.testing.assert_allclose(loss.value(y, eta + 3.0), loss.value(y, eta), rtol=1e-12)
+        np.testing.assert_allclose(loss.hessian(y, eta).sum(axis=-1), 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_certified_bounds_hold_where_outputs_are_coupled(name):
+    """In every direction the Hessian grows by e^(2 max |d| / scale) at most, over any distance."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=40, scale=3.0)
+    before, rng = loss.hessian(y, eta), np.random.default_rng(2)
+    for size in (1e-3, 0.1, 1.0):
+        d = size * rng.standard_normal(eta.shape)
+        growth = np.exp(2.0 * np.abs(d).max(axis=1) / loss.curvature_scale)
+        room = np.linalg.eigvalsh(growth[:, None, None] * before - loss.hessian(y, eta + d))
+        assert np.all(room >= -1e-12 * growth[:, None])
+
+
+class Stated(Loss):
+    """A binary logistic loss, of which nothing is promised but what a subclass says."""
+
+    n_outputs = 1
+    classes = np.array([0, 1])
+
+    def encode(self, y):
+        return np.asarray(y, dtype=float).reshape(-1, 1)
+
+    def value(self, y, eta):
+        return np.sum(np.logaddexp(0.0, eta) - y * eta, axis=-1)
+
+    def gradient(self, y, eta):
+        return 0.5 + 0.5 * np.tanh(0.5 * eta) - y
+
+    def hessian(self, y, eta):
+        return 0.25 / np.cosh(0.5 * eta) ** 2
+
+
+class Shy(Stated):
+    """One promise at a time is left out of those the logistic loss could make."""
+
+    curvature_scale = 1.0
+    canonical = self_concordant = identical_outputs = convex = True
+
+    def __init__(self, without):
+        setattr(self, without, None if without == "curvature_scale" else False)
+
+
+def wrapped(loss):
+    """Return the losses composed of one, by name."""
+    return {
+        "bregman": Bregman(loss),
+        "transformed": TransformedTarget(loss, np.asarray, np.asarray),
+        "rest": OneVsRest(loss, THREE),
+        "pairs": OneVsOne(loss, THREE),
+        "joint": Joint((Logistic(TWO), loss)),
+        "twice": Bregman(Joint((OneVsRest(loss, TWO), Logistic(TWO)))),
+    }
+
+
+def test_losses_composed_of_one_that_promises_nothing_promise_nothing():
+    for name, loss in wrapped(Stated()).items():
+        assert loss.curvature_scale is None, name
+        assert not any(getattr(loss, promise) for promise in PROMISES), name
+
+
+@pytest.mark.parametrize(
+    "promise", ["curvature_scale", "canonical", "self_concordant", "identical_outputs", "convex"]
+)
+def test_a_promise_that_a_part_does_not_make_is_not_made(promise):
+    others = {"canonical", "self_concordant", "convex"} - {promise}
+    for name, loss in wrapped(Shy(promise)).items():
+        assert not getattr(loss, promise), name
+        assert all(getattr(loss, other) for other in others), name
+
+
+def test_unknown_is_not_the_smallest_scale():
+    """The minimum over parts of which one is unknown is not that of the others."""
+    joint = Joint((Huber(0.3), HalfSquaredError(), Stated()))
+    assert joint.curvature_scale is None
+    assert Joint((Huber(0.3), HalfSquaredError())).curvature_scale == 0.3
+
+
+@losses
 def test_temperatures_are_changed_where_there_are_any(name):
     loss = CASES[name].loss
     if loss.temperature is None:
@@ -261,7 +393,10 @@ def test_defaults_of_the_contract():
 
     loss = Quartic()
     assert loss.n_responses == loss.target_width == 2
-    assert loss.certified and loss.convex and loss.alike and loss.targets is None
+    assert loss.targets is None and loss.temperature is None and loss.classes is None
+    assert loss.separable  # the shape of `hessian`, no promise
+    assert loss.curvature_scale is None
+    assert not any(getattr(loss, promise) for promise in PROMISES)
     y, eta = np.zeros((1, 2)), np.array([[1.0, 2.0]])
     assert loss.change(y, eta, -eta) == -17.0
     np.testing.assert_array_equal(loss.gradient_change(y, eta)(-eta), [[-4.0, -32.0]])

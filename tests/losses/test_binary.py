@@ -44,13 +44,13 @@ def test_one_vs_one_is_the_sum_over_the_pairs_of_a_row(pair):
         ):
             assert np.all(array[~inside, k] == 0.0)
         assert np.all(loss.change(y, eta, alone)[~inside] == 0.0)
-    assert (loss.targets, loss.alike, loss.separable) == (("loss",), False, True)
+    assert (loss.targets, loss.identical_outputs, loss.separable) == (("loss",), False, True)
 
 
 def test_pairs_a_row_is_not_of_do_not_keep_it_from_receding():
     loss = OneVsOne(SmoothHinge(PAIR, 0.1), THREE)  # the outputs are ab, ac, bc
     eta = np.array([[-1.0, -1.0, 5.0], [-1.0, 1.0, 5.0]])
-    assert loss.recedes(loss.encode(["a", "a"]), eta).tolist() == [True, False]
+    assert loss.is_separated(loss.encode(["a", "a"]), eta).tolist() == [True, False]
 
 
 def test_one_vs_rest_of_a_loss_is_that_loss_of_several_classes():
@@ -64,11 +64,11 @@ def test_one_vs_rest_of_a_loss_is_that_loss_of_several_classes():
         labels = THREE[np.arange(9) % 3]
         y = known.encode(labels)
         np.testing.assert_array_equal(mine.encode(labels), y)
-        for method in ("value", "gradient", "hessian", "recedes"):
+        for method in ("value", "gradient", "hessian", "is_separated"):
             expected = getattr(known, method)(y, eta)
             np.testing.assert_allclose(getattr(mine, method)(y, eta), expected, rtol=1e-14)
         np.testing.assert_allclose(mine.change(y, eta, delta), known.change(y, eta, delta))
-        flags = ("curvature_scale", "constant_hessian", "certified", "convex", "temperature")
+        flags = ("curvature_scale", "constant_hessian", "self_concordant", "convex", "temperature")
         assert [getattr(mine, f) for f in flags] == [getattr(known, f) for f in flags]
         assert mine.targets is None and mine.n_outputs == known.n_outputs
 

@@ -13,6 +13,7 @@ from skinfluence.losses import (
     OneVsRest,
     Tweedie,
 )
+from skinfluence.losses.base import PROMISES
 from tests.losses.cases import CASES, PAIR
 
 STRICT = ("squared", "logistic", "one-vs-rest", "multilabel", "poisson", "gamma")
@@ -98,7 +99,7 @@ def test_shapes_and_leading_axes(name):
         each = np.stack([getattr(loss, method)(z, one) for one in stack])
         np.testing.assert_allclose(found, each, rtol=1e-13)
     inner = CASES[name].loss
-    for flag in ("n_outputs", "separable", "shift_invariant", "constant_hessian", "convex"):
+    for flag in ("n_outputs", "separable", "curvature_scale", *PROMISES):
         assert getattr(loss, flag) == getattr(inner, flag)
     assert loss.shift_groups() == inner.shift_groups()
 

@@ -60,7 +60,7 @@ def test_response_sums_to_one_and_its_gradient_equals_finite_differences(name):
 def test_recession_is_a_margin_of_every_output():
     binary = Logistic(TWO)
     y = binary.encode(["a", "b", "b"])
-    assert binary.recedes(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
+    assert binary.is_separated(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
     three = Multinomial(THREE)
     eta = np.array([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
-    assert three.recedes(three.encode(["a", "b", "a"]), eta).tolist() == [True, False, False]
+    assert three.is_separated(three.encode(["a", "b", "a"]), eta).tolist() == [True, False, False]

@@ -61,16 +61,16 @@ def test_joint_is_the_sum_of_its_parts():
 def test_flags_of_a_joint_loss_are_those_of_all_parts():
     loss = Joint(MIXED)
     assert loss.targets == ("loss",) and loss.shift_groups() == [slice(0, 3)]
-    assert not loss.certified and loss.convex and not loss.shift_invariant
+    assert not loss.self_concordant and loss.convex and not loss.shift_invariant
     assert not loss.constant_hessian and loss.curvature_scale == 1.0
     assert loss.temperature is None
     same = Joint((HalfSquaredError(), HalfSquaredError(1, TWO)))
-    assert same.constant_hessian and same.alike and same.curvature_scale == np.inf
+    assert same.constant_hessian and same.identical_outputs and same.curvature_scale == np.inf
     assert same.targets == ("loss",)
     other = Joint((HalfSquaredError(), SquaredEpsilonInsensitive(0.0)))  # curvatures 1 and 2
-    assert other.constant_hessian and not other.alike and other.targets is None
+    assert other.constant_hessian and not other.identical_outputs and other.targets is None
     pairs = OneVsOne(HalfSquaredError(1, PAIR), THREE)
-    assert not Joint((HalfSquaredError(), pairs)).alike
+    assert not Joint((HalfSquaredError(), pairs)).identical_outputs
 
 
 def test_a_temperature_reaches_the_parts_that_have_one():
@@ -101,7 +101,7 @@ def test_a_joint_loss_recedes_with_all_its_parts():
     loss = Joint((Logistic(TWO), Multinomial(TWO)))
     y = loss.encode(np.array([["a", "a"], ["a", "b"]]))
     eta = np.array([[-1.0, 1.0, 0.0], [-1.0, 1.0, 0.0]])
-    assert loss.recedes(y, eta).tolist() == [True, False]
+    assert loss.is_separated(y, eta).tolist() == [True, False]
 
 
 def test_wrong_targets_of_a_joint_loss_are_named():
@@ -119,7 +119,7 @@ def test_a_transformed_target_is_judged_in_its_new_units():
     np.testing.assert_allclose(loss.value(y, eta), 0.5 * (eta[:, 0] - np.log(raw)) ** 2)
     np.testing.assert_allclose(loss.response(eta), np.exp(eta))
     np.testing.assert_allclose(loss.response(eta[:, None]), np.exp(eta[:, None]))
-    assert loss.constant_hessian and loss.curvature_scale == np.inf and loss.alike
+    assert loss.constant_hessian and loss.curvature_scale == np.inf and loss.identical_outputs
     with pytest.raises(TypeError, match="HalfSquaredError, which has none"):
         loss.at_temperature(0.1)
 

@@ -69,26 +69,28 @@ def test_names_and_what_is_proven():
         "inverse Gaussian",
         "Tweedie(power=1.5)",
     ]
-    certified = {p: (Tweedie(p).certified, Tweedie(p).convex) for p in POWERS}
-    assert [p for p, flags in certified.items() if all(flags)] == [1.0, 1.3, 1.9, 2.0]
-    assert not any(any(flags) for p, flags in certified.items() if not 1 <= p <= 2)
+    flags_of = {p: (Tweedie(p).self_concordant, Tweedie(p).convex) for p in POWERS}
+    assert [p for p, flags in flags_of.items() if all(flags)] == [1.0, 1.3, 1.9, 2.0]
+    assert not any(any(flags) for p, flags in flags_of.items() if not 1 <= p <= 2)
     scales = [Tweedie(p).curvature_scale for p in (1.0, 1.5, 1.75, 2.0, 3.0)]
     np.testing.assert_allclose(scales, [1.0, 2.0, 4 / 3, 1.0, 1.0])
     assert Tweedie(1).canonical and Tweedie(0, "identity").canonical
     assert not Tweedie(2).canonical and not Tweedie(1, "identity").canonical
     squared = Tweedie(0, "identity")
-    assert squared.constant_hessian and squared.certified and squared.curvature_scale == np.inf
+    assert (
+        squared.constant_hessian and squared.self_concordant and squared.curvature_scale == np.inf
+    )
     poisson = Tweedie(1, "identity", scale=6.0)
-    assert poisson.convex and not poisson.certified and poisson.curvature_scale == 3.0
+    assert poisson.convex and not poisson.self_concordant and poisson.curvature_scale == 3.0
 
 
 @pytest.mark.parametrize("power", [1.0, 1.5])
 def test_counts_of_0_recede(power):
     loss = Tweedie(power)
     eta = np.array([[-1.0], [1.0], [-1.0]])
-    assert loss.recedes(np.array([[0.0], [0.0], [1.0]]), eta).tolist() == [True, False, False]
-    assert not np.any(Tweedie(2).recedes(np.ones((3, 1)), eta))
-    assert not np.any(Tweedie(1, "identity").recedes(np.zeros((3, 1)), eta))
+    assert loss.is_separated(np.array([[0.0], [0.0], [1.0]]), eta).tolist() == [True, False, False]
+    assert not np.any(Tweedie(2).is_separated(np.ones((3, 1)), eta))
+    assert not np.any(Tweedie(1, "identity").is_separated(np.zeros((3, 1)), eta))
 
 
 def test_targets_outside_the_domain_name_the_loss():

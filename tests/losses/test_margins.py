@@ -68,12 +68,12 @@ def test_single_precision_changes_at_low_temperatures(t):
 def test_recession_is_a_margin_of_every_output(make):
     binary = make(TWO)
     y = binary.encode(["a", "b", "b"])
-    assert binary.recedes(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
+    assert binary.is_separated(y, np.array([[-1.0], [2.0], [-3.0]])).tolist() == [True, True, False]
     three = make(THREE)
     y = three.encode(["a", "a"])
     assert y.tolist() == [[1.0, -1.0, -1.0]] * 2
     eta = np.array([[1.0, -1.0, -2.0], [1.0, 1.0, -2.0]])
-    assert three.recedes(y, eta).tolist() == [True, False]
+    assert three.is_separated(y, eta).tolist() == [True, False]
 
 
 def test_values_by_hand():
@@ -82,7 +82,7 @@ def test_values_by_hand():
     assert ModifiedHuber(TWO).value(y, eta).tolist() == [12.0, 4.0, 1.0, 0.25, 0.0]
     assert SquaredHinge(TWO).hessian(y, eta)[:, 0].tolist() == [2.0, 2.0, 2.0, 2.0, 0.0]
     assert ModifiedHuber(TWO).hessian(y, eta)[[0, 2, 4], 0].tolist() == [0.0, 2.0, 0.0]
-    assert not SquaredHinge(TWO).certified and SmoothHinge(TWO, 0.1).certified
+    assert not SquaredHinge(TWO).self_concordant and SmoothHinge(TWO, 0.1).self_concordant
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, None])

@@ -26,6 +26,8 @@ from skinfluence.objectives import (
     Objective,
     OutputObjective,
 )
+from skinfluence.objectives.stacked import stacked
+from skinfluence.removal.leverages import quadratic_forms
 from skinfluence.solvers import Cholesky
 
 RNG = np.random.default_rng(0)
@@ -154,7 +156,7 @@ def test_a_hessian_that_was_formed_is_used(name):
     before, blocks = one.hvp(V), one.hessian_blocks()
     blocks += 1.0  # in place, as damping is added
     close(one.hvp(V), before, 1e-13)
-    other = one.weighing(2.0 * one.sample_weight)
+    other = one.with_weights(2.0 * one.sample_weight)
     close(other.hvp(V) - before, before - one.l2[:, None] * V, 1e-12)
     moved = one.at(one.theta + 0.3)
     assert np.linalg.norm(moved.hvp(V) - before) > 1e-3 * np.linalg.norm(before)
@@ -169,9 +171,9 @@ def test_many_parameters_at_once(name):
     Theta = one.theta[:, None] + 0.1 * rng.standard_normal((one.n_params, 2))
     W, S = rng.uniform(size=(one.n_samples, 2)), rng.standard_normal((one.n_params, 2))
     W[1, 0] = W[:2, 1] = 0.0
-    many = one.many(Theta, W)
+    many = stacked(one, Theta, W)
     for j in range(2):
-        there = one.at(Theta[:, j]).weighing(W[:, j])
+        there = one.at(Theta[:, j]).with_weights(W[:, j])
         close(many.values()[j], W[:, j] @ there.losses(), 1e-12)
         close(many.gradients()[:, j], there.gradient() - one.l2 * there.theta, 1e-12)
         close(many.products(S)[:, j], there.hvp(S)[:, j] - one.l2 * S[:, j], 1e-12)
@@ -199,7 +201,7 @@ def test_jacobian_products_equal_finite_differences(name):
     factor = Cholesky().factorize(Curvature(one, damping=50.0))
     solved = np.linalg.inv(one.hessian_blocks()[0] + 50.0 * np.eye(one.n_params))
     expected = np.einsum("ikp,pq,ilq->ikl", J, solved, J)
-    close(np.concatenate([Q for _, Q in one.quadratic_forms(factor)]), expected)
+    close(np.concatenate([Q for _, Q in quadratic_forms(one, factor)]), expected)
 
 
 @predicting
@@ -273,7 +275,7 @@ def test_rows_and_new_rows_are_those_of_the_whole(name):
     moved = one.at(one.theta + 0.1)
     assert not np.allclose(moved.losses(), one.losses())
     np.testing.assert_array_equal(moved.rows(index).losses(), moved.losses()[index])
-    doubled = one.weighing(2.0 * one.sample_weight, Averaged.of_all(one.sample_weight))
+    doubled = one.with_weights(2.0 * one.sample_weight, Averaged.of_all(one.sample_weight))
     np.testing.assert_allclose(
         doubled.gradient() - one.l2 * one.theta, 2.0 * (one.gradient() - one.l2 * one.theta)
     )
@@ -439,7 +441,7 @@ def own_poisson(estimator, X, y, sample_weight):
         X=X,
         y=y,
         sample_weight=sample_weight,
-    ).weighing(sample_weight, Averaged.of_all(sample_weight))
+    ).with_weights(sample_weight, Averaged.of_all(sample_weight))
 
 
 def test_a_penalised_mean_is_stated_by_its_weighting():
@@ -554,10 +556,10 @@ def test_an_unbound_objective_waits_for_its_rows():
     whole = NAMES["one output"]()
     one = AutogradObjective(log_cosh, THETA, predict=curve, l2=0.3)
     assert one.unbound and not whole.unbound and one.n_params == 5
-    bound = one.over(X, Y, WEIGHTS)
+    bound = one.bind(X, Y, WEIGHTS)
     assert one.unbound and not bound.unbound
     np.testing.assert_array_equal(bound.gradient(), whole.gradient())
-    np.testing.assert_array_equal(one.over(X, Y).sample_weight, 1.0)
+    np.testing.assert_array_equal(one.bind(X, Y).sample_weight, 1.0)
     V = np.ones((5, 1))
     for call in (
         lambda o: o.losses(),

@@ -7,9 +7,10 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import Lasso
 
-from skinfluence.curvature import Curvature
+from skinfluence.curvature import Curvature, hessian_roots
 from skinfluence.losses import ConcomitantHuber, HalfSquaredError, Joint, Logistic, Multinomial
-from skinfluence.objectives import LinearObjective, base
+from skinfluence.objectives import LinearObjective
+from skinfluence.removal.leverages import quadratic_forms
 from skinfluence.solvers import Cholesky
 from tests.cases import BINARY, REAL, REALS, THREE
 
@@ -95,11 +96,11 @@ def test_float32_rows_keep_their_precision_in_products_only(kind):
 
 @kinds
 @pytest.mark.parametrize("block", [1, 40, 10**6])
-def test_results_do_not_depend_on_the_block_size(kind, block, monkeypatch):
+def test_results_do_not_depend_on_the_block_size(kind, block, tune):
     V = np.random.default_rng(1).standard_normal((KINDS[kind]().n_params, 3))
     expected = KINDS[kind]()
     gradient, H, HV = expected.gradient(), expected.hessian_blocks(), expected.hvp(V)
-    monkeypatch.setattr(base, "BLOCK_ELEMENTS", block)
+    tune(block_elements=block)
     again = KINDS[kind]()
     np.testing.assert_allclose(again.gradient(), gradient, rtol=1e-10, atol=1e-11)
     np.testing.assert_allclose(again.hessian_blocks(), H, rtol=1e-10, atol=1e-11)
@@ -229,7 +230,7 @@ def test_free_parameters_are_a_restriction(kind, thin):
     np.testing.assert_allclose(part.hvp(V), H @ V, **close)
     assert part.block_shape() == (1, len(free))
     np.testing.assert_allclose(part.hessian_blocks()[0], H, **close)
-    assert part.hessian_roots() is None
+    assert hessian_roots(part) is None
     assert part.in_row_space() is None
 
 
@@ -242,7 +243,7 @@ def test_quadratic_forms_of_free_parameters(kind):
     if part.loss.separable:
         expected = np.einsum("ikk->ik", expected)
     factor = Cholesky().factorize(Curvature(part))
-    found = np.concatenate([Q for _, Q in part.quadratic_forms(factor)])
+    found = np.concatenate([Q for _, Q in quadratic_forms(part, factor)])
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -458,7 +459,7 @@ def test_the_value_counts_the_l1_penalty_and_the_tilt(kind):
 
 def test_new_rows_are_read_through_the_features():
     one = KINDS["binary"]()
-    read = one.reading(lambda X: X[:, ::-1] * 2.0)
+    read = one.with_features(lambda X: X[:, ::-1] * 2.0)
     assert read.X is one.X
     X = np.random.default_rng(3).standard_normal((6, 4))
     expected = one.on(2.0 * X[:, ::-1]).raw_predictions()
@@ -468,7 +469,7 @@ def test_new_rows_are_read_through_the_features():
 
 def test_another_loss_judges_the_same_predictions():
     rest = KINDS["one-vs-rest"]()
-    one = rest.judging(Multinomial(np.unique(THREE.y)), THREE.y)
+    one = rest.with_loss(Multinomial(np.unique(THREE.y)), THREE.y)
     eta = rest.raw_predictions()
     np.testing.assert_array_equal(one.raw_predictions(), eta)
     codes = np.searchsorted(np.unique(THREE.y), THREE.y)

@@ -9,9 +9,14 @@ import pytest
 from scipy import sparse
 from sklearn.base import is_classifier
 
+from skinfluence.curvature import hessian_roots, preconditioner
+from skinfluence.curvature.roots import NetworkRoot
 from skinfluence.losses import HalfSquaredError, Joint, Logistic, Multinomial, OneVsRest, Tweedie
-from skinfluence.objectives import NetworkObjective, base, heaviest, many_networks
-from skinfluence.objectives.roots import NetworkRoot, square_roots
+from skinfluence.objectives import NetworkObjective
+from skinfluence.objectives.base import square_roots
+from skinfluence.objectives.stacked import stacked
+from skinfluence.removal.leverages import quadratic_forms
+from skinfluence.solvers import Factor
 from tests.network_twins import alpha_of, fitted, theta_of, twin, with_theta
 from tests.networks import NAMED
 
@@ -155,7 +160,7 @@ def test_gauss_newton_is_the_hessian_of_the_linearised_network_alone(name):
     assert (error < 1e-12) if depth == 1 else (error > 1e-4)
 
 
-class Dense:
+class Dense(Factor):
     """A matrix that is solved with by numpy."""
 
     def __init__(self, M):
@@ -171,7 +176,7 @@ def test_quadratic_forms(name):
     M = gauss_newton(name) + 0.3 * np.eye(one.n_params)
     expected = np.einsum("ikp,pq,ilq->ikl", J, np.linalg.inv(M), J, optimize=True)
     found = np.zeros_like(expected)
-    for rows, Q in one.quadratic_forms(Dense(M)):
+    for rows, Q in quadratic_forms(one, Dense(M)):
         found[rows] = Q
     close(found, expected)
 
@@ -187,10 +192,10 @@ def test_roots_of_few_rows(name):
     n = 4 if len(fitted(name).coefs_) > 1 else 1
     one, J, G = few(name, n)
     if J.shape[0] * J.shape[1] >= J.shape[2]:
-        assert one.hessian_roots() is None
+        assert hessian_roots(one) is None
         return
-    assert objective(name).hessian_roots() is None
-    (root,) = one.hessian_roots()
+    assert hessian_roots(objective(name)) is None
+    (root,) = hessian_roots(one)
     expected = np.einsum("ikp,ikl,ilq->pq", J, G, J)
     Z = root.dot(np.eye(one.n_params))
     assert root.rank == J.shape[0] * J.shape[1] == len(Z)
@@ -212,7 +217,7 @@ def test_roots_of_few_rows(name):
 def test_the_preconditioners_lower_the_condition_number(name, kind, damping=0.01):
     one = objective(name)
     M = gauss_newton(name) + damping * np.eye(one.n_params)
-    inverse = one.preconditioner(kind, damping).solve(np.eye(one.n_params))
+    inverse = preconditioner(one, kind, damping).solve(np.eye(one.n_params))
     close(inverse, inverse.T)
     root = np.linalg.cholesky(inverse)
     assert np.linalg.cond(root.T @ M @ root) < np.linalg.cond(M)
@@ -221,20 +226,20 @@ def test_the_preconditioners_lower_the_condition_number(name, kind, damping=0.01
 @every
 def test_the_heaviest_rows_are_all_rows_of_a_small_network(name, damping=0.2):
     one = objective(name)
-    inverse = one.preconditioner("heaviest", damping).solve(np.eye(one.n_params))
+    inverse = preconditioner(one, "dominant_rows", damping).solve(np.eye(one.n_params))
     damped = gauss_newton(name) + damping * np.eye(one.n_params)
     close(inverse @ damped, np.eye(one.n_params), 1e-8)
 
 
 @pytest.mark.parametrize("name", ["three-tanh", "reals-relu-sparse"])
-def test_the_heaviest_rows_are_the_largest(name, monkeypatch):
+def test_the_heaviest_rows_are_the_largest(name, tune):
     one = objective(name)
-    monkeypatch.setattr(heaviest, "RANK", 20)
-    Z = one.hessian_roots()[0] if one.hessian_roots() else NetworkRoot(one, square_roots(one))
+    tune(dominant_rows=20)
+    Z = hessian_roots(one)[0] if hessian_roots(one) else NetworkRoot(one, square_roots(one))
     Z = Z.dot(np.eye(one.n_params))
     largest = np.argsort(-np.linalg.norm(Z, axis=1))[:20]
     M = Z[largest].T @ Z[largest] + np.diag(one.l2 + 0.2)
-    inverse = one.preconditioner("heaviest", 0.2).solve(np.eye(one.n_params))
+    inverse = preconditioner(one, "dominant_rows", 0.2).solve(np.eye(one.n_params))
     close(inverse @ M, np.eye(one.n_params), 1e-8)
 
 
@@ -243,7 +248,7 @@ def test_the_preconditioner_is_the_inverse_of_one_layer_of_least_squares():
     X, y = NAMED["reals-tanh"].data.X, NAMED["reals-tanh"].data.y
     W = [normal(X.shape[1], 2)], [normal(2)]
     one = NetworkObjective.from_weights(X, y, HalfSquaredError(2), *W, model.activation, l2=0.0)
-    inverse = one.preconditioner("kronecker", 0.4).solve(np.eye(one.n_params))
+    inverse = preconditioner(one, "kronecker", 0.4).solve(np.eye(one.n_params))
     close(inverse, np.linalg.inv(one.hessian_blocks()[0] + 0.4 * np.eye(one.n_params)))
 
 
@@ -267,7 +272,7 @@ def test_many_parameters_at_once(name):
     W = np.random.default_rng(2).uniform(0.0, 2.0, (one.n_samples, m))
     W[::3, 0] = 0.0
     S = normal(one.n_params, m, seed=4)
-    many = one.many(Theta, W)
+    many = stacked(one, Theta, W)
     losses = np.array([other.rows(theta) for theta in Theta.T])
     rows = [other.row_gradients(theta) for theta in Theta.T]
     close(many.values(), np.sum(losses * W.T, axis=1))
@@ -335,8 +340,8 @@ def everything(one):
     """Return what an objective computes, by name."""
     P, n, K = one.n_params, one.n_samples, one.loss.n_outputs
     V, B = normal(P, 4), normal(n, K, 3)
-    forms = [Q for _, Q in one.quadratic_forms(Dense(np.diag(np.linspace(1.0, 2.0, P))))]
-    many = one.many(one.theta[:, None] + 0.1 * V, normal(n, 4) ** 2)
+    forms = [Q for _, Q in quadratic_forms(one, Dense(np.diag(np.linspace(1.0, 2.0, P))))]
+    many = stacked(one, one.theta[:, None] + 0.1 * V, normal(n, 4) ** 2)
     return {
         "raw_predictions": one.raw_predictions(),
         "gradient": one.gradient(),
@@ -351,7 +356,7 @@ def everything(one):
         "hessian_blocks": one.hessian_blocks(),
         "gauss_newton_blocks": one.gauss_newton_blocks(),
         "quadratic_forms": np.concatenate(forms),
-        "preconditioner": one.preconditioner("kronecker", 0.1).solve(V),
+        "preconditioner": preconditioner(one, "kronecker", 0.1).solve(V),
         "values": many.values(),
         "gradients": many.gradients(),
         "products": many.products(V),
@@ -364,10 +369,10 @@ def everything(one):
 
 @pytest.mark.parametrize("block", [1, 300])
 @pytest.mark.parametrize("name", [*OF_EACH_KIND, "reals-relu-sparse"])
-def test_results_do_not_depend_on_the_block_size(name, block, monkeypatch):
+def test_results_do_not_depend_on_the_block_size(name, block, tune):
     expected = everything(objective(name))
-    monkeypatch.setattr(base, "BLOCK_ELEMENTS", block)
-    monkeypatch.setattr(many_networks, "KEPT", 0)
+    tune(block_elements=block)
+    tune(kept_pass_elements=0)
     for key, found in everything(objective(name)).items():
         np.testing.assert_allclose(
             found, expected[key], rtol=0, atol=1e-10 * np.abs(expected[key]).max(), err_msg=key
@@ -412,7 +417,7 @@ def test_rows_are_a_part_of_all(name):
         close(found.losses(), one.losses()[rows])
         close(found.grads_dot(V), one.grads_dot(V)[rows])
     close(one.rows(slice(2, 9, 3)).losses(), one.losses()[2:9:3])
-    again = after.weighing(np.ones(4)).at(point(name) + 0.1)
+    again = after.with_weights(np.ones(4)).at(point(name) + 0.1)
     close(again.losses(), twin(name).rows(point(name) + 0.1)[rows])
 
 

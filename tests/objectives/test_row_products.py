@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from skinfluence.curvature import hessian_roots
 from skinfluence.losses import HalfSquaredError, SquaredHinge
 from skinfluence.objectives import LinearObjective
-from skinfluence.objectives import row_products as module
 from skinfluence.objectives.row_products import (
     between,
     mirror,
@@ -37,8 +37,8 @@ def exact(X):
 
 @forms
 @pytest.mark.parametrize("tile", [16, 512])
-def test_products_of_rows(form, tile, monkeypatch):
-    monkeypatch.setattr(module, "TILE", tile)
+def test_products_of_rows(form, tile, tune):
+    tune(tile=tile)
     A = FORMS[form](X)
     expected = exact(A) @ exact(A).T
     found = row_products(A)
@@ -52,8 +52,8 @@ def test_products_of_rows(form, tile, monkeypatch):
 
 
 @pytest.mark.parametrize("common", [0.5, 5, 1e9], ids=["none", "some", "all"])
-def test_it_does_not_matter_which_columns_are_common(common, monkeypatch):
-    monkeypatch.setattr(module, "COMMON", common)
+def test_it_does_not_matter_which_columns_are_common(common, tune):
+    tune(common_columns=common)
     np.testing.assert_allclose(row_products(sparse.csr_matrix(X)), X @ X.T, rtol=0, atol=1e-13)
 
 
@@ -76,7 +76,7 @@ def test_objectives_over_the_same_rows_share_them():
     one = objective()
     shared = one.row_products
     moved = one.at(one.theta + 1.0)
-    weighed = one.weighing(2.0 * one.sample_weight)
+    weighed = one.with_weights(2.0 * one.sample_weight)
     assert moved.row_products is weighed.row_products is shared
     matrix = shared.matrix()
     assert moved.row_products.matrix() is matrix
@@ -113,7 +113,7 @@ def test_rows_without_curvature_need_no_products():
         one = objective(SquaredHinge(np.arange(2)))
         eta = np.where(np.arange(70) < 60, far * (2.0 * one.y.ravel() - 1.0), 0.0)
         one.__dict__["_eta"] = eta[:, None]
-        (root,) = one.hessian_roots()
+        (root,) = hessian_roots(one)
         assert (root.products is one.row_products) == whole
         assert root.rank == (70 if whole else 10)
         scale = np.ones(91)

@@ -195,7 +195,7 @@ def test_averaged_weights_and_the_old_penalty_have_the_minimum_of_the_mean_form(
     weighting = objective.weighting
     ratios = weighting.ratios(weighting.counted()[removed].sum(axis=0)[None])
     w = weighting.all_weights(ratios, REAL.s)[:, 0]
-    after = objective.weighing(w).rows(kept).at(minimum(kept))
+    after = objective.with_weights(w).rows(kept).at(minimum(kept))
     assert np.abs(after.gradient()).max() < 1e-11 * typical
     unmoved = objective.rows(kept).at(minimum(kept))
     assert np.abs(unmoved.gradient()).max() > 1e-3 * typical

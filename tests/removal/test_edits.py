@@ -1,7 +1,6 @@
 """Rows that come and rows that change their target, against refits and derivatives of twins."""
 
 import functools
-import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,8 @@ from sklearn.linear_model import RidgeClassifier
 from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.refinement import measure, refine
+from skinfluence.minimisers.distance import measure
+from skinfluence.minimisers.newton import refine
 from skinfluence.removal import Edits, exact, first_order, newton
 from skinfluence.solvers import Cholesky
 from tests import oracles
@@ -100,7 +100,7 @@ def objective_of(rows, case, base, fitted):
         class_weight = np.array([known[data.y == label][0] for label in classes])[codes]
     counts = rows.s if case.counts == "weights" else np.ones(len(rows.s))
     coming = base.on(rows.X, rows.y)
-    return coming.weighing(rows.s * class_weight, weighting.joined(codes, counts))
+    return coming.with_weights(rows.s * class_weight, weighting.joined(codes, counts))
 
 
 @dataclass(frozen=True)
@@ -261,14 +261,11 @@ def test_relabelling_is_removal_and_addition_to_first_order(name):
 @ways
 @pytest.mark.parametrize("method", METHODS)
 @some
-def test_blocks_change_rounding_only(name, method, way, monkeypatch):
+def test_blocks_change_rounding_only(name, method, way, tune):
     one = solved(name, way)
     whole = step(one.edits, method).changes(one.chosen)
-    monkeypatch.setattr("skinfluence.objectives.base.BLOCK_ELEMENTS", 500)
-    for module in ("base", "exact"):
-        monkeypatch.setattr(
-            sys.modules[f"skinfluence.removal.{module}"], "block_elements", lambda: 10
-        )
+    tune(block_elements=500)
+    tune(edit_elements=10)
     cut = step(one.edits, method)
     assert len(list(cut.column_blocks(one.chosen))) > 1
     changes = cut.changes(one.chosen[::-1])[:, ::-1]

@@ -1,7 +1,5 @@
 """The minimum without a row against refits, to the gradient it promises."""
 
-import sys
-
 import numpy as np
 import pytest
 from scipy import sparse
@@ -12,9 +10,10 @@ from skinfluence import InfluenceClassifier
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.losses import Logistic, SmoothHinge, SquaredHinge
+from skinfluence.minimisers.distance import measure
+from skinfluence.minimisers.newton import cooled, refine
 from skinfluence.objectives import LinearObjective
-from skinfluence.refinement import cooled, measure, refine
-from skinfluence.removal import Edits, minimise_after, newton, one_step
+from skinfluence.removal import Edits, minimise_after, newton
 from skinfluence.removal.edited import EditedRows
 from skinfluence.solvers import Cholesky
 from tests import oracles
@@ -42,17 +41,15 @@ def test_minima_equal_refits(case):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_near_separable_minima_equal_refits(seed, monkeypatch):
+def test_near_separable_minima_equal_refits(seed, tune):
     data, estimator = wide_logistic(seed, C=100.0)
     rows = np.arange(0, 150, 10)
-    monkeypatch.setattr(one_step, "TRUSTED_SHIFT", np.inf)
+    tune(trusted_shift=np.inf)
     removal = removal_of(estimator.set_params(tol=1e-10, max_iter=5000), data)
     changes = minimise_after(removal, rows, rtol=1e-10)
     actual, _ = oracles.leave_one_out(estimator, data, rows=rows)
     assert np.linalg.norm(changes.T - actual) < 1e-6 * np.linalg.norm(actual)
-    monkeypatch.setattr(
-        sys.modules["skinfluence.removal.exact"], "block_elements", lambda: 400
-    )  # a few columns at a time
+    tune(edit_elements=400)  # a few columns at a time
     again = minimise_after(removal, rows, rtol=1e-10)
     assert np.linalg.norm(again - changes) < 1e-7 * np.linalg.norm(changes)
 
@@ -76,7 +73,7 @@ def test_minima_in_the_space_of_the_rows_equal_refits(n_classes, balanced, form)
     estimator = LogisticRegression(C=0.3, class_weight=balanced, tol=1e-10, max_iter=5000)
     model = InfluenceClassifier(estimator).fit(form(data.X), data.y)
     rows = np.array([1, 8, 33])
-    removal = model._engine().removal("exact")
+    removal = model._current().mechanism("auto").removal("exact")
     assert removal.axes.rows.shape[1] in (39, 40)
     assert removal.edits.base.n_params < (1 if n_classes == 2 else 3) * 42
     actual, losses = oracles.leave_one_out(estimator, data, counts=LOGISTIC_COUNTS, rows=rows)
@@ -117,7 +114,7 @@ def test_rows_on_flat_parts_are_left_out_and_looked_at_again():
         left = one.rows(kept).at(one.theta + change)
         assert np.linalg.norm(left.gradient()) < 1e-7
     edited = EditedRows(removal, pulling, 0)
-    reached = edited.reached(found)
+    reached = edited.active_rows(found)
     assert len(pulling) < len(reached) < 200  # of 400
     few = edited.among(reached)
     for one_problem in (edited, few):

@@ -16,8 +16,17 @@ from sklearn.preprocessing import scale
 from skinfluence import InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.refinement import measure, refine
-from skinfluence.removal import Edits, GroupRemoval, first_order, groups
+from skinfluence.minimisers.distance import measure
+from skinfluence.minimisers.newton import refine
+from skinfluence.process.tuning import tuned
+from skinfluence.removal import (
+    Edits,
+    ExactGroups,
+    FirstOrderGroups,
+    NewtonGroups,
+    first_order,
+    groups,
+)
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, Data, wide_logistic
@@ -37,7 +46,10 @@ def removal_of(objective, masks, method="newton", guard=True, factor=None):
     factor = factorize(objective) if factor is None else factor
     masks = sparse.csr_matrix(np.atleast_2d(masks))
     names = np.arange(masks.shape[0])
-    return GroupRemoval(objective, masks, factor, factorize, method, guard, names)
+    if method == "newton":
+        return NewtonGroups(objective, masks, factor, factorize, names, guard=guard)
+    kind = {"first_order": FirstOrderGroups, "exact": ExactGroups}[method]
+    return kind(objective, masks, factor, factorize, names)
 
 
 def masks_of(index, n):
@@ -163,12 +175,11 @@ def test_the_smaller_way_is_taken():
     assert [isinstance(way, groups.DownDated) for way in ways] == [True, False]
 
 
-def test_a_group_that_down_dating_would_not_survive_is_formed_anew(monkeypatch):
+def test_a_group_that_down_dating_would_not_survive_is_formed_anew():
     for name in ("LogisticRegression-lbfgs-3", "Ridge-3-alphas"):
         _, objective, masks, _ = solved(name)
         whole = removal_of(objective, masks, guard=False).all_changes()
-        with monkeypatch.context() as patch:
-            patch.setattr(groups, "SINGULAR", np.inf)
+        with tuned(down_date_rcond=np.inf):
             anew = removal_of(objective, masks, guard=False).all_changes()
         assert np.any(anew != whole)
         assert np.linalg.norm(anew - whole) < 1e-10 * np.linalg.norm(whole)
@@ -178,11 +189,10 @@ def test_a_group_that_down_dating_would_not_survive_is_formed_anew(monkeypatch):
 @pytest.mark.parametrize(
     "name", ["LogisticRegression-3-balanced-weighted", "LogisticRegression-lbfgs", "Ridge-3"]
 )
-def test_blocks_change_rounding_only(name, method, monkeypatch):
+def test_blocks_change_rounding_only(name, method, tune):
     _, objective, masks, _ = solved(name)
     whole = removal_of(objective, masks, method).all_changes()
-    for name in ("groups", "base"):
-        monkeypatch.setattr(f"skinfluence.removal.{name}.block_elements", lambda: 100)
+    tune(edit_elements=100)
     cut = removal_of(objective, masks, method)
     assert len(list(cut.column_blocks(np.arange(4)))) == 4
     np.testing.assert_allclose(cut.all_changes(), whole, rtol=1e-6, atol=1e-10)
@@ -340,9 +350,9 @@ def test_steps_that_are_off_are_doubted(alpha):
     error = np.linalg.norm(predicted - actual, axis=0) / np.linalg.norm(actual, axis=0)
     off = error > 0.2
     assert off.sum() > 1
-    assert np.mean(doubt[off] > groups.DOUBT) >= 0.95
-    assert np.any(doubt < groups.DOUBT)
-    assert error[doubt < groups.DOUBT].max() < 0.1
+    assert np.mean(doubt[off] > groups.TRUSTED_NEXT) >= 0.95
+    assert np.any(doubt < groups.TRUSTED_NEXT)
+    assert error[doubt < groups.TRUSTED_NEXT].max() < 0.1
     if alpha >= 0.1:
         slope, _ = oracles.slope_and_error(predicted, actual)
         assert abs(slope - 1) < 0.1
@@ -390,7 +400,7 @@ def test_a_group_that_leaves_separable_rows_is_named(method):
 
 
 @pytest.mark.parametrize("kind", [PoissonRegressor, Ridge])
-def test_the_factors_kept_for_groups_fit_into_a_block(kind, monkeypatch):
+def test_the_factors_kept_for_groups_fit_into_a_block(kind, tune):
     """Where a row's leaving changes all weights, every group has a factor of its own."""
     rng = np.random.default_rng(0)
     X, one_row = rng.standard_normal((160, 100)) / 10.0, np.eye(120, 160, dtype=bool)
@@ -399,7 +409,7 @@ def test_the_factors_kept_for_groups_fit_into_a_block(kind, monkeypatch):
     estimator = Ridge() if kind is Ridge else PoissonRegressor(**params)
     model = InfluenceRegressor(estimator).fit(X, y)
     whole = model.group_influence(one_row, X[:2], y[:2], method="newton")
-    monkeypatch.setattr(groups, "block_elements", lambda: 2**17)
+    tune(edit_elements=2**17)
     tracemalloc.start()
     found = model.group_influence(one_row, X[:2], y[:2], method="newton")
     peak = tracemalloc.get_traced_memory()[1]

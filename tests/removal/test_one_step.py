@@ -12,10 +12,11 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.losses import Logistic, Multinomial
-from skinfluence.objectives import LinearObjective, base
-from skinfluence.refinement import measure, refine
+from skinfluence.minimisers.distance import measure
+from skinfluence.minimisers.newton import refine
+from skinfluence.objectives import LinearObjective
+from skinfluence.process.threads import in_threads
 from skinfluence.removal import Edits, first_order, newton, one_step
-from skinfluence.removal.threads import in_threads
 from skinfluence.solvers import Cholesky
 from tests import oracles
 from tests.cases import CASES, LOGISTIC_COUNTS, Data, classification, wide_logistic
@@ -35,9 +36,9 @@ def at_optimum(case):
 
 
 @cases
-def test_newton_equals_a_dense_newton_step_on_the_remaining_rows(case, monkeypatch):
+def test_newton_equals_a_dense_newton_step_on_the_remaining_rows(case, tune):
     """Form the twin without the row, take one minimum-norm Newton step: the same change."""
-    monkeypatch.setattr(one_step, "TRUSTED_SHIFT", np.inf)
+    tune(trusted_shift=np.inf)
     data = case.data
     fitted, objective, factor = at_optimum(case)
     removal = newton(Edits(objective), factor, factorize)
@@ -98,14 +99,14 @@ def test_guarded_newton_with_few_rows_per_parameter(seed, C):
     """n = 150, p = 60: one unguarded step is .15 off at C = 1, worse than nothing at C = 100."""
     data, estimator = wide_logistic(seed, C)
     model = check_against_refits(data, estimator, rows=np.arange(0, 150, 5), error=0.01)
-    removal = model._engine().removal("newton")
+    removal = model._current().mechanism("auto").removal("newton")
     assert len(removal.guarded) > 10
     assert removal.leverage.max() > (0.8 if C == 100 else 0.6)
 
 
-def test_without_its_guard_newton_fails_there(monkeypatch):
+def test_without_its_guard_newton_fails_there(tune):
     """The guard is what makes the test above pass."""
-    monkeypatch.setattr(one_step, "TRUSTED_SHIFT", np.inf)
+    tune(trusted_shift=np.inf)
     data, estimator = wide_logistic(0, 100.0)
     with pytest.raises(AssertionError):
         check_against_refits(data, estimator, rows=np.arange(0, 150, 5), error=0.5)
@@ -208,7 +209,7 @@ def test_one_dominating_sample_weight_under_balanced_classes():
     scores = model.influence_scores(data.X_test, data.y_test)
     rows = np.array([11, 0, 20, 40])
     if LOGISTIC_COUNTS == "weights":
-        assert 11 in model._engine().removal("newton").guarded
+        assert 11 in model._current().mechanism("auto").removal("newton").guarded
     _, actual = oracles.leave_one_out(estimator, data, s, LOGISTIC_COUNTS, rows)
     slope, error = oracles.slope_and_error(scores[:, rows], actual)
     assert error < 0.02
@@ -246,7 +247,7 @@ def test_ill_conditioned_columns_are_no_reason_to_iterate_every_row():
     y = X @ (1.0 / X.std(axis=0)) + rng.standard_normal(300)
     model = InfluenceRegressor(LinearRegression()).fit(X, y)
     scores = model.influence_scores(X[:5], target="predict")
-    assert len(model._engine().removal("newton").guarded) == 0
+    assert len(model._current().mechanism("auto").removal("newton").guarded) == 0
     exact = model.influence_scores(X[:5], target="predict", method="exact")
     assert np.linalg.norm(scores - exact) < 1e-6 * np.linalg.norm(exact)
     kept = np.delete(np.arange(300), 7)
@@ -260,9 +261,7 @@ def test_ill_conditioned_columns_are_no_reason_to_iterate_every_row():
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("k", [3, 20], ids=["few", "many"])
 @pytest.mark.parametrize("loss", [Logistic(np.arange(2)), Multinomial(np.arange(3))])
-def test_products_of_pushes_are_those_of_the_explicit_jacobian(
-    loss, k, intercept, cast, monkeypatch
-):
+def test_products_of_pushes_are_those_of_the_explicit_jacobian(loss, k, intercept, cast, tune):
     """With more columns than parameters, C goes into the rows; with fewer, into the result."""
     rng = np.random.default_rng(0)
     n, p, K = 40, 6, loss.n_outputs
@@ -275,7 +274,7 @@ def test_products_of_pushes_are_those_of_the_explicit_jacobian(
     single = one.dtype == np.float32
     V = V.astype(one.dtype)
     close = {"rtol": 0, "atol": 2e-5 if single else 1e-13}
-    monkeypatch.setattr(base, "BLOCK_ELEMENTS", 200)
+    tune(block_elements=200)
     found = one.pushes_dot(C, V)
     assert found.dtype == one.pushes_dot_each(C, V).dtype == one.dtype
     np.testing.assert_allclose(found, each.sum(axis=1), **close)

@@ -9,8 +9,8 @@ from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.objectives import LinearObjective
-from skinfluence.removal import Met, one_step
-from skinfluence.solvers.row_block import RowBlock
+from skinfluence.removal import RowSpaceSolve
+from skinfluence.solvers.woodbury import RowBlock
 from tests.cases import classification, regression
 
 N, P = 24, 50
@@ -72,8 +72,8 @@ def cases():
 
 @pytest.mark.parametrize("name, form", cases())
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_rows_alone_give_the_scores_that_parameters_give(name, form, monkeypatch):
-    monkeypatch.setattr(one_step, "GUARD_RTOL", 1e-9)
+def test_rows_alone_give_the_scores_that_parameters_give(name, form, monkeypatch, tune):
+    tune(guard_rtol=1e-9)
     found = answers(*fitted(name, form))
     with monkeypatch.context() as patch:
         patch.setattr(RowBlock, "between", lambda *args: None)
@@ -89,10 +89,10 @@ def test_rows_alone_give_the_scores_that_parameters_give(name, form, monkeypatch
 
 @pytest.mark.parametrize("name", ["logistic", "multinomial", "one-vs-rest", "ridge"])
 @pytest.mark.parametrize("method", ["first_order", "newton"])
-def test_nothing_is_made_of_the_size_of_tests_times_parameters(name, method, monkeypatch):
-    monkeypatch.setattr(one_step, "TRUSTED_SHIFT", np.inf)
+def test_nothing_is_made_of_the_size_of_tests_times_parameters(name, method, monkeypatch, tune):
+    tune(trusted_shift=np.inf)
     model, X, y, _ = fitted(name, sparse.csr_matrix)
-    engine = model._engine()
+    mechanism = model._current().mechanism("auto")
 
     def refused(*args):
         raise AssertionError("an array of the size of the parameters")
@@ -101,15 +101,18 @@ def test_nothing_is_made_of_the_size_of_tests_times_parameters(name, method, mon
         monkeypatch.setattr(LinearObjective, each, refused)
     model.influence_scores(X, y, method=method)
     model.self_influence(method=method)
-    test = engine.objective.on(X, y)
-    assert all(isinstance(one, Met) for one in engine.removal(method).project_predictions(test))
+    test = mechanism.objective.on(X, y)
+    assert all(
+        isinstance(one, RowSpaceSolve)
+        for one in mechanism.removal(method).project_predictions(test)
+    )
 
 
 def test_columns_of_met_rows_alternate_between_outputs():
     """As those of `project_predictions`: all outputs of a test row, then those of the next."""
     model, X, y, _ = fitted("multinomial-balanced")
-    removal = model._engine().removal("newton")
-    test = model._engine().objective.on(X, y)
+    removal = model._current().mechanism("auto").removal("newton")
+    test = model._current().mechanism("auto").objective.on(X, y)
     (met, *_), K = removal.project_predictions(test), 3
     units = [np.tile(unit, (test.n_samples, 1)) for unit in np.eye(K)]
     U = np.stack([test.jacobian_t_rows(unit) for unit in units], axis=2)

@@ -9,27 +9,26 @@ from sklearn.linear_model import LogisticRegression
 
 from skinfluence import InfluenceClassifier
 from skinfluence.objectives import LinearObjective
-from skinfluence.removal import one_step
 from tests.cases import classification
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_few_long_rows_are_refined_in_the_space_they_span(n_classes, monkeypatch):
+def test_few_long_rows_are_refined_in_the_space_they_span(n_classes, monkeypatch, tune):
     """The same minimum and the same guarded steps as in all parameters, confirmed there."""
     data = classification(n=20, p=300, n_classes=n_classes, seed=3)
     fitted = LogisticRegression(C=0.05, tol=1e-2).fit(data.X, data.y)
     found = {}
     for small in (True, False):
         monkeypatch.setattr(LinearObjective, "row_space_is_small", small)
-        monkeypatch.setattr(one_step, "GUARD_RTOL", 1e-10)
-        monkeypatch.setattr(one_step, "TRUSTED_SHIFT", 1e-3)
+        tune(guard_rtol=1e-10)
+        tune(trusted_shift=1e-3)
         model = InfluenceClassifier(fitted).fit(data.X, data.y)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            engine = model._engine()
-        removal = engine.removal("newton")
+            mechanism = model._current().mechanism("auto")
+        removal = mechanism.removal("newton")
         assert len(removal.guarded) == 20
-        found[small] = engine.refinement, removal.guarded_changes
+        found[small] = mechanism.refinement, removal.guarded_changes
     (inside, changes), (outside, expected) = found[True], found[False]
     assert inside.n_iter > 0 and inside.gradient_norm == outside.gradient_norm
     assert inside.remaining_gradient_norm < 1e-10 * inside.gradient_norm

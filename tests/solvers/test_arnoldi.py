@@ -23,12 +23,12 @@ def truncated(curvature, rank):
 
 @pytest.mark.parametrize("name", [*MODELS, "network"])
 @pytest.mark.parametrize("by_lanczos", [True, False])
-def test_the_largest_eigenpairs_invert_and_embed(name, by_lanczos, monkeypatch):
+def test_the_largest_eigenpairs_invert_and_embed(name, by_lanczos, tune):
     if by_lanczos:
-        monkeypatch.setattr(arnoldi, "SMALL", 0)
-        monkeypatch.setattr(arnoldi, "DENSE", 1)
+        tune(arnoldi_small=0)
+        tune(arnoldi_dense=1)
     else:
-        monkeypatch.setattr(arnoldi, "SMALL", 10**6)
+        tune(arnoldi_small=10**6)
     curvature = network("three-tanh", 0.1) if name == "network" else Curvature(MODELS[name]())
     rank = 6  # even: the eigenvalues of outputs that are alike come in pairs
     counted = Counted(curvature)
@@ -87,7 +87,7 @@ def test_directions_of_the_gauge_are_none_of_the_eigenvectors():
         np.testing.assert_allclose(factor.solve(v), 0.0, atol=1e-10)
 
 
-def test_eigenpairs_that_were_not_found_are_warned_of(monkeypatch):
+def test_eigenpairs_that_were_not_found_are_warned_of(monkeypatch, tune):
     curvature = Curvature(MODELS["binary"]())
     values, U = truncated(curvature, 3)
 
@@ -95,7 +95,7 @@ def test_eigenpairs_that_were_not_found_are_warned_of(monkeypatch):
         raise ArpackNoConvergence("", values, U)
 
     monkeypatch.setattr(arnoldi, "eigsh", stops)
-    monkeypatch.setattr(arnoldi, "SMALL", 0)
+    tune(arnoldi_small=0)
     with pytest.warns(ConvergenceWarning, match=r"3 of the 8 eigenpairs asked for were found"):
         factor = Arnoldi(8, tol=10.0).factorize(curvature)
     np.testing.assert_allclose(factor.values, values)

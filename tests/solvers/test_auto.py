@@ -12,23 +12,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from skinfluence import InfluenceClassifier
-from skinfluence.curvature import Curvature, Work
+from skinfluence.curvature import Curvature, Inverse, Work, hessian_roots, operator
+from skinfluence.curvature.preconditioners.diagonal import Diagonal
 from skinfluence.losses import Logistic, Multinomial, SquaredHinge
+from skinfluence.minimisers.distance import measure
+from skinfluence.minimisers.newton import newton_step, refine, renewed, shortened
 from skinfluence.objectives import LinearObjective
-from skinfluence.objectives.diagonal import Diagonal
-from skinfluence.refinement import measure, newton_step, refine, renewed, shortened
 from skinfluence.solvers import (
     Cholesky,
-    CholeskyFactor,
     Numerics,
     SingularCurvatureError,
     auto,
-    resolve,
 )
 from skinfluence.solvers.auto import Auto, AutoFactor, worth_iterating
-from skinfluence.solvers.rows import RowFactor
+from skinfluence.solvers.cholesky import CholeskyFactor
+from skinfluence.solvers.row_factor import RowFactor
+from skinfluence.solvers.selection import resolve
 from tests.cases import BINARY, THREE
-from tests.models import _mixed
+from tests.model_table import _mixed
 from tests.objectives.test_linear import KINDS
 from tests.solvers.test_solvers import WIDE
 
@@ -36,19 +37,18 @@ RNG = np.random.default_rng(0)
 PAYS = "cholesky: a factor of {} parameters; so many right-hand sides that it pays"
 
 
-def price(monkeypatch, forming, *, solve=0.0, product=1.0, preconditioner=0.0, n_products=1):
+def price(monkeypatch, tune, forming, *, solve=0.0, product=1.0, preconditioner=0.0, n_products=1):
     """Let a curvature take so many seconds to form, to solve with, to multiply one column by."""
     found = Work(forming, 0.0, solve, product, preconditioner, n_products, 1, sparse=True)
-    monkeypatch.setattr(auto, "SPARSE", 1.0)
-    monkeypatch.setattr(auto, "DENSE", 1.0)
-    roots = LinearObjective.hessian_roots
-    monkeypatch.setattr(LinearObjective, "work", lambda one: None if roots(one) else found)
+    tune(sparse_rate=1.0)
+    tune(dense_rate=1.0)
+    monkeypatch.setattr(operator, "work", lambda one: None if hessian_roots(one) else found)
 
 
 @pytest.fixture
-def dear(monkeypatch):
+def dear(monkeypatch, tune):
     """Factors that nobody would form, unless something is only to be had by one."""
-    price(monkeypatch, 1e6)
+    price(monkeypatch, tune, 1e6)
 
 
 def right_hand_sides(curvature, k):
@@ -72,12 +72,12 @@ def test_iterating_and_forming_give_the_answer_of_cholesky(kind, damping, dear):
     iterated = factor.solve(V)
     assert factor.factor is None
     near(iterated, curvature.off_gauge(expected.solve(V)), 1e-8)
-    near(factor.rough(V), expected.solve(V), 0.1)
+    near(factor.precondition(V), expected.solve(V), 0.1)
     B = RNG.standard_normal((curvature.block_shape()[1], 3))
     np.testing.assert_allclose(factor.quadratic(B, 0), expected.quadratic(B, 0), rtol=1e-12)
     assert isinstance(factor.factor, CholeskyFactor)
     np.testing.assert_allclose(factor.solve(V), expected.solve(V), rtol=1e-12)
-    np.testing.assert_array_equal(factor.rough(V), factor.solve(V))
+    np.testing.assert_array_equal(factor.precondition(V), factor.solve(V))
     np.testing.assert_allclose(factor.inverse(), expected.inverse(), rtol=1e-12)
     np.testing.assert_allclose(factor.inverse_diagonal(), expected.inverse_diagonal(), rtol=1e-12)
     np.testing.assert_allclose(
@@ -119,11 +119,11 @@ def test_nothing_to_solve_for(dear):
 # ------------------------------------------------------------------------------ which, and when
 
 
-def test_small_curvatures_are_factorised(monkeypatch):
+def test_small_curvatures_are_factorised(monkeypatch, tune):
     curvature = Curvature(KINDS["multinomial"]())
     assert not worth_iterating(curvature)
     assert isinstance(resolve("auto", curvature)[0], Cholesky)
-    price(monkeypatch, 5.0)
+    price(monkeypatch, tune, 5.0)
     assert worth_iterating(curvature)
     assert resolve("auto", curvature) == (
         Auto(), "auto: iterates or factorises 15 parameters, as the question needs"
@@ -141,17 +141,19 @@ def test_small_curvatures_are_factorised(monkeypatch):
         ({"forming": 5.0, "preconditioner": 3.5}, True),
     ],
 )
-def test_iterating_is_for_factors_that_take_longer_than_one_solve(prices, expected, monkeypatch):
-    price(monkeypatch, **prices)
+def test_iterating_is_for_factors_that_take_longer_than_one_solve(
+    prices, expected, monkeypatch, tune
+):
+    price(monkeypatch, tune, **prices)
     assert worth_iterating(Curvature(KINDS["binary"]())) == expected
 
 
-def test_models_that_are_never_iterated_over(dear, monkeypatch):
+def test_models_that_are_never_iterated_over(dear, tune):
     """By rows; with many parameters that nothing holds."""
     assert not worth_iterating(Curvature(WIDE["wide-binary"]()))
     free = KINDS["multinomial"](l2=0.0)
     assert worth_iterating(Curvature(free))
-    monkeypatch.setattr(auto, "FREE", 14)
+    tune(free_params=14)
     assert not worth_iterating(Curvature(free))
     assert worth_iterating(Curvature(free, damping=1e-3))
 
@@ -170,9 +172,9 @@ def test_large_models_are_worth_it_by_their_sizes():
     assert not worth_iterating(shaped(1_000_000, 20, 2))
 
 
-def test_a_factor_is_formed_once_iterating_has_been_paid_for(monkeypatch):
-    monkeypatch.setattr("skinfluence.objectives.thinned.SHARE", 1.0)
-    price(monkeypatch, 40.0, n_products=4)
+def test_a_factor_is_formed_once_iterating_has_been_paid_for(monkeypatch, tune):
+    tune(subsampled_share=1.0)
+    price(monkeypatch, tune, 40.0, n_products=4)
     curvature = Curvature(KINDS["binary"]())
     factor, spent = Auto().factorize(curvature), [0.0]
     V = right_hand_sides(curvature, 2)
@@ -195,8 +197,8 @@ def test_a_factor_is_formed_once_iterating_has_been_paid_for(monkeypatch):
     assert factor.numerics == Cholesky().factorize(curvature).numerics
 
 
-def test_many_right_hand_sides_are_never_iterated_over(monkeypatch):
-    price(monkeypatch, 100.0, preconditioner=10.0)
+def test_many_right_hand_sides_are_never_iterated_over(monkeypatch, tune):
+    price(monkeypatch, tune, 100.0, preconditioner=10.0)
     curvature = Curvature(KINDS["binary"]())
     monkeypatch.setattr(auto, "CG", None)  # nobody makes a preconditioner
     for k, formed in ((91, True), (200, True)):
@@ -205,11 +207,11 @@ def test_many_right_hand_sides_are_never_iterated_over(monkeypatch):
         assert (factor.factor is not None) == formed
 
 
-def test_few_right_hand_sides_are(monkeypatch):
+def test_few_right_hand_sides_are(monkeypatch, tune):
     """Also where solves with a factor take their time."""
     curvature = Curvature(KINDS["binary"](), damping=0.1)
     for solve, k, formed in ((0.0, 90, False), (0.0, 91, True), (0.1, 91, True)):
-        price(monkeypatch, 100.0, preconditioner=10.0, solve=solve, product=1.0)
+        price(monkeypatch, tune, 100.0, preconditioner=10.0, solve=solve, product=1.0)
         factor = Auto().factorize(curvature)
         factor.solve(right_hand_sides(curvature, k))
         assert (factor.factor is not None) == formed
@@ -244,7 +246,7 @@ def test_the_preconditioner_is_kept_nearby(dear):
     assert moved.numerics.n_products < 60 and factor.numerics.n_products < 20
 
 
-def test_the_preconditioner_is_made_anew_where_it_has_become_stale(dear, monkeypatch):
+def test_the_preconditioner_is_made_anew_where_it_has_become_stale(dear, tune):
     one = KINDS["multinomial"]()
     factor = Auto().factorize(Curvature(one))
     assert factor.moved(one.at(0.0 * one.theta)).iteration is None  # nothing to keep
@@ -253,14 +255,14 @@ def test_the_preconditioner_is_made_anew_where_it_has_become_stale(dear, monkeyp
     V = right_hand_sides(far.curvature, 1)
     expected = Cholesky().factorize(far.curvature).solve(V)
     near(far.solve(V), far.curvature.off_gauge(expected), 1e-7)
-    monkeypatch.setattr(auto, "STALE", far.iteration.record.longest - 1)
+    tune(stale_products=far.iteration.record.longest - 1)
     again = far.moved(one.at(8.0 * one.theta))
     assert again.iteration is None
     near(again.solve(V), far.curvature.off_gauge(expected), 1e-7)
     assert again.iteration.preconditioner is not factor.iteration.preconditioner
 
 
-def test_where_few_rows_are_left_in_a_margin_they_are_factorised(monkeypatch):
+def test_where_few_rows_are_left_in_a_margin_they_are_factorised(monkeypatch, tune):
     """Here and after a move: their number depends on the parameters."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 20))
@@ -268,7 +270,7 @@ def test_where_few_rows_are_left_in_a_margin_they_are_factorised(monkeypatch):
         X, X[:, 0] > 0, SquaredHinge(np.array([False, True])), np.eye(1, 20), 0.0, l2=1.0,
         l2_intercept=1.0,
     )  # fmt: skip
-    price(monkeypatch, 1e6)
+    price(monkeypatch, tune, 1e6)
     curvature = Curvature(one)
     assert worth_iterating(curvature)
     factor, V = Auto().factorize(curvature), rng.standard_normal((21, 2))
@@ -292,7 +294,7 @@ def collinear(rows=lambda X: X, **params):
 
 
 @pytest.mark.parametrize("rows", [np.asarray, sparse.csr_matrix])
-@pytest.mark.parametrize("name", ["solve", "rough", "inverse"])
+@pytest.mark.parametrize("name", ["solve", "precondition", "inverse"])
 def test_a_singular_curvature_is_refused_as_by_cholesky(name, rows, dear):
     """Conjugate gradients would find one of its solutions."""
     curvature = Curvature(collinear(rows, l2=0.0))
@@ -319,22 +321,22 @@ def test_what_may_be_singular_is_factorised(dear):
     near(factor.solve(V), Cholesky().factorize(Curvature(one)).solve(V), 1e-12)
     doubt = "whether there is an inverse shows in it"
     assert factor.reason == f"cholesky: a factor of 6 parameters; {doubt}"
-    near(factor.rough(V), factor.solve(V), 1e-12)
+    near(factor.precondition(V), factor.solve(V), 1e-12)
 
 
-class Useless:
+class Useless(Inverse):
     """A preconditioner that is none."""
 
-    below = True
+    lower_bound = True
 
     def solve(self, V):
         return V
 
 
-def test_what_does_not_converge_in_the_time_of_a_factor_is_factorised(monkeypatch):
+def test_what_does_not_converge_in_the_time_of_a_factor_is_factorised(monkeypatch, tune):
     """Without a warning, and without a second try nearby."""
-    price(monkeypatch, 30.0, n_products=3)
-    monkeypatch.setattr(LinearObjective, "preconditioner", lambda *_: Useless())
+    price(monkeypatch, tune, 30.0, n_products=3)
+    monkeypatch.setattr(operator, "preconditioner", lambda *_: Useless())
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 40)) * np.geomspace(1e-3, 1e3, 40)
     one = LinearObjective.from_coefficients(
@@ -350,15 +352,15 @@ def test_what_does_not_converge_in_the_time_of_a_factor_is_factorised(monkeypatc
     message = f"cholesky: a factor of 41 parameters; {doubt}"
     assert factor.reason == message
     moved = factor.moved(one.at(one.theta + 1e-3))
-    near(moved.rough(V), Cholesky().factorize(moved.curvature).solve(V), 1e-12)
+    near(moved.precondition(V), Cholesky().factorize(moved.curvature).solve(V), 1e-12)
     assert moved.iteration is None and moved.reason == message
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("l2", [0.7, 0.0])
-def test_where_single_precision_is_not_trusted(kind, l2, dear, monkeypatch):
+def test_where_single_precision_is_not_trusted(kind, l2, dear, tune):
     """Iterating goes on by the diagonal, what is not penalised having been looked at."""
-    monkeypatch.setattr("skinfluence.objectives.thinned.SINGULAR", 1.0)
+    tune(subsampled_rcond=1.0)
     curvature = Curvature(KINDS[kind](l2=l2))
     assert isinstance(curvature.preconditioner(), Diagonal)
     factor, V = Auto().factorize(curvature), right_hand_sides(curvature, 3)
@@ -391,7 +393,7 @@ def test_minima_are_reached_from_afar(kind, far, dear):
     assert (
         found.gradient_norm == pytest.approx(size) and found.remaining_gradient_norm < 1e-8 * size
     )
-    np.testing.assert_allclose(found.distance, expected.distance, rtol=0.1)
+    np.testing.assert_allclose(found.newton_decrement, expected.newton_decrement, rtol=0.1)
     np.testing.assert_allclose(found.typical_removal, expected.typical_removal, rtol=0.1)
 
 
@@ -413,7 +415,7 @@ def test_a_step_that_goes_too_far_is_halved_until_it_descends(solver, dear):
     np.testing.assert_array_equal(moved.gradient, moved.objective.gradient())
     H = Curvature(one).matmat(np.eye(one.n_params))
     near(moved.step, -np.linalg.solve(H, moved.gradient), 0.2)
-    assert moved.distance == pytest.approx(np.sqrt(-moved.gradient @ moved.step))
+    assert moved.newton_decrement == pytest.approx(np.sqrt(-moved.gradient @ moved.step))
     assert shortened(one, factor, -step, distance) is None  # uphill
 
 
@@ -501,7 +503,7 @@ QUESTIONS = {
 
 
 def groups(model):
-    return np.arange(model._training.X.shape[0]) % 7
+    return np.arange(model._fitted.training.X.shape[0]) % 7
 
 
 def three(name):
@@ -568,10 +570,10 @@ def test_damping_is_the_way_out_of_a_singular_curvature_here_too(dear):
 
 
 @pytest.mark.parametrize("price_of_a_factor", [1e6, 30.0])
-def test_no_number_of_threads_changes_a_bit(monkeypatch, price_of_a_factor):
+def test_no_number_of_threads_changes_a_bit(monkeypatch, tune, price_of_a_factor):
     """Whether to iterate is decided for a whole question, not for the blocks of it."""
-    price(monkeypatch, price_of_a_factor)
-    monkeypatch.setattr("skinfluence.removal.base.block_elements", lambda: 2000)
+    price(monkeypatch, tune, price_of_a_factor)
+    tune(edit_elements=2000)
     found = []
     for n_jobs in (1, 2, 3):
         model = InfluenceClassifier(LogisticRegression(), n_jobs=n_jobs).fit(THREE.X, THREE.y)
@@ -581,8 +583,8 @@ def test_no_number_of_threads_changes_a_bit(monkeypatch, price_of_a_factor):
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_what_does_not_fit_is_iterated_over(monkeypatch):
-    price(monkeypatch, 0.1)
+def test_what_does_not_fit_is_iterated_over(monkeypatch, tune):
+    price(monkeypatch, tune, 0.1)
     curvature = Curvature(KINDS["multinomial"]())
     V = right_hand_sides(curvature, 5)
     expected = Cholesky().factorize(curvature).solve(V)

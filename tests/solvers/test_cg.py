@@ -19,13 +19,14 @@ from sklearn.preprocessing import scale
 
 from skinfluence import AutogradObjective, InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt
-from skinfluence.curvature import Curvature
+from skinfluence.curvature import Curvature, Inverse
+from skinfluence.curvature.preconditioners.subsampled import SubsampledHessian
 from skinfluence.losses import HalfSquaredError, Logistic, Multinomial
 from skinfluence.objectives import LinearObjective, NetworkObjective
-from skinfluence.objectives.thinned import Thinned
-from skinfluence.solvers import CG, Cholesky, SingularCurvatureError, resolve
-from skinfluence.solvers.base import Numerics, rough
+from skinfluence.solvers import CG, Cholesky, SingularCurvatureError
+from skinfluence.solvers.base import Numerics
 from skinfluence.solvers.cg import CGFactor
+from skinfluence.solvers.selection import resolve
 from tests.cases import BINARY, REALS, THREE
 from tests.network_twins import fitted
 from tests.networks import NAMED
@@ -93,9 +94,9 @@ def spread(n=40, largest=1e4, seed=0):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("preconditioner", ["auto", "heaviest", "kronecker", None])
-def test_networks_agree_with_cholesky(name, preconditioner, monkeypatch):
-    monkeypatch.setattr("skinfluence.objectives.heaviest.RANK", 10)
+@pytest.mark.parametrize("preconditioner", ["auto", "dominant_rows", "kronecker", None])
+def test_networks_agree_with_cholesky(name, preconditioner, tune):
+    tune(dominant_rows=10)
     curvature = network(name)
     V = RNG.standard_normal((curvature.n_params, 5))
     found = CG(rtol=1e-12, preconditioner=preconditioner).factorize(curvature).solve(V)
@@ -134,7 +135,7 @@ def of_type(kind, name):
     return KINDS[kind](X=TYPES[name](data.X)) if kind in KINDS else ALL[kind]()
 
 
-@pytest.mark.parametrize("preconditioner", ["thinned", "block", "jacobi", "nystroem", None])
+@pytest.mark.parametrize("preconditioner", ["subsampled", "block", "jacobi", "nystroem", None])
 @pytest.mark.parametrize("damping", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("kind", "rows"),
@@ -212,18 +213,18 @@ def test_quadratic_inverse_and_its_diagonal(solver):
     np.testing.assert_allclose(factor.inverse_diagonal(), np.diag(H)[None], rtol=1e-8)
 
 
-def test_blocks_of_right_hand_sides_are_one(monkeypatch):
+def test_blocks_of_right_hand_sides_are_one(tune):
     curvature = network("three-relu-3")
     factor = CG(rtol=1e-11).factorize(curvature)
     V = RNG.standard_normal((curvature.n_params, 7))
     whole, diagonal = factor.solve(V), factor.inverse_diagonal()
-    monkeypatch.setattr("skinfluence.solvers.cg.SLAB", 2 * curvature.n_params + 1)
+    tune(cg_elements=2 * curvature.n_params + 1)
     counted = CGFactor(Counted(curvature), factor.preconditioner, factor.rtol, factor.max_iter)
     np.testing.assert_allclose(counted.solve(V), whole, rtol=1e-8, atol=1e-10)
     assert max(counted.curvature.widths) == 2
     np.testing.assert_allclose(counted.inverse_diagonal(), diagonal, rtol=1e-8)
     assert max(counted.curvature.widths) == 2
-    monkeypatch.setattr("skinfluence.solvers.cg.SLAB", 1)
+    tune(cg_elements=1)
     np.testing.assert_allclose(factor.solve(V), whole, rtol=1e-8, atol=1e-10)
 
 
@@ -233,7 +234,7 @@ def test_a_factor_is_pickled():
     again = pickle.loads(pickle.dumps(factor))
     V = RNG.standard_normal((curvature.n_params, 2))
     np.testing.assert_array_equal(again.solve(V), factor.solve(V))
-    np.testing.assert_array_equal(again.rough(V), factor.rough(V))
+    np.testing.assert_array_equal(again.precondition(V), factor.precondition(V))
 
 
 # --------------------------------------------------------------------------------------- warm start
@@ -309,8 +310,8 @@ def test_a_guess_with_a_part_along_the_gauge_does_not_leave_it_in_the_answer():
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
-def test_guesses_are_cut_into_slabs_with_their_right_hand_sides(monkeypatch):
-    monkeypatch.setattr("skinfluence.solvers.cg.SLAB", 80)
+def test_guesses_are_cut_into_slabs_with_their_right_hand_sides(tune):
+    tune(cg_elements=80)
     H, V = spread(), np.random.default_rng(0).standard_normal((40, 5))
     given, guess = Given(H), np.linalg.solve(H, V)
     np.testing.assert_allclose(CG(rtol=1e-9).factorize(given).solve(V, guess), guess, rtol=1e-12)
@@ -381,9 +382,9 @@ def digits(damping):
 
 @pytest.mark.parametrize("width", [1, 20])
 @pytest.mark.parametrize("damping", [0.01, 0.1])
-def test_the_heaviest_rows_save_products(width, damping, monkeypatch):
+def test_the_heaviest_rows_save_products(width, damping, tune):
     """A tenth of the 3,000 rows of the square root of the Gauss-Newton matrix."""
-    monkeypatch.setattr("skinfluence.objectives.heaviest.RANK", 300)
+    tune(dominant_rows=300)
     V = np.random.default_rng(0).standard_normal((1210, width))
     plain, better = (products(digits(damping), given, V) for given in (None, "auto"))
     assert better <= 0.8 * plain
@@ -414,12 +415,12 @@ def uneven(loss):
     [Logistic(np.arange(2)), Logistic(np.arange(3)), Multinomial(np.arange(3)), HalfSquaredError()],
     ids=["binary", "one-vs-rest", "multinomial", "squared"],
 )
-@pytest.mark.parametrize("preconditioner", ["thinned", "block", "jacobi", "nystroem"])
+@pytest.mark.parametrize("preconditioner", ["subsampled", "block", "jacobi", "nystroem"])
 def test_preconditioners_of_linear_models_save_products(preconditioner, loss):
     V = np.random.default_rng(0).standard_normal((uneven(loss).n_params, 2))
     plain, better = (products(uneven(loss), given, V) for given in (None, preconditioner))
     assert better < 0.6 * plain
-    if preconditioner == "thinned":
+    if preconditioner == "subsampled":
         assert better <= 12
 
 
@@ -428,35 +429,35 @@ def test_all_rows_are_a_solution(monkeypatch):
     monkeypatch.setattr(NetworkObjective, "single", False)
     curvature = network("reals-tanh")
     V = RNG.standard_normal((curvature.n_params, 3))
-    assert products(curvature, "heaviest", V) == 1
-    near = CG(preconditioner="heaviest").factorize(curvature).rough(V)
+    assert products(curvature, "dominant_rows", V) == 1
+    near = CG(preconditioner="dominant_rows").factorize(curvature).precondition(V)
     np.testing.assert_allclose(near, np.linalg.solve(matrix(curvature), V), rtol=1e-8)
 
 
 def test_a_perfect_preconditioner_takes_one_product():
     H = spread()
 
-    class Inverse:
+    class Exact(Inverse):
         def solve(self, V):
             return np.linalg.solve(H, V)
 
-    given = Given(H, Inverse())
+    given = Given(H, Exact())
     V = RNG.standard_normal((40, 3))
     np.testing.assert_allclose(CG().factorize(given).solve(V), np.linalg.solve(H, V), rtol=1e-9)
     assert given.widths == [3]
-    plain = Given(H, Inverse())
+    plain = Given(H, Exact())
     CG(preconditioner=None).factorize(plain).solve(V)
     assert len(plain.widths) > 10
 
 
-def test_a_rough_solve_is_the_preconditioner():
+def test_preconditioning_is_by_the_preconditioner_or_the_solve():
     curvature = network("binary-tanh")
     V = RNG.standard_normal((curvature.n_params, 2))
     factor = CG().factorize(curvature)
-    np.testing.assert_array_equal(rough(factor)(V), curvature.preconditioner().solve(V))
-    np.testing.assert_array_equal(rough(CG(preconditioner=None).factorize(curvature))(V), V)
+    np.testing.assert_array_equal(factor.precondition(V), curvature.preconditioner().solve(V))
+    np.testing.assert_array_equal(CG(preconditioner=None).factorize(curvature).precondition(V), V)
     exact = Cholesky().factorize(curvature)
-    np.testing.assert_array_equal(rough(exact)(V), exact.solve(V))
+    np.testing.assert_array_equal(exact.precondition(V), exact.solve(V))
 
 
 # ------------------------------------------------------------------------------- what goes wrong
@@ -478,8 +479,8 @@ def test_what_is_not_solved_is_said():
     assert len(said) == 1
 
 
-def test_the_warning_of_slabs_is_one(monkeypatch):
-    monkeypatch.setattr("skinfluence.solvers.cg.SLAB", 80)
+def test_the_warning_of_slabs_is_one(tune):
+    tune(cg_elements=80)
     V = RNG.standard_normal((40, 5))
     with pytest.warns(ConvergenceWarning, match="with 5 of 5 right-hand sides unsolved") as said:
         CG(max_iter=2).factorize(Given(spread())).solve(V)
@@ -543,7 +544,7 @@ def test_an_indefinite_hessian_is_refused(name):
 
 
 def test_inverses_that_do_not_fit_are_refused(monkeypatch):
-    monkeypatch.setattr("skinfluence.memory.available_memory", lambda: 1e3)
+    monkeypatch.setattr("skinfluence.process.memory.available_memory", lambda: 1e3)
     factor = CG().factorize(network("binary-tanh"))
     with pytest.raises(MemoryError, match=r"inverse curvature of 16 parameters needs .*fewer rows"):
         factor.inverse()
@@ -563,9 +564,9 @@ def test_unknown_preconditioners():
     )
     linear = Curvature(KINDS["binary"]())
     for curvature, wrong, own in (
-        (network("binary-tanh"), "diagonal", "'heaviest', 'kronecker'"),
-        (network("binary-tanh"), "thinned", "'heaviest', 'kronecker'"),
-        (linear, "kronecker", "'thinned', 'block', 'jacobi'"),
+        (network("binary-tanh"), "diagonal", "'dominant_rows', 'kronecker'"),
+        (network("binary-tanh"), "subsampled", "'dominant_rows', 'kronecker'"),
+        (linear, "kronecker", "'subsampled', 'block', 'jacobi'"),
     ):
         with pytest.raises(ValueError, match=message.format(wrong, own)):
             CG(preconditioner=wrong).factorize(curvature)
@@ -632,11 +633,11 @@ def test_few_rows_of_a_large_network_are_factorised_by_rows():
     assert isinstance(resolve("auto", shaped(100, (784, 100, 10), kind="hessian"))[0], CG)
 
 
-def test_limits_decide(monkeypatch):
+def test_limits_decide(tune):
     curvature = network("binary-tanh")
-    monkeypatch.setattr("skinfluence.solvers.choice.SMALL", 10)
+    tune(network_params=10)
     assert isinstance(resolve("auto", curvature)[0], Cholesky)
-    monkeypatch.setattr("skinfluence.solvers.choice.AFFORDABLE", 1e3)
+    tune(network_work=1e3)
     assert resolve("auto", curvature)[1] == "cg: 16 parameters are too many to form their matrix"
     linear = Curvature(KINDS["binary"]())
     assert isinstance(resolve("auto", linear)[0], Cholesky)
@@ -657,10 +658,10 @@ def test_asked_for():
 
 def test_auto_is_the_first_of_the_preconditioners_that_a_model_has():
     linear = CG().factorize(Curvature(KINDS["binary"]())).preconditioner
-    assert isinstance(linear, Thinned)
+    assert isinstance(linear, SubsampledHessian)
     assert CG(preconditioner=None).factorize(Curvature(KINDS["binary"]())).preconditioner is None
     own = AutogradObjective(lambda theta, X, y: (X @ theta - y) ** 2, np.zeros(3), l2=1.0)
-    own = own.over(np.eye(3), np.zeros(3))
+    own = own.bind(np.eye(3), np.zeros(3))
     assert CG().factorize(Curvature(own)).preconditioner is None
 
 

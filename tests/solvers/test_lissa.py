@@ -227,7 +227,7 @@ def test_parameters_out_of_range_are_refused(wrong):
 
 def test_rows_without_any_weight_leave_the_penalty():
     one = replace(KINDS["binary"](l2=2.0), fit_intercept=True)
-    one = one.weighing(np.zeros(one.n_samples))
+    one = one.with_weights(np.zeros(one.n_samples))
     curvature = Curvature(one, damping=1.0)
     found = LiSSA(200, batch_size=5).factorize(curvature).solve(np.ones((one.n_params, 1)))
     np.testing.assert_allclose(found[:, 0], 1.0 / (one.l2 + 1.0), rtol=1e-6)

@@ -9,7 +9,8 @@ from scipy import linalg
 
 from skinfluence.curvature import Curvature
 from skinfluence.objectives import Objective
-from skinfluence.solvers import LU, SingularCurvatureError, formed
+from skinfluence.solvers import LU, SingularCurvatureError
+from skinfluence.solvers.dense import smallest_eigenvalue
 from skinfluence.solvers.lu import equilibrate
 from tests.solvers.test_cg import network
 from tests.solvers.test_solvers import dense
@@ -126,7 +127,7 @@ def test_blocks_that_are_stored_once_are_counted_as_often_as_they_are_there():
     twice = SimpleNamespace(
         n_params=6,
         damping=0.0,
-        objective=SimpleNamespace(kind="linear"),
+        objective=SimpleNamespace(kind="linear", convex=True),
         block_shape=lambda: (1, 3),
         blocks=lambda: H[None].copy(),
         flat_shifts=list,
@@ -180,12 +181,12 @@ def test_singular_and_infinite_curvature_are_refused():
         LU().factorize(Curvature(Saddle(np.diag([1.0, np.inf]))))
 
 
-def test_the_smallest_eigenvalue_of_large_matrices_is_found_by_lanczos(monkeypatch):
+def test_the_smallest_eigenvalue_of_large_matrices_is_found_by_lanczos(tune):
     curvature = Curvature(Saddle(symmetric(60)))
     expected = linalg.eigvalsh(curvature.objective.H)[0]
-    np.testing.assert_allclose(formed.smallest_eigenvalue(curvature), expected, rtol=1e-10)
-    monkeypatch.setattr(formed, "DENSE", 10)
-    np.testing.assert_allclose(formed.smallest_eigenvalue(curvature), expected, rtol=1e-3)
+    np.testing.assert_allclose(smallest_eigenvalue(curvature), expected, rtol=1e-10)
+    tune(dense_eigenvalue_params=10)
+    np.testing.assert_allclose(smallest_eigenvalue(curvature), expected, rtol=1e-3)
 
 
 def test_what_is_not_finite_is_no_answer():

@@ -12,9 +12,9 @@ from skinfluence.losses import HalfSquaredError, Logistic, Multinomial
 from skinfluence.objectives import LinearObjective
 from skinfluence.solvers import Nystroem, SingularCurvatureError
 from skinfluence.solvers.cg import conjugate_gradients
+from skinfluence.solvers.iterative import PROBES, gradient_probes
 from skinfluence.solvers.nystroem import nystroem_preconditioner
 from skinfluence.solvers.sketch import Sketch
-from skinfluence.solvers.solved import PROBES, gradient_probes
 from tests.objectives.test_linear import KINDS
 from tests.solvers.test_cg import Counted, network
 from tests.solvers.test_lu import Saddle
@@ -102,8 +102,8 @@ def test_the_inverse_is_that_of_low_rank_plus_diagonal(name):
 
 
 @models
-def test_by_default_the_rank_grows_until_the_residual_is_small(name, monkeypatch):
-    monkeypatch.setattr("skinfluence.solvers.nystroem.FIRST", 4)
+def test_by_default_the_rank_grows_until_the_residual_is_small(name, tune):
+    tune(nystroem_start=4)
     curvature = Counted(Curvature(MODELS[name]()))
     for tol in (0.3, 0.03):
         curvature.widths.clear()
@@ -130,7 +130,7 @@ def test_probes_are_gradients_of_the_rows_with_random_signs():
     np.testing.assert_allclose(each @ signs, V, atol=1e-10)
     spread = np.linalg.norm(V.mean(axis=1))
     assert spread < 3.0 / np.sqrt(PROBES)  # signs of their own
-    none = one.weighing(np.zeros(one.n_samples))
+    none = one.with_weights(np.zeros(one.n_samples))
     assert gradient_probes(Curvature(none), 0).shape == (one.n_params, 0)
 
 

@@ -19,9 +19,9 @@ from skinfluence.solvers import (
     LiSSA,
     Nystroem,
     SingularCurvatureError,
-    resolve,
 )
-from skinfluence.solvers.rows import RowFactor, roots_of
+from skinfluence.solvers.row_factor import RowFactor, roots_of
+from skinfluence.solvers.selection import resolve
 from tests.cases import REAL
 from tests.objectives.test_linear import KINDS
 
@@ -100,6 +100,12 @@ def assert_near(found, expected, rtol):
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
 
 
+def sums_for_long(row, kind, **_):
+    """Return whether a row takes seconds for thousands of steps of one more wide curvature."""
+    return row is TABLE["LiSSA"] and kind.startswith("wide") and kind != "wide-squared"
+
+
+@pytest.mark.slow_rows(where=sums_for_long)
 @rows
 @kinds
 @pytest.mark.parametrize("damping", [0.0, 2.5])

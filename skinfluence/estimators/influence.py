@@ -1,0 +1,781 @@
+"""What a wrapper can be asked: each question is a function over its fitted estimator."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from sklearn.base import clone
+
+from skinfluence.estimators.base import FittedWrapper
+from skinfluence.inspection import (
+    Certificate,
+    Diagnostics,
+    Influence,
+    LeaveOneOut,
+    LeaveOneOutCheck,
+)
+from skinfluence.questions import (
+    check,
+    editing,
+    embedding,
+    input_influence,
+    left_out,
+    scoring,
+)
+from skinfluence.questions.scoring import Asked
+from skinfluence.typing import Array
+
+
+class InfluenceWrapper(FittedWrapper):
+    """A fitted wrapper that answers questions."""
+
+    certificate_: Certificate
+
+    def influence_scores(
+        self,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        aggregate: str | None = None,
+    ) -> Array:
+        """Predict what removing each training row would do to a target at each test row.
+
+        With a_i = w_i dl_i/deta, H the curvature of the summed objective and J the Jacobian of the
+        raw predictions, the parameters move by H^-1 J_i' a_i ("first_order") or
+        H^-1 J_i' (I - G_i Q_i)^-1 a_i ("newton", where the row's own curvature leaves with it), or
+        to the minimum without the row ("exact", by iteration, for all rows of a block at once).
+
+        Parameters
+        ----------
+        X_test : array-like of shape (n_test, n_features)
+            As the inner estimator takes them: raw rows for a Pipeline.
+        y_test : array-like of shape (n_test,), optional
+            Needed for ``target="loss"``. For class targets it chooses the class; without it, the
+            class the model predicts.
+        target : str
+            "loss"; "decision_function", "predict_proba" (classifiers); "predict",
+            "linear_predictor" (regressors).
+        method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
+            The constructor's by default. "tracin" (Pruthi et al. 2020) scores what the row's own
+            gradient steps did on the way to the fitted parameters, sum_k step_k w_i g_i(theta_k)'
+            g_t(theta_k), for an estimator in a `RecordedTraining`.
+        output : int, optional
+            The output of a regressor with several.
+        aggregate : {"mean", "sum"}, optional
+            Over the test rows.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_train), or (n_train,) with `aggregate`
+            Change of the target, in its own unit, when the training row is removed with its whole
+            weight. For the loss: positive = the row helps, negative = it harms.
+
+        Raises
+        ------
+        ValueError
+            For input the model does not know (features, labels, targets), and where the fitted
+            model has no unique optimum to differentiate.
+        MemoryError
+            Before allocating a curvature that does not fit.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where the fit stopped away from its stationary point, by more than the removal of a
+            typical row.
+        UserWarning
+            For training rows that are the only ones of their class, whose scores mean nothing.
+
+        References
+        ----------
+        Koh, P. W. & Liang, P. (2017). Understanding black-box predictions via influence
+        functions. ICML. arXiv:1703.04730.
+        Pregibon, D. (1981). Logistic regression diagnostics. Annals of Statistics 9(4).
+        doi:10.1214/aos/1176345513.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.influence_scores([[1.0]], [1.0]).round(2)
+        array([[-0.29,  0.34,  0.73, -0.35]])
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return scoring.influence_scores(self._current(), asked, aggregate)
+
+    def influence(
+        self,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        top: int | None = None,
+    ) -> Influence:
+        """Return the scores with rankings, labels of the training frame, a table and a plot.
+
+        Parameters
+        ----------
+        X_test, y_test, target, method, output
+            As in `influence_scores`, with the same errors.
+        top : int, optional
+            Keep only this many rows at either end for each test row: memory O(n_test * top).
+
+        Returns
+        -------
+        Influence
+
+        Raises
+        ------
+        ValueError
+            For a `top` that is no number of rows, and as in `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> influence = model.influence([[1.0]], [1.0])
+        >>> influence.helpful(k=1), influence.harmful(k=1)
+        (array([[2]]), array([[3]]))
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return scoring.influence(self._current(), asked, top)
+
+    def leave_one_out_check(
+        self,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        rows: Any = 30,
+        select: str = "extreme",
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        refit: str = "final",
+        random_state: Any = None,
+    ) -> LeaveOneOutCheck:
+        """Hold scores against real retraining: remove rows, refit, measure, compare.
+
+        With q_t(model) the target at test row t,
+
+            predicted[t, i] = score of training row i on t
+            actual[t, i] = q_t(judge fitted without row i) - q_t(judge fitted on all rows)
+
+        The judge is a clone of the user's own estimator, with the tightest solver scikit-learn has
+        for the same objective; what was changed is in the summary. Refits run in ``n_jobs``
+        processes, with progress where ``verbose``.
+
+        Parameters
+        ----------
+        X_test, y_test
+            As in `influence_scores`, with the same errors.
+        rows : int or array-like of int, default=30
+            How many training rows to remove at most, one at a time, or which (positions).
+        select : {"extreme", "random"}, default="extreme"
+            The rows with the largest scores over all tests, or any.
+        target, method, output
+            As in `influence_scores`.
+        refit : {"final", "pipeline", "proximal"}, default="final"
+            Refit the final step on the features as they are, which is what scores predict, or
+            transformers and all; then the summary says what the transformers did. A network goes
+            on from its fitted weights: a cold restart ends in another minimum, and measures
+            something else. "proximal" holds scores of a network that is not at a minimum against
+            the minimum of its proximal objective (Bae et al. 2022), with no refit at all.
+        random_state : int, RandomState or None
+            For ``select="random"``.
+
+        Returns
+        -------
+        LeaveOneOutCheck
+            Predicted and actual changes, in the unit of the target; for the loss positive = the
+            row helps. Slope and relative error have no unit.
+
+        Raises
+        ------
+        ValueError
+            For input that `influence_scores` refuses; for rows that are unknown, repeated or the
+            only ones of their class; for ``refit="pipeline"`` of frozen transformers; where no
+            single plain estimator repeats a cross-validated fit.
+        MemoryError
+            As in `influence_scores`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> check = model.leave_one_out_check([[1.0]], [1.0], rows=[1, 3])
+        >>> check.actual.round(2)
+        array([[ 0.34, -0.35]])
+        >>> bool(np.allclose(check.predicted, check.actual))
+        True
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return check.leave_one_out_check(
+            self._current(),
+            asked,
+            rows=rows,
+            select=select,
+            refit=refit,
+            random_state=random_state,
+        )
+
+    def leave_one_out(
+        self, *, method: str | None = None, return_parameters: bool = False
+    ) -> LeaveOneOut:
+        """Return every training row's loss and prediction by the model that never saw it.
+
+        One model per row, none of them fitted: with ``method="exact"`` all are iterated to their
+        minimum at once, a block of rows at a time; with "newton" each is one step away
+        (approximate leave-one-out cross-validation),
+
+            eta_without_i(x_i) = eta_i + Q_i (I - G_i Q_i)^-1 a_i,
+
+        for K = 1 and squared errors the textbook y_i - r_i / (1 - h_i). Transformers of a Pipeline
+        are frozen: they have seen every row.
+
+        Parameters
+        ----------
+        method : {"exact", "newton", "first_order", "auto"}, optional
+            "exact" by default, whatever the constructor has.
+        return_parameters : bool, default=False
+            Keep the parameters of every model, an array (n_train, n_params).
+
+        Returns
+        -------
+        LeaveOneOut
+            ``score()`` is the leave-one-out risk, in the unit of the loss (half the squared error);
+            smaller is better.
+
+        Raises
+        ------
+        ValueError
+            For a model without raw predictions, and where it has no unique optimum.
+        MemoryError
+            Before allocating parameters that do not fit.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Naming rows without which no minimum was reached.
+        UserWarning
+            For training rows that are the only ones of their class.
+
+        References
+        ----------
+        Allen, D. M. (1974). The relationship between variable selection and data augmentation and
+        a method for prediction. Technometrics 16(1). doi:10.1080/00401706.1974.10489157.
+        Rad, K. R. & Maleki, A. (2020). A scalable estimate of the out-of-sample prediction error
+        via approximate leave-one-out cross-validation. JRSS B 82(4). doi:10.1111/rssb.12374.
+
+        Examples
+        --------
+        Choose C without fitting a fold:
+
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.preprocessing import scale
+        >>> from skinfluence import InfluenceClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> X = scale(X)
+        >>> models = [InfluenceClassifier(LogisticRegression(C=C)) for C in (0.1, 1, 10)]
+        >>> [round(model.fit(X, y).leave_one_out().score(), 3) for model in models]
+        [0.34, 0.142, 0.076]
+        """
+        return left_out.leave_one_out(
+            self._current(), method=method, return_parameters=return_parameters
+        )
+
+    def self_influence(self, *, method: str | None = None) -> Array:
+        """Return what removing each training row does to its own loss.
+
+        Large for rows that only they themselves explain: outliers, mislabelled rows.
+
+            l(y_i, eta_without_i(x_i)) - l(y_i, eta_i);      first order: a_i' Q_i dl_i/deta
+
+        Parameters
+        ----------
+        method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
+            The constructor's by default; "tracin", ``sum_k step_k w_i |g_i(theta_k)|^2``, as in
+            `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_train,)
+            In the unit of the loss, the row's weight left out of it; never negative, but for
+            class weights that move and the rounding of zero.
+
+        Raises
+        ------
+        ValueError
+            Where the fitted model has no unique optimum.
+
+        Warns
+        -----
+        ConvergenceWarning, UserWarning
+            As in `leave_one_out`.
+
+        References
+        ----------
+        Koh, P. W. & Liang, P. (2017). Understanding black-box predictions via influence
+        functions. ICML, section 5.4. arXiv:1703.04730.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> InfluenceRegressor().fit(X, y).self_influence().round(2)
+        array([ 0.76,  0.34,  2.33, 19.1 ])
+        """
+        return left_out.self_influence(self._current(), method=method)
+
+    def parameter_influence(self, *, method: str | None = None) -> Array:
+        """Return what removing each training row does to the parameters.
+
+            theta_without_i - theta = H^-1 (J_i' c_i + E z_i),
+
+        c_i = a_i for "first_order" and (I - G_i Q_i)^-1 (a_i + G_i J_i H^-1 E z_i) for "newton",
+        E z_i what class weights that move push along; "exact" goes on to the minimum.
+
+        Parameters
+        ----------
+        method : {"auto", "first_order", "newton", "exact"}, optional
+            The constructor's by default.
+
+        Returns
+        -------
+        ndarray of shape (n_train, n_params)
+            In the units of the parameters, class-major: [coef_0, intercept_0, coef_1, ...], on
+            the features the final step sees. statsmodels and R's ``dfbeta`` of an ``lm`` have the
+            opposite sign.
+
+        Raises
+        ------
+        ValueError
+            Where the fitted model has no unique optimum.
+        MemoryError
+            Before allocating an array that does not fit.
+
+        Warns
+        -----
+        ConvergenceWarning, UserWarning
+            As in `leave_one_out`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> InfluenceRegressor().fit(X, y).parameter_influence().round(2)
+        array([[ 0.33, -0.83],
+               [-0.1 ,  0.44],
+               [ 0.25,  0.38],
+               [-1.67,  0.83]])
+        """
+        return left_out.parameter_influence(self._current(), method=method)
+
+    def diagnostics(self, *, method: str | None = None) -> Diagnostics:
+        """Return hat diagonal, DFBETAS, Cook's distance and studentised residuals of every row.
+
+        Their definitions, for penalised models too, and the covariance they use are those of
+        `Diagnostics`.
+
+        Parameters
+        ----------
+        method : {"auto", "first_order", "newton", "exact"}, optional
+            How the removals are computed; the constructor's by default.
+
+        Returns
+        -------
+        Diagnostics
+
+        Raises
+        ------
+        ValueError
+            For a model that is not linear in its parameters.
+        MemoryError
+            As in `parameter_influence`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.linear_model import LinearRegression
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor(LinearRegression()).fit(X, y)
+        >>> model.diagnostics().hat_diagonal.round(2)
+        array([0.7, 0.3, 0.3, 0.7])
+        """
+        return left_out.diagnostics(self._current(), method=method)
+
+    def group_influence(
+        self,
+        groups: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        aggregate: str | None = None,
+    ) -> Array:
+        """Predict what removing each group of training rows, as a whole, would do to a target.
+
+        "newton" is the joint step with the curvature of the group taken out,
+
+            theta_without_S - theta = (H - J_S' G_S J_S)^-1 (J_S' a_S + E z_S),
+
+        by a down-date of the factor for groups smaller than the number of parameters, with the
+        curvature formed anew for larger ones and for class weights that move. Groups whose step a
+        look at the gradient there does not confirm go on to their exact minimum. "first_order"
+        is additive: the sum of the first-order scores of the rows, which under-estimates large
+        groups. ``class_weight="balanced"`` is re-weighed.
+
+        Parameters
+        ----------
+        groups : array-like of shape (n_train,), or masks of shape (n_groups, n_train)
+            A label for every row (a column per label, in the order of ``numpy.unique(groups)``),
+            or boolean masks, dense or sparse, which may overlap.
+        X_test, y_test, target, method, output, aggregate
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_groups), or (n_groups,) with `aggregate`
+            Change of the target, in its own unit, when all rows of the group are removed. For the
+            loss: positive = the group helps.
+
+        Raises
+        ------
+        ValueError
+            For groups of another shape, one mask that could be labels, groups that take away every
+            row or every row of a class, and as in `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Naming groups without which no minimum was reached.
+        UserWarning
+            Naming groups without which there is more than one.
+
+        References
+        ----------
+        Koh, P. W., Ang, K.-S., Teo, H. & Liang, P. (2019). On the accuracy of influence functions
+        for measuring group effects. NeurIPS. arXiv:1905.13289.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.group_influence(["a", "b", "a", "b"], [[1.0]], [1.0]).round(2)
+        array([[ 0.54, -0.35]])
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return editing.group_influence(self._current(), groups, asked, aggregate)
+
+    def addition_influence(
+        self,
+        X_new: Any,
+        y_new: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        aggregate: str | None = None,
+    ) -> Array:
+        """Predict what adding each new row to the training data would do to a target.
+
+        The removal of a row of negative weight: with a and G those of the row that comes, "newton"
+        moves the parameters by -H^-1 J' (I + G Q)^-1 a. A new row has sample weight 1, times its
+        class weight.
+
+        Parameters
+        ----------
+        X_new : array-like of shape (n_new, n_features)
+            As the inner estimator takes them; transformers of a Pipeline stay as fitted.
+        y_new : array-like of shape (n_new,) or (n_new, n_outputs)
+            Of known classes.
+        X_test, y_test, target, method, output, aggregate
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_new), or (n_new,) with `aggregate`
+            Target with the row minus target without it, in its own unit. For the loss: positive =
+            adding the row harms.
+
+        Raises
+        ------
+        ValueError
+            For new rows and targets the model does not know, and as in `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.addition_influence([[1.0], [3.0]], [1.0, 9.0], [[1.0]], [1.0]).round(2)
+        array([[-0.14,  0.18]])
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return editing.addition_influence(self._current(), X_new, y_new, asked, aggregate)
+
+    def relabel_influence(
+        self,
+        y_new: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        target: str = "loss",
+        method: str | None = None,
+        output: int | None = None,
+        aggregate: str | None = None,
+    ) -> Array:
+        """Predict what giving each training row another target, one at a time, would do.
+
+        The row leaves and comes back with its new target and the same sample weight; its class
+        weight is that of the new class. Where the curvature of the loss does not depend on the
+        target (squared error, log loss) "newton" moves the parameters by H^-1 J' (a - a_new).
+
+        Parameters
+        ----------
+        y_new : array-like of shape (n_train,) or (n_train, n_outputs)
+            One target per training row, of known classes; where it is the old one, nothing moves.
+        X_test, y_test, target, method, output, aggregate
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_train), or (n_train,) with `aggregate`
+            Target after the change minus before, in its own unit. For the loss: positive =
+            relabelling the row harms.
+
+        Raises
+        ------
+        ValueError
+            For targets that are unknown or not one per training row, and as in
+            `influence_scores`.
+        MemoryError
+            As in `influence_scores`.
+
+        Warns
+        -----
+        UserWarning
+            For training rows that are the only ones of their class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.relabel_influence([0.0, 1.0, 2.0, 3.0], [[1.0]], [1.0]).round(2)
+        array([[ 0.  ,  0.  ,  0.  , -0.34]])
+        """
+        asked = Asked(X_test, y_test, target, method, output)
+        return editing.relabel_influence(self._current(), y_new, asked, aggregate)
+
+    def without(self, rows: Any, *, method: str = "exact") -> Self:
+        """Return a fitted wrapper as if its final step had never seen these rows.
+
+        Deletion without retraining: the parameters are moved to the optimum of the rows that stay
+        ("exact", to rounding) or one step towards it, and written into a copy of the fitted
+        estimator. Transformers of a Pipeline stay as they are, and have seen the rows. SVC and SVR
+        are the exception: scikit-learn fits them anew on the rows that stay, gamma="scale" frozen
+        to its number, and the certificate says so.
+
+        Parameters
+        ----------
+        rows : int, array-like of int, or boolean mask of shape (n_train,)
+            Positions in the training data. The rows that stay are numbered anew in their order.
+        method : {"exact", "newton", "first_order", "auto"}, default="exact"
+
+        Returns
+        -------
+        InfluenceClassifier or InfluenceRegressor
+            Its ``estimator_`` is a plain scikit-learn copy of the fitted one, ready to predict and
+            to pickle; its ``certificate_`` holds the gradient norm that remains, and the one
+            before. More rows can be removed from it.
+
+        Raises
+        ------
+        ValueError
+            For rows that are unknown, repeated or none, all of them, or all of a class; a mask of
+            another length; and where the rows that stay have no finite optimum.
+        TypeError
+            For a registered estimator whose parameters cannot be written back.
+
+        Warns
+        -----
+        UserWarning
+            Where the rows that stay have more than one optimum; the nearest is taken.
+
+        References
+        ----------
+        Guo, C., Goldstein, T., Hannun, A. & van der Maaten, L. (2020). Certified data removal from
+        machine learning models. ICML. arXiv:1911.03030.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.linear_model import Ridge
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y).without([3])
+        >>> bool(np.isclose(model.estimator_.coef_, Ridge().fit(X[:3], y[:3]).coef_))
+        True
+        >>> model.certificate_.gradient_norm < 1e-12
+        True
+        """
+        fitted, certificate = editing.without(self._current(), rows, method=method)
+        smaller = clone(self).set_params(temperature=fitted.options.temperature)
+        smaller._take(fitted)
+        smaller.certificate_ = certificate
+        copied: Self = smaller
+        return copied
+
+    def input_influence(
+        self,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        rows: Any,
+        target: str = "loss",
+        output: int | None = None,
+    ) -> Array:
+        """Differentiate a target at each test row in the features of training rows.
+
+        How the target moves as a feature of a training row does, the row staying in the training
+        data and the final step fitted again:
+
+            d target(theta_hat(x_i)) / dx_i = -grad_t' H^-1 d2(w_i l_i)/dtheta dx_i,
+
+        grad_t the gradient of the target in theta. The test row itself stays as it is, also where
+        it equals a training row. For a small change d of the features the target changes by about
+        the inner product with d.
+
+        The x_i are features as the final step sees them: transformers of a Pipeline are frozen,
+        and derivatives are in what they gave. Hyper-parameters and the temperature of a smoothed
+        loss are frozen as well. Under an l1 penalty the coefficients that are 0 stay 0, and
+        features without a coefficient have derivative 0.
+
+        Parameters
+        ----------
+        X_test, y_test
+            As in `influence_scores`.
+        rows : int, array-like of int, or boolean mask of shape (n_train,)
+            Positions of training rows; the result follows their order.
+        target, output
+            As in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_rows, n_features)
+            Target per unit of each feature of the final step; dense, also for sparse features. For
+            the loss: positive = the feature, made larger, harms.
+
+        Raises
+        ------
+        ValueError
+            For models that see rows through a kernel only, and others without these derivatives;
+            for rows that are unknown, repeated or none; and as in `influence_scores`.
+        MemoryError
+            Where the result does not fit, before it is allocated, and as in `influence_scores`.
+
+        References
+        ----------
+        Koh, P. W. & Liang, P. (2017). Understanding black-box predictions via influence
+        functions. ICML. arXiv:1703.04730. Section 2.2.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor().fit(X, y)
+        >>> model.input_influence([[1.0]], rows=[0, 3], target="predict").round(2)
+        array([[[-0.92],
+                [-0.5 ]]])
+        """
+        asked = Asked(X_test, y_test, target, "first_order", output)
+        return input_influence.input_influence(self._current(), asked, rows)
+
+    def influence_embedding(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        target: str = "loss",
+        output: int | None = None,
+    ) -> Array:
+        """Return a vector for each row, such that inner products are first-order scores.
+
+        With H^-1 = R' R, R of shape (rank, n_params),
+
+            test row t:  R grad_t,        training row i:  R J_i' a_i,
+
+        so that ``embedding(X_test, y_test) @ embedding().T`` is what `influence_scores` gives for
+        ``method="first_order"``: what nearest-neighbour libraries search by inner product. The
+        solver decides on R. ``Cholesky`` (what "auto" is, but for models with more parameters than
+        rows) is exact, with one coordinate per parameter; ``Arnoldi(rank=...)`` has a few, those
+        of the largest eigenvalues of H, and says what it leaves out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), optional
+            Test rows. Without them, the training rows: their sample weights are
+            part of them, so that a row embeds differently as a test row.
+        y : array-like of shape (n_samples,), optional
+        target, output
+            Of test rows, as in `influence_scores`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, rank)
+            In no unit of its own; inner products are in that of the target.
+
+        Raises
+        ------
+        ValueError
+            Where the solver has no such R, and as in `influence_scores`.
+        MemoryError
+            Where the result does not fit, before it is allocated.
+
+        References
+        ----------
+        Schioppa, A., Zablotskaia, P., Vilar, D. & Sokolov, A. (2022). Scaling up influence
+        functions. AAAI 36(8). doi:10.1609/aaai.v36i8.20791.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
+        >>> model = InfluenceRegressor(method="first_order").fit(X, y)
+        >>> rows, tests = model.influence_embedding(), model.influence_embedding([[1.0]], [1.0])
+        >>> bool(np.allclose(tests @ rows.T, model.influence_scores([[1.0]], [1.0])))
+        True
+        """
+        asked = Asked(X, y, target, "first_order", output)
+        return embedding.influence_embedding(self._current(), asked)

@@ -1,0 +1,230 @@
+"""Models that are not linear in their parameters: networks, and a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
+
+from sklearn.exceptions import ConvergenceWarning
+
+from skinfluence.curvature import Curvature
+from skinfluence.mechanisms.contract import Mechanism, Settings, register_mechanism
+from skinfluence.mechanisms.distance import look_at_distance
+from skinfluence.mechanisms.solving import Solving
+from skinfluence.minimisers.distance import NO_OPTIMUM, Refinement, measured
+from skinfluence.minimisers.newton import polish
+from skinfluence.objectives import NetworkObjective, Objective
+from skinfluence.process.warnings import warn
+from skinfluence.removal import (
+    Counterfactuals,
+    Edits,
+    FirstOrderGroups,
+    GroupRemoval,
+    GroupSteps,
+    LocalGroups,
+    LocalRefits,
+    ProximalRemoval,
+    advice,
+    first_order,
+    nonlinear_newton,
+)
+from skinfluence.solvers import Factor, Numerics, SingularCurvatureError
+from skinfluence.solvers.approximate import definite_preconditioner
+from skinfluence.solvers.cholesky import CholeskyFactor
+from skinfluence.typing import Array
+
+STUCK = 0.01
+"""Gradient, in effects of removing a typical row, from which on a model that was not moved to its
+minimum is warned of."""
+
+NEARLY_SINGULAR = 1e-8
+"""Reciprocal condition number of a network's curvature from which on to warn."""
+
+
+@register_mechanism(Objective)
+class NonlinearMechanism(Mechanism):
+    """Steps by the curvature, or local refits, which need no inverse.
+
+    A curvature without an inverse is an error where its factor is asked for, not before.
+
+    Attributes
+    ----------
+    refinement : Refinement
+    solving : Solving
+    """
+
+    methods = ("first_order", "newton", "exact")
+    changes = ("removal", "addition", "relabelling")
+    default_method = "first_order"
+    refinement: Refinement
+
+    def __init__(
+        self, refinement: Refinement, solving: Solving, factor: Factor | Exception | None
+    ) -> None:
+        self.refinement = refinement
+        self.solving = solving
+        self._factor = factor
+
+    @classmethod
+    def default_for(cls, question: str) -> str:
+        return "exact" if question == "leave_one_out" else cls.default_method
+
+    @classmethod
+    def refits_for(cls, objective: Objective) -> tuple[str, ...]:
+        refits = super().refits_for(objective)
+        return (*refits, "proximal") if isinstance(objective, NetworkObjective) else refits
+
+    @classmethod
+    def refine_for(cls, method: str, refine: Any) -> Any:
+        """Return the `refine` under which a method answers.
+
+        Exact minima without rows are compared with the minimum of all rows: a network is moved
+        there first, where `refine` leaves the choice.
+        """
+        if method not in cls.minimising:
+            return refine
+        if refine is False:
+            raise ValueError(
+                f"method={method!r} was asked for with refine=False, but it is the difference of "
+                "two minima, and the fitted parameters are none. Use refine='auto' or True, or "
+                "method='newton'."
+            )
+        return True
+
+    @classmethod
+    def at(cls, objective: Objective, settings: Settings) -> Self:
+        solving = Solving.of(objective, settings)
+        moves = objective.convex if settings.refine == "auto" else bool(settings.refine)
+        # Where a network moves, only its minimum is asked for a factor, and that may be nobody.
+        factor = None if moves else _factor_or_error(solving, objective)
+        near = _preconditioner(objective, solving.damping)
+        if isinstance(factor, Factor) and not solving.approximate:
+            near = factor.precondition
+        refinement = measured(objective, near)
+        look_at_distance(refinement, settings, moves=moves, convergent=objective.convex)
+        if moves:
+            refinement = _at_minimum(refinement, settings.name, solving.damping)
+        return cls(refinement, solving, factor)
+
+    @property
+    def objective(self) -> Objective:  # type: ignore[override]
+        """At the stationary point; at the fitted parameters where nothing was refined."""
+        return self.refinement.objective
+
+    @property
+    def factor(self) -> Factor:
+        if self._factor is None:
+            self._factor = _factor_or_error(self.solving, self.objective)
+        if isinstance(self._factor, Exception):
+            raise self._factor
+        return self._factor
+
+    @property
+    def solver(self) -> str:
+        reason = self._factor.reason if isinstance(self._factor, Factor) else None
+        return reason or self.solving.reason
+
+    @property
+    def numerics(self) -> Numerics | None:
+        """As far as there is a factor."""
+        return self._factor.numerics if isinstance(self._factor, Factor) else None
+
+    @cached_property
+    def precondition(self) -> Callable[[Array], Array]:
+        """A map near the inverse of the second derivative, for local refits."""
+        return _preconditioner(self.objective, self.solving.damping)
+
+    @property
+    def several_minima(self) -> bool:
+        return not (self.objective.convex or isinstance(self.objective, NetworkObjective))
+
+    def edits(self, edits: Edits, method: str) -> Counterfactuals:
+        answers: dict[str, Callable[[Edits], Counterfactuals]] = {
+            "first_order": lambda edits: first_order(edits, self.factor, self.solving.damping),
+            "newton": lambda edits: nonlinear_newton(
+                edits, self.factor, self.solving.factorize, self.solving.damping
+            ),
+            "exact": lambda edits: LocalRefits(edits, self.precondition),
+        }
+        return answers[method](edits)
+
+    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
+        answers: dict[str, Callable[[], Counterfactuals]] = {
+            "first_order": lambda: self._steps(FirstOrderGroups, masks, names),
+            "newton": lambda: self._steps(GroupSteps, masks, names),
+            "exact": lambda: LocalGroups(self.precondition, self.objective, masks, names),
+        }
+        return answers[method]()
+
+    def _steps(self, kind: type[GroupRemoval], masks: Any, names: Array | None) -> GroupRemoval:
+        solving = self.solving
+        return kind(
+            self.objective, masks, self.factor, solving.factorize, names, damping=solving.damping
+        )
+
+    def proximal(self) -> ProximalRemoval:
+        """Return the answer of the proximal objective to the removal of every row of a network."""
+        assert isinstance(self.objective, NetworkObjective)
+        damping = self.solving.damping
+        precondition = _preconditioner(self.objective.proximal(), damping)
+        return ProximalRemoval(Edits(self.objective), precondition, damping)
+
+
+def _preconditioner(objective: Objective, damping: float) -> Callable[[Array], Array]:
+    return definite_preconditioner(Curvature(objective, damping=damping))
+
+
+def _factor(solving: Solving, objective: Objective) -> Factor:
+    """Return the factor of a curvature; say what would help where there is none, or hardly one."""
+    curvature = Curvature(objective, solving.curvature)
+    network = objective.kind == "network"
+    try:
+        factor = solving.factorize(objective)
+    except SingularCurvatureError as error:
+        if network and curvature.gauss_newton:
+            raise _singular_network(curvature) from error
+        raise
+    rcond = factor.rcond if isinstance(factor, CholeskyFactor) else None
+    if network and rcond is not None and rcond < NEARLY_SINGULAR:
+        warn(
+            f"The curvature of this network is nearly singular (reciprocal condition number "
+            f"{rcond:.0e}): scores may depend on directions that the training rows hardly "
+            f"determine. Pass for example damping={1e-3 * curvature.largest():.1g}, a thousandth "
+            "of the largest curvature, and see whether they change; method='exact' needs none.",
+            UserWarning,
+        )
+    return factor
+
+
+def _factor_or_error(solving: Solving, objective: Objective) -> Factor | SingularCurvatureError:
+    """Return a factor, or the error of a curvature without, for whoever asks for one."""
+    try:
+        return _factor(solving, objective)
+    except SingularCurvatureError as error:
+        return error
+
+
+def _singular_network(curvature: Curvature) -> SingularCurvatureError:
+    return SingularCurvatureError(
+        f"The Gauss-Newton matrix of this network of {curvature.n_params:,} parameters has no "
+        "inverse: units that do nothing, or the same as another, and intercepts, which no penalty "
+        "holds, leave directions that the training rows do not determine. Pass for example "
+        f"damping={1e-3 * curvature.largest():.1g}, a thousandth of the largest curvature, or "
+        "method='exact', which needs no inverse."
+    )
+
+
+def _at_minimum(refinement: Refinement, name: str, damping: float) -> Refinement:
+    """Return the minimum that a model is in the basin of; say where there is none."""
+    refinement, remaining = polish(refinement, lambda model: _preconditioner(model, damping))
+    if refinement.objective.has_no_optimum():
+        raise ValueError(NO_OPTIMUM)
+    if remaining > STUCK:
+        warn(
+            f"{name} could not be moved to its stationary point: after {refinement.n_iter} steps "
+            f"the gradient is {refinement.remaining_gradient_norm:.1e} ({remaining:.2g} removals "
+            "of a typical row), " + advice(refinement.objective),
+            ConvergenceWarning,
+        )
+    return refinement

@@ -1,0 +1,73 @@
+"""How the curvature of one model is inverted: as asked, and for the way to its optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from skinfluence.curvature import Curvature
+from skinfluence.mechanisms.contract import Settings
+from skinfluence.objectives import Objective
+from skinfluence.solvers import Cholesky, Factor, Solver
+from skinfluence.solvers.selection import resolve
+
+
+@dataclass(frozen=True)
+class Solving:
+    """Factorises the curvature at any parameters, with the damping asked for and without.
+
+    Attributes
+    ----------
+    solver : Solver
+        As asked for.
+    precise : Solver
+        The same, unless it is approximate: what is known roughly only is no way to a minimum, nor
+        to measure how far it is.
+    reason : str
+        Which solver was chosen, and why.
+    curvature : str
+    damping : float
+    least_damping : float
+        What `undamped` factors have on the diagonal; 0 unless the curvature is singular without.
+    """
+
+    solver: Solver
+    precise: Solver
+    reason: str
+    curvature: str
+    damping: float
+    least_damping: float = 0.0
+
+    @classmethod
+    def of(cls, objective: Objective, settings: Settings) -> Self:
+        """Return how the curvature of an objective is inverted under some settings."""
+        kind, damping = settings.curvature, settings.damping
+        solver, reason = resolve(settings.solver, Curvature(objective, kind, damping))
+        precise = solver
+        if solver.approximate:
+            precise = resolve("auto", Curvature(objective, kind))[0]
+        return cls(solver, precise, reason, kind, damping)
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the solver asked for knows the inverse roughly only."""
+        return self.precise is not self.solver
+
+    @property
+    def direct(self) -> bool:
+        """Whether a precise factor is one of a matrix."""
+        return isinstance(self.precise, Cholesky)
+
+    def factorize(self, objective: Objective) -> Factor:
+        """Return the factor of the curvature with damping."""
+        return self.solver.factorize(Curvature(objective, self.curvature, self.damping))
+
+    def undamped(self, objective: Objective) -> Factor:
+        """Return the precise factor of the curvature without, which "exact" goes by."""
+        if self.least_damping:
+            return self.factorize(objective)
+        return self.precise.factorize(Curvature(objective, self.curvature))
+
+    def always_damped(self) -> Self:
+        """Return the same for a curvature that is singular without damping."""
+        return replace(self, least_damping=self.damping)

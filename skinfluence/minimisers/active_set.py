@@ -1,0 +1,173 @@
+"""Minimise under an l1 penalty: Newton steps on the coefficients that are not 0.
+
+On its support, with its signs, the penalty is linear and F smooth: `LinearObjective.on_support`. A
+step that would change a sign ends where the coefficient is 0, and it leaves; when F is stationary
+on the support, the coefficient at 0 whose derivative exceeds its penalty most comes in, on the side
+where F falls. Every step descends, so that no support comes back. (Osborne, Presnell & Turlach
+2000, doi:10.1093/imanum/20.3.389, for squared losses.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from skinfluence.minimisers.newton import cooled, newton_step, shortened
+from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.typing import Array
+
+_NOT_REACHED = (
+    "No minimum was reached under the l1 penalty: the data may be separable, or the features "
+    "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
+)
+
+ROUNDING = 1e5
+"""Goals of a distance within which a step that does not descend has met the rounding of values."""
+
+STIFF = 1e-8
+"""Damping, in mean curvatures, of steps where the curvature is singular."""
+
+ENTERS = 1e-9
+"""Relative excess of a derivative over its l1 penalty at which a coefficient enters."""
+
+
+def follow_active_set(
+    objective: LinearObjective,
+    factorize: Callable[[Objective], Factor],
+    goal: float,
+    *,
+    max_iter: int = 10_000,
+) -> LinearObjective:
+    """Return an objective with an l1 penalty at its minimum.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        At a place to start from.
+    factorize : callable
+        From an objective to the factor of its curvature.
+    goal : float
+        Distance to the minimum, in the norm of the curvature, that is close enough.
+    max_iter : int
+        Steps.
+
+    Raises
+    ------
+    ValueError
+        If no minimum is reached.
+    SingularCurvatureError
+        If there is more than one.
+    """
+    signs = np.sign(objective.theta)
+    for _ in range(max_iter):
+        part = objective.on_support(signs)
+        moved = _descend(objective, part, factorize, signs, goal) if part.n_params else None
+        if moved is not None:
+            objective, signs = moved
+            continue
+        entering = _entering(objective, signs)
+        if entering is None:
+            return objective
+        j, sign = entering
+        signs[j] = sign
+    raise ValueError(_NOT_REACHED)
+
+
+def minimise_l1(
+    objective: LinearObjective, factorize: Callable[[Objective], Factor], goal: float
+) -> LinearObjective:
+    """Return an objective at its minimum, by way of higher temperatures where it has one and must.
+
+    Raises
+    ------
+    ValueError, SingularCurvatureError
+        As `follow_active_set`.
+    """
+    try:
+        return follow_active_set(objective, factorize, goal)
+    except ValueError:
+        if objective.loss.temperature is None:
+            raise
+        start = cooled(objective, lambda warm: follow_active_set(warm, factorize, goal))
+        return follow_active_set(start, factorize, goal)
+
+
+def _descend(
+    objective: LinearObjective,
+    part: LinearObjective,
+    factorize: Callable[[Objective], Factor],
+    signs: Array,
+    goal: float,
+) -> tuple[LinearObjective, Array] | None:
+    """Take a Newton step on the support; None where it is at its minimum."""
+    try:
+        factor = factorize(part)
+    except SingularCurvatureError:  # more coefficients than rows: a loose fit's. Some will leave
+        H = part.hessian_blocks()
+        stiff = STIFF * float(np.mean(np.diagonal(H, axis1=1, axis2=2)))
+        factor = factorize(replace(part, l2=part.l2 + stiff))
+    step, distance = newton_step(factor, part.gradient())
+    if distance <= goal:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # too long a step compares as worse
+        moved = _move(objective, part, factor, step, distance, signs)
+    if moved is None and distance > ROUNDING * goal:
+        raise ValueError(_NOT_REACHED)
+    return moved
+
+
+def _move(
+    objective: LinearObjective,
+    part: LinearObjective,
+    factor: Factor,
+    step: Array,
+    decrement: float,
+    signs: Array,
+) -> tuple[LinearObjective, Array] | None:
+    """Take a step on the support, or to where it changes; None where only rounding is left."""
+    assert part.support is not None and objective.l1 is not None
+    penalised = objective.l1[part.support] > 0
+    own = signs[part.support]
+    target = part.theta + step
+    crossing = penalised & (own * target < 0)
+    if not np.any(crossing):
+        moved = shortened(part, factor, step, decrement)
+        if moved is None:
+            return None
+        return _with_part(objective, part, moved.objective.theta), signs
+    # All that would change their sign leave at once, if F falls; else the first of them.
+    at_zero = np.where(crossing, 0.0, target)
+    ratio = np.where(crossing, np.abs(part.theta) / np.where(crossing, np.abs(step), 1.0), np.inf)
+    nearest, t = ratio == ratio.min(), float(ratio.min())
+    first = np.where(nearest, 0.0, part.theta + t * step)
+    value = part.value()
+    for theta, leaving in ((at_zero, crossing), (first, nearest)):
+        # A coefficient that is 0 already (t = 0) leaves without a fall.
+        if part.at(theta).value() < value or (t == 0.0 and leaving is nearest):
+            after = signs.copy()
+            after[part.support[leaving]] = 0.0
+            return _with_part(objective, part, theta), after
+    moved = shortened(part, factor, t * step, np.sqrt(t) * decrement)  # not as far as that
+    return None if moved is None else (_with_part(objective, part, moved.objective.theta), signs)
+
+
+def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) -> LinearObjective:
+    assert part.support is not None
+    whole = np.zeros(objective.n_params)
+    whole[part.support] = theta
+    return replace(objective, theta=whole)
+
+
+def _entering(objective: LinearObjective, signs: Array) -> tuple[int, float] | None:
+    """Return the coefficient whose derivative exceeds its penalty most, and the sign it takes."""
+    assert objective.l1 is not None
+    gradient = objective.smooth_gradient()
+    outside = (signs == 0) & (objective.l1 > 0)
+    excess = np.where(outside, np.abs(gradient) / np.where(outside, objective.l1, 1.0) - 1.0, 0.0)
+    j = int(np.argmax(excess)) if len(excess) else 0
+    if not len(excess) or excess[j] <= ENTERS:
+        return None
+    return j, -float(np.sign(gradient[j]))

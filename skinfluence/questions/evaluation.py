@@ -1,0 +1,113 @@
+"""Test rows, and rows that may come: what is accepted of them, as an objective over them."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from skinfluence.adapters import features_of
+from skinfluence.effects import target_of
+from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.questions.fitted import Fitted
+
+
+def objective_over(
+    fitted: Fitted,
+    objective: Objective,
+    X: Any,
+    y: Any,
+    *,
+    target: str = "loss",
+    output: Any = None,
+    kind: str = "test",
+) -> Objective:
+    """Return the objective over test (or new) rows; refuse rows, labels and outputs it lacks."""
+    _check_rows_given(X, kind)
+    if y is None and target == "loss":
+        raise ValueError(
+            f"target='loss' was asked for without y_{kind}, and a loss needs the true targets. "
+            f"Pass y_{kind}, or another target."
+        )
+    if y is not None:
+        check_targets(y, X, classifier=fitted.classifier, kind=kind)
+    _check_output(output, target, classifier=fitted.classifier)
+    features = features_of(fitted.estimator, X)
+    if np.ndim(features) != 2:
+        raise ValueError(
+            f"X_{kind} of {np.ndim(features)} dimension(s) was given; {kind} rows of shape "
+            f"(n_{kind}, n_features) are accepted. Pass one row as X_{kind}.reshape(1, -1), or "
+            "frame.iloc[[i]]."
+        )
+    # An estimator that keeps no names was given a frame all the same: then only widths can differ.
+    nameless = hasattr(fitted.training.X, "iloc") and not hasattr(fitted.final, "feature_names_in_")
+    rows = np.asarray(features) if nameless and hasattr(features, "iloc") else features
+    validate_data(fitted.final, rows, reset=False, skip_check_array=True)
+    try:
+        assert_all_finite(features, input_name=f"X_{kind}")
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Finite features are accepted by the final step: drop these rows, or "
+            "impute them in a step of the Pipeline."
+        ) from error
+    test = objective.on(features, y if target == "loss" else None)
+    if isinstance(test, OutputObjective):
+        target_of(target, test, y, output)
+    return test
+
+
+def _check_rows_given(X: Any, kind: str) -> None:
+    scalar = isinstance(X, str) or getattr(X, "shape", None) == ()
+    if scalar or not (hasattr(X, "shape") or hasattr(X, "__len__")):
+        raise ValueError(
+            f"X_{kind}={X!r} was given; {kind} rows of shape (n_{kind}, n_features) are accepted. "
+            "Pass rows like those of fit."
+        )
+    if (X.shape[0] if hasattr(X, "shape") else len(X)) == 0:
+        raise ValueError(f"X_{kind} has no rows; at least one {kind} row is needed.")
+
+
+def check_targets(y: Any, X: Any, *, classifier: bool, kind: str) -> None:
+    """Refuse targets that are not one for every row, of a type that can be compared."""
+    values = np.asarray(y)
+    if values.ndim == 0:
+        raise ValueError(
+            f"y_{kind}={y!r} was given; one target for every {kind} row, shape (n_{kind},), is "
+            f"accepted. For one {kind} row pass [{y!r}]."
+        )
+    check_consistent_length(X, y)
+    if not classifier:
+        try:
+            values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"y_{kind} of type {values.dtype} was given and has entries that are no numbers "
+                f"({error}); a regressor accepts numbers. Pass targets like those of fit."
+            ) from error
+        return
+    try:
+        np.unique(values)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in values.ravel()})
+        raise ValueError(
+            f"y_{kind} mixes labels of the types {kinds}; labels of one type, as in fit, are "
+            "accepted. Drop the rows whose label is missing."
+        ) from error
+
+
+def _check_output(output: Any, target: str, *, classifier: bool) -> None:
+    if output is None:
+        return
+    if target == "loss" or classifier:
+        raise ValueError(
+            f"output={output!r} was given with target={target!r}, but the loss is summed over "
+            "the outputs and the class of a classifier is chosen by y_test. Leave output=None."
+        )
+    if isinstance(output, bool) or not isinstance(output, Integral):
+        raise ValueError(
+            f"output={output!r} was given; the position of an output, an integer, is accepted. "
+            "Count the columns of y from 0."
+        )

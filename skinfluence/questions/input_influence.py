@@ -1,0 +1,55 @@
+"""How a target moves as the features of training rows do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skinfluence.effects import Scorer
+from skinfluence.mechanisms import Mechanism
+from skinfluence.objectives.input_gradients import InputGradients, check_input_gradients
+from skinfluence.process.blocks import row_blocks
+from skinfluence.process.memory import require_memory
+from skinfluence.questions.fitted import Fitted
+from skinfluence.questions.rows import rows_given
+from skinfluence.questions.scoring import Asked, edit_scorer
+from skinfluence.removal import Edits, Removal, first_order
+from skinfluence.typing import Array
+
+
+def input_influence(fitted: Fitted, asked: Asked, rows: Any) -> Array:
+    """See `InfluenceClassifier.input_influence`."""
+    objective = fitted.objective()
+    check_input_gradients(objective, type(fitted.final).__name__)
+    method = fitted.first_order("input_influence")
+    chosen = rows_given(rows, fitted.n_train)
+    scorer = edit_scorer(fitted, asked, _in_one_solve)
+    shape = scorer.test.n_samples, len(chosen), int(np.shape(fitted.training.X)[1])
+    dtype = objective.dtype
+    require_memory(
+        float(np.prod(shape, dtype=float)) * dtype.itemsize,
+        f"The derivatives of {shape[0]:,} targets in {shape[2]:,} features of {shape[1]:,} "
+        "training rows",
+        "Ask for fewer rows, or fewer test rows at a time.",
+    )
+    out = np.empty(shape, dtype=dtype)
+    _fill(out, scorer, fitted.mechanism(method), chosen)
+    return out
+
+
+def _in_one_solve(mechanism: Mechanism, method: str) -> Removal:
+    """Return edits in the parameters of the optimum; a derivative needs no more of them."""
+    return first_order(Edits(mechanism.objective), mechanism.factor)
+
+
+def _fill(out: Array, scorer: Scorer, mechanism: Mechanism, rows: Array) -> None:
+    """Write the derivatives of every target in the features of some training rows."""
+    for tests in row_blocks(len(out), max(1, mechanism.objective.n_params // 32)):
+        directions = mechanism.factor.solve(scorer.gradients(tests))
+        V = mechanism.in_all_parameters(directions.T, scorer.removal).T
+        for index in row_blocks(len(rows), V.shape[1] * out.shape[2]):
+            part = mechanism.reference.rows(rows[index])
+            assert isinstance(part, InputGradients)
+            each = part.input_gradients_dot(V).transpose(1, 0, 2)
+            out[tests, index] = -part.sample_weight[:, None] * each
