@@ -532,12 +532,12 @@ def test_a_matrix_that_is_not_positive_definite_is_refused(H):
 def test_an_indefinite_hessian_is_refused(name):
     """Far from the minimum, as Cholesky says as well."""
     curvature = network(name, 0.0, "hessian")
-    one = curvature.objective
-    far = Curvature(one.at(2.0 * RNG.standard_normal(one.n_params)), "hessian")
+    one, rng = curvature.objective, np.random.default_rng(0)  # whatever tests ran before
+    far = Curvature(one.at(2.0 * rng.standard_normal(one.n_params)), "hessian")
     assert np.linalg.eigvalsh(matrix(far))[0] < -1.0
     with pytest.raises(SingularCurvatureError, match="not positive definite"):
         Cholesky().factorize(far)
-    V = RNG.standard_normal((one.n_params, 3))
+    V = rng.standard_normal((one.n_params, 3))
     for preconditioner in ("auto", None):
         with pytest.raises(SingularCurvatureError, match="without positive curvature"):
             CG(preconditioner=preconditioner).factorize(far).solve(V)
