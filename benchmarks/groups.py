@@ -31,7 +31,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 from skinfluence import InfluenceClassifier
-from skinfluence.removal import ExactGroups, FirstOrderGroups, NewtonGroups, groups
+from skinfluence.process.tuning import tuning
+from skinfluence.removal import ExactGroups, FirstOrderGroups, NewtonGroups
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 SIZES = (0.0025, 0.01, 0.025, 0.05, 0.1, 0.25)
@@ -137,7 +138,7 @@ def tables():
 
 def trusted(error, doubt):
     """Return a line of the second table."""
-    off, flagged = error > OFF, doubt > groups.TRUSTED_NEXT
+    off, flagged = error > OFF, doubt > tuning().trusted_next_step
     passed = f"{error[~flagged].max():.3f}" if np.any(~flagged) else "none"
     line = [f"{len(off)}", f"{off.sum()}", share(flagged, off), share(flagged, ~off), passed]
     if not np.any(off):

@@ -327,7 +327,7 @@ def adam():
     yield "gradient norm at the fitted weights", model.refinement_.gradient_norm
     yield (
         "distance to the minimum, in removals of a typical row",
-        model.refinement_.relative_distance,
+        model.refinement_.newton_decrement / model.refinement_.typical_removal,
     )
     yield "first-order scores of 100 test rows as fitted, s", plain
     yield "the same with refine=True, s", moved

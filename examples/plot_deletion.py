@@ -11,9 +11,9 @@ of patients did to it; and what would happen if rows came or changed their label
 # --------------
 #
 # Diabetes patients, and whether their disease progressed faster than the median. Twelve patients
-# ask to be forgotten. ``without`` takes positions in the training data (or a boolean mask) and
-# returns a wrapper as if its last step had been fitted without these rows; by default the
-# parameters are iterated to the optimum of the rows that stay.
+# ask to be forgotten. ``without`` takes labels or positions of training rows (a pandas Index is
+# labels, and so is what is no integer) and returns a wrapper as if its last step had been fitted
+# without these rows; by default the parameters are iterated to the optimum of the rows that stay.
 
 import pickle
 import time
@@ -39,13 +39,12 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 model = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
 model.fit(X_train, y_train)
 
-withdrawn = X_train.index[:120:10]  # labels of the frame
-rows = X_train.index.get_indexer(withdrawn)  # positions
+withdrawn = X_train.index[:120:10]
 
 model.self_influence()  # the first question factorises the curvature; the others use it
 began = time.perf_counter()
-smaller = model.without(rows)
-print(f"{len(rows)} of {len(X_train)} patients deleted in {time.perf_counter() - began:.3f} s")
+smaller = model.without(withdrawn)
+print(f"{len(withdrawn)} of {len(X_train)} patients deleted in {time.perf_counter() - began:.3f} s")
 
 # %%
 # ``certificate_`` holds the norm of the gradient of the remaining patients' objective, computed
@@ -54,7 +53,7 @@ print(f"{len(rows)} of {len(X_train)} patients deleted in {time.perf_counter() -
 
 print("method       gradient before     after")
 for method in ("first_order", "newton", "exact"):
-    left = model.without(rows, method=method).certificate_
+    left = model.without(withdrawn, method=method).certificate_
     print(f"{method:11}  {left.gradient_norm_before:15.3f}  {left.gradient_norm:8.0e}")
 
 # %%
@@ -79,9 +78,10 @@ print(f"largest difference to a refit {np.abs(apart).max():.0e}")
 # %%
 # What this does not delete: the mean and scale of the scaler, which have seen all patients, and
 # the C, if it was chosen with them. The wrapper ``model`` still holds its training rows; the new
-# one holds those that stayed, in their order, and more can be deleted from it.
+# one holds those that stayed, in their order, and more can be deleted from it. An integer could be
+# a label or a position of this frame, whose labels are not 0, 1, ...: which is meant must be said.
 
-again = smaller.without([0, 1])
+again = smaller.without(positions=[0, 1])
 print(f"rows left: {len(again.self_influence())}")
 
 # %%

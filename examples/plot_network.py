@@ -122,7 +122,7 @@ with warnings.catch_warnings(record=True) as caught:
     there = stopped.influence_scores(hard, labels)
 print(caught[0].message)
 found = stopped.refinement_
-print(f"gradient {found.gradient_norm:.3g}; {found.relative_distance:.0f} removals from a minimum")
+print(f"gradient {found.gradient_norm:.3g}; {found.relative_distance:.1f} sampling noises to go")
 print("rows that early stopping held out:", int(np.sum(np.all(there == 0.0, axis=0))))
 
 # %%

@@ -63,9 +63,8 @@ class LogCoshRegression(RegressorMixin, BaseEstimator):
 # ``(..., n_outputs)``; here there is one output. Its value and two derivatives in ``eta`` are all
 # that right numbers take. What else it states are promises that save time: ``convex``, the second
 # derivative is never negative; ``curvature_scale``, how far ``eta`` may move before the second
-# derivative is another one (here half a unit: ``|l'''| <= 2 l''``, which is proven, hence
-# ``self_concordant``). Rows that would move further are minimised on their own instead of by one
-# step; without that promise the gradient is looked at where each step ends.
+# derivative is another one (here half a unit: ``|l'''| <= 2 l''``). Steps that move no row far are
+# trusted; without that promise the gradient is looked at where each step ends.
 
 from skinfluence import InfluenceRegressor, register_adapter
 from skinfluence.losses import Loss
@@ -76,7 +75,7 @@ class LogCosh(Loss):
     """log cosh(eta - y)."""
 
     n_outputs = 1
-    convex = self_concordant = True
+    convex = True
     curvature_scale = 0.5
 
     def encode(self, y):

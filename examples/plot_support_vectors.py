@@ -91,7 +91,7 @@ for t in temperatures:
 
 default = wrapped()
 default.influence_scores(X_test[:1], **asked)
-chosen = default.leave_one_out_check(X_test, y_test, rows=check.rows, **asked)
+chosen = default.leave_one_out_check(X_test, y_test, positions=check.rows, **asked)
 print("the default:", *(note for note in chosen.notes if note.startswith("smoothing")))
 
 # %%

@@ -219,16 +219,16 @@ DENSE = frozenset({"dense"})
 SGD = {"fit_error": 1e-3, "tags": ROWS}
 
 LINEAR_SVM = [
-    Model("LinearSVC", _linear_svc(), BINARY, newton_error=0.13),
-    Model("LinearSVC-3", _linear_svc(), THREE, newton_error=0.15),
-    Model("LinearSVC-weighted", _linear_svc(), BINARY, weighted=True, newton_error=0.1),
-    Model("LinearSVC-scaling", _linear_svc(intercept_scaling=3.0), BINARY, newton_error=0.2),
+    Model("LinearSVC", _linear_svc(), BINARY, newton_error=0.01),
+    Model("LinearSVC-3", _linear_svc(), THREE, newton_error=0.01),
+    Model("LinearSVC-weighted", _linear_svc(), BINARY, weighted=True, newton_error=0.01),
+    Model("LinearSVC-scaling", _linear_svc(intercept_scaling=3.0), BINARY, newton_error=0.01),
     Model(
         "LinearSVC-dict",
         _linear_svc(class_weight=WEIGHTS),
         BINARY,
         weighted=True,
-        newton_error=0.5,
+        newton_error=0.02,
     ),
     Model(
         "LinearSVC-balanced",
@@ -237,15 +237,15 @@ LINEAR_SVM = [
         weighted=True,
         counts=COUNTS,
         tags=MEAN | ROWS if OLD else MEAN,
-        newton_error=0.1,
+        newton_error=0.01,
     ),
-    Model("LinearSVC-no-intercept", _linear_svc(fit_intercept=False), BINARY, newton_error=0.07),
+    Model("LinearSVC-no-intercept", _linear_svc(fit_intercept=False), BINARY, newton_error=0.01),
     Model(
         "LinearSVC-l1",
         _linear_svc(penalty="l1", intercept_scaling=2.0),
         BINARY,
-        newton_error=0.25,
-        group_error=0.15,
+        newton_error=0.01,
+        group_error=0.16,
     ),
     Model("LinearSVC-hinge", _hinge(), BINARY, t=0.1, fit_error=None, newton_error=0.0001),
     Model("LinearSVC-hinge-cold", _hinge(), BINARY, t=0.01, fit_error=None, newton_error=0.0001),
@@ -276,7 +276,7 @@ LINEAR_SVM = [
         _linear_svr(loss="squared_epsilon_insensitive", dual=False),
         REAL,
         weighted=True,
-        newton_error=0.001,
+        newton_error=0.03,
     ),
     Model("SmoothLinearSVC", _smooth(), BINARY, t=0.1, newton_error=0.0001),
     Model("SmoothLinearSVC-3", _smooth(), THREE, t=0.1, newton_error=0.0001),
@@ -371,7 +371,7 @@ GLM = [
         group_error=0.08,
     ),
     Model(
-        "Huber", HuberRegressor(tol=1e-10, max_iter=5000), REAL, fit_error=1e-3, newton_error=0.05
+        "Huber", HuberRegressor(tol=1e-10, max_iter=5000), REAL, fit_error=1e-3, newton_error=0.02
     ),
     Model(
         "Huber-weighted",
@@ -379,14 +379,14 @@ GLM = [
         REAL,
         weighted=True,
         fit_error=1e-3,
-        newton_error=0.08,
+        newton_error=0.02,
     ),
     Model(
         "Huber-no-intercept",
         HuberRegressor(fit_intercept=False, tol=1e-10, max_iter=5000),
         REAL,
         fit_error=1e-3,
-        newton_error=0.09,
+        newton_error=0.02,
     ),
 ]
 
@@ -466,14 +466,14 @@ GRADIENT_DESCENT = [
         ),
         BINARY,
         **{**SGD, "fit_error": 1e-2},
-        newton_error=0.17,
+        newton_error=0.01,
     ),
     Model(
         "SGDClassifier-modified-huber",
         _sgd(SGDClassifier, loss="modified_huber"),
         FLIPPED,
         **SGD,
-        newton_error=0.3,
+        newton_error=0.01,
     ),
     Model(
         "SGDClassifier-squared-error",
@@ -494,7 +494,7 @@ GRADIENT_DESCENT = [
                 "l1",
                 {"loss": "log_loss", "penalty": "l1", "alpha": 0.01},
                 BINARY,
-                {"newton_error": 0.05, "group_error": 0.17},
+                {"newton_error": 0.05, "group_error": 0.19},
             ),
             (
                 "elastic-net",
@@ -508,7 +508,7 @@ GRADIENT_DESCENT = [
                 "squared-epsilon",
                 {"loss": "squared_epsilon_insensitive"},
                 BINARY,
-                {"newton_error": 1e-4},
+                {"newton_error": 0.03},
             ),
             (
                 "epsilon",

@@ -109,11 +109,12 @@ def minimise(twin, theta=None):
     """Return the minimiser, by Newton steps on the parameters that are not held at 0."""
     theta = np.array(twin.start if theta is None else theta, dtype=float)
     scale = 1.0 + np.abs(twin.gradient(np.array(twin.start, dtype=float))).max()
-    best = np.inf, theta
+    best, stalled = (np.inf, theta), 0
     for _ in range(STEPS):
         g = twin.slope(theta)
         size = np.abs(g).max()
-        if size >= 0.5 * best[0] and best[0] <= 1e-11 * scale:
+        stalled += size >= 0.5 * best[0] and best[0] <= 1e-8 * scale
+        if stalled == 4 or (stalled and best[0] <= 1e-11 * scale):
             break
         best = min((size, theta), best, key=lambda one: one[0])
         if size <= 1e-15 * scale:
@@ -325,9 +326,10 @@ def _linear(estimator, X, y, terms, encode, w, l2, *, l2_intercept=0.0, lam=0.0,
     K = encode(y).shape[1]
     own = np.full(X.shape[1], float(l2))
     held = np.full(X.shape[1], float(lam))
+    lam_intercept = more.pop("lam_intercept", 0.0)
     if intercept:
         own = np.append(own, l2_intercept)
-        held = np.append(held, more.pop("lam_intercept", 0.0))
+        held = np.append(held, lam_intercept)
     A, lam = np.diag(np.tile(own, K)), np.tile(held, K)
     W = w if np.ndim(w) == 2 else w[:, None]
     start = more.pop("start", np.zeros(len(A)))
@@ -411,12 +413,17 @@ def _huber(e, X, y, s, ratio, t, counts):
 
 def _least_squares(e, X, y, s, ratio, t, counts):
     w = s * ratio
-    alpha = e.alpha
-    share = {"Ridge": 0.0, "Lasso": 1.0}.get(type(e).__name__, getattr(e, "l1_ratio", 0.0))
-    if type(e).__name__ != "Ridge":
+    alpha = getattr(e, "alpha", 0.0)  # LinearRegression has none
+    share = {"Lasso": 1.0}.get(type(e).__name__, getattr(e, "l1_ratio", 0.0))
+    if type(e).__name__ in ("Lasso", "ElasticNet"):
         alpha = alpha * w.sum()
     terms = of_residual(half_square)
     return _linear(e, X, y, terms, columns, w, alpha * (1.0 - share), lam=alpha * share)
+
+
+def _ridge_classifier(e, X, y, s, ratio, t, counts):
+    w = s * ratio * class_weights(e.class_weight, y, ratio)
+    return _linear(e, X, y, of_residual(half_square), signs(np.unique(y)), w, e.alpha)
 
 
 def _sgd(e, X, y, s, ratio, t, counts):
@@ -573,7 +580,8 @@ MODELS = {
     "LinearSVR": _linear_svr,
     **dict.fromkeys(["PoissonRegressor", "GammaRegressor", "TweedieRegressor"], _glm),
     "HuberRegressor": _huber,
-    **dict.fromkeys(["Ridge", "ElasticNet", "Lasso"], _least_squares),
+    **dict.fromkeys(["LinearRegression", "Ridge", "ElasticNet", "Lasso"], _least_squares),
+    "RidgeClassifier": _ridge_classifier,
     **dict.fromkeys(["SGDClassifier", "SGDRegressor"], _sgd),
     **dict.fromkeys(["SVC", "SVR"], _svm),
     "KernelRidge": _kernel_ridge,

@@ -13,19 +13,19 @@ from skinfluence.adapters import (  # noqa: F401  (they register their adapters)
     svm,
 )
 from skinfluence.adapters.composition import (
-    Training,
     check_composition,
     features_of,
     final_step,
-    fit_recorded,
     freezes_transformers,
     is_frozen,
     reached_max_iter,
     recorded,
+    replaces_estimators,
+    rows_drawn,
     searches,
     target_transformers,
-    weighted_fit_params,
 )
+from skinfluence.adapters.recording import fit_recorded, past_searches, weighted_fit_params
 from skinfluence.adapters.registry import (
     adapt,
     check_supported,
@@ -33,6 +33,7 @@ from skinfluence.adapters.registry import (
     register_adapter,
     write_parameters,
 )
+from skinfluence.adapters.resampling import Training
 
 __all__ = [
     "Training",
@@ -45,9 +46,12 @@ __all__ = [
     "freezes_transformers",
     "is_frozen",
     "is_smoothed",
+    "past_searches",
     "reached_max_iter",
     "recorded",
     "register_adapter",
+    "replaces_estimators",
+    "rows_drawn",
     "searches",
     "target_transformers",
     "weighted_fit_params",

@@ -19,6 +19,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from skinfluence.losses import encode_labels
 from skinfluence.objectives import Balanced, LinearObjective, Weighting
+from skinfluence.process.row_names import named_row
 from skinfluence.typing import Array
 
 Weighted = Callable[[Any, Any, Any, Array, Weighting | None], LinearObjective]
@@ -82,8 +83,8 @@ def row_weights(sample_weight: Any, n_samples: int) -> Array:
         wrong = np.flatnonzero(~(s >= 0))
         raise ValueError(
             f"Negative sample weights, or NaN, were given ({len(wrong)}, the first "
-            f"{s[wrong[0]]:g} at row {wrong[0]}); weights >= 0 are accepted. With a negative "
-            "weight the fit may have no minimum: leave the row out, or pass 0."
+            f"{s[wrong[0]]:g} at row {named_row(wrong[0])}); weights >= 0 are accepted. With a "
+            "negative weight the fit may have no minimum: leave the row out, or pass 0."
         )
     if not np.any(s > 0):
         raise ValueError(

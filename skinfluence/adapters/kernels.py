@@ -22,6 +22,7 @@ from skinfluence.adapters.class_weights import row_weights
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.losses import HalfSquaredError
 from skinfluence.objectives import KernelFeatures, LinearObjective
+from skinfluence.objectives.features import as_table
 from skinfluence.process.memory import require_memory
 from skinfluence.typing import Array
 
@@ -89,11 +90,6 @@ def machine_gamma(estimator: Any, X: Any) -> float:
     else:
         variance = float(np.var(X))
     return 1.0 / (float(X.shape[1]) * variance) if variance > 0 else 1.0
-
-
-def as_table(X: Any) -> Any:
-    """Return rows as a CSR matrix or an array, which positions index."""
-    return sparse.csr_matrix(X) if sparse.issparse(X) else np.asarray(X)
 
 
 def require_kernel_memory(n: int) -> None:

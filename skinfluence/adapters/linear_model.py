@@ -220,7 +220,8 @@ def _mean_form(
         l2=l2 * s.sum(),
         l1=l1 * s.sum(),
         sample_weight=s,
-        weighting=Averaged.of_all(s),
+        # Without a penalty a mean has the minimum of a sum, whatever leaves.
+        weighting=Averaged.of_all(s) if l2 or l1 else None,
     )
 
 
@@ -255,7 +256,7 @@ def generalised_linear(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Li
 
 
 def _write_huber(estimator: Any, objective: LinearObjective, X: Any) -> None:
-    W = objective.coefficients()
+    W = objective.coefficients_as_given()
     estimator.coef_ = W[0, :-1].astype(estimator.coef_.dtype)
     if estimator.fit_intercept:
         estimator.intercept_ = float(W[0, -1])
@@ -278,7 +279,7 @@ def huber(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LinearObjective
     whole = LinearObjective.from_coefficients(
         X,
         y,
-        ConcomitantHuber(estimator.epsilon, float(estimator.scale_)),
+        ConcomitantHuber(estimator.epsilon),
         W,
         np.array([estimator.intercept_, estimator.scale_]),
         l2=np.array([2.0 * estimator.alpha, 0.0]),

@@ -27,7 +27,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from skinfluence.adapters.kernels import as_table
 from skinfluence.adapters.registry import (
     adapt,
     check_supported,
@@ -37,6 +36,7 @@ from skinfluence.adapters.registry import (
 )
 from skinfluence.losses import Joint, Loss, OneVsOne, OneVsRest
 from skinfluence.objectives import LinearObjective
+from skinfluence.objectives.features import as_table
 from skinfluence.typing import Array
 
 _NOT_LINEAR = (

@@ -139,6 +139,8 @@ def adapt(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
             f"The adapter of {type(estimator).__name__} returned {objective!r}; an Objective, such "
             "as LinearObjective or AutogradObjective, is accepted. Look for a missing return."
         )
+    if isinstance(objective, LinearObjective):
+        return objective.shifted()
     return objective.bind(X, y, sample_weight) if objective.unbound else objective
 
 
@@ -176,7 +178,7 @@ def write_linear(estimator: Any, objective: LinearObjective, X: Any) -> None:
     if not hasattr(estimator, "coef_"):
         raise _no_way_back(estimator, "has no coef_")
     shape, dtype = np.shape(estimator.coef_), np.asarray(estimator.coef_).dtype
-    W = objective.coefficients()
+    W = objective.coefficients_as_given()
     estimator.coef_ = W[:, : shape[-1]].reshape(shape).astype(dtype)
     if W.shape[1] > shape[-1]:
         intercept = W[:, -1].astype(np.asarray(estimator.intercept_).dtype)

@@ -28,7 +28,6 @@ from skinfluence.adapters.class_weights import (
 )
 from skinfluence.adapters.kernels import (
     Kernel,
-    as_table,
     features_of_kernel,
     machine_kernel,
     refuse_other_rows,
@@ -45,6 +44,7 @@ from skinfluence.losses import (
 )
 from skinfluence.models.smooth_svc import SmoothLinearSVC
 from skinfluence.objectives import KernelFeatures, LinearObjective, Weighting
+from skinfluence.objectives.features import as_table
 from skinfluence.typing import Array
 
 WARMTH = 0.01
@@ -158,9 +158,10 @@ def _support(estimator: Any, X: Any, w: Array) -> Array:
     ValueError
         If other rows are there.
     """
-    support: Array = (
-        np.flatnonzero(w > 0)[estimator.support_] if np.any(w == 0) else (estimator.support_)
-    )
+    counted = np.flatnonzero(w > 0)
+    if len(counted) <= estimator.support_.max(initial=-1):
+        refuse_other_rows(estimator, False)
+    support: Array = counted[estimator.support_]
     own = np.shape(X)[0] == estimator.shape_fit_[0]
     if own and not callable(estimator.kernel) and estimator.kernel != "precomputed":
         own = same_rows(as_table(X)[support], estimator.support_vectors_)

@@ -34,6 +34,9 @@ class Curvature:
         matrix; what is not available is refused rather than renamed.
     damping : float
         Added to the diagonal, in the units of F''.
+    flat : ndarray of shape (n_params, r) or None
+        Orthonormal directions besides the `flat_shifts` that the operator maps to zero at these
+        parameters.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class Curvature:
     objective: Objective
     kind: str = "auto"
     damping: float = 0.0
+    flat: Array | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -113,11 +117,13 @@ class Curvature:
             V = V.copy()
         for shift in shifts:
             V[shift] -= V[shift].mean(axis=0)
-        return V
+        return V if self.flat is None else V - self.flat @ (self.flat.T @ V)
 
     def roots(self) -> list[Root] | None:
         """Return Z_b with H_b = diag(diagonal_b) + Z_b' Z_b, where that has fewer rows than H_b."""
-        return hessian_roots(self.objective) if self.gauss_newton else None
+        if not self.gauss_newton or self.flat is not None:
+            return None
+        return hessian_roots(self.objective)
 
     def diagonal(self) -> Array:
         """Return what `roots` leaves of every block, shape (n_blocks, block_size)."""

@@ -30,8 +30,8 @@ def left_out(
     -------
     eta : ndarray of shape (n_train, K)
         The raw prediction of each by the model that never saw it.
-    parameters : ndarray of shape (n_train, n_params) or None
-        Of these models, where asked for.
+    changes : ndarray of shape (n_train, n_params) or None
+        Of the parameters of each, where asked for.
     """
     objective = removal.objective
     assert isinstance(objective, OutputObjective)
@@ -41,4 +41,4 @@ def left_out(
     moved = np.empty_like(objective.raw_predictions())
     for rows in row_blocks(objective.n_samples, objective.n_params):
         moved[rows] = removal.own_shifts(objective.rows(rows), changes[rows].T)
-    return objective.raw_predictions() + moved, objective.theta + changes
+    return objective.raw_predictions() + moved, changes

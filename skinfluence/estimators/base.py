@@ -21,11 +21,15 @@ from skinfluence.adapters import (
     check_supported,
     final_step,
     fit_recorded,
+    past_searches,
+    replaces_estimators,
     weighted_fit_params,
 )
 from skinfluence.mechanisms import Mechanism
 from skinfluence.minimisers.distance import Refinement
 from skinfluence.models.delegation import Predicting
+from skinfluence.process.row_names import named_row, rows_of
+from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Answers, Fitted
 from skinfluence.questions.options import Options, check_options
 from skinfluence.solvers import Numerics
@@ -127,25 +131,28 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
             `sample_weight` where the last step takes none.
         ValueError
             For parameters out of their range, negative weights, estimators with parameters that
-            have no influence function, and whatever the inner `fit` raises.
+            have no influence function, a Pipeline whose last step sees other rows than those given
+            or drawn from them, and whatever the inner `fit` raises.
         """
         check_options(_options_of(self), self._inner())
         estimator = clone(self._inner())
         self._check_kind(estimator)
         check_composition(estimator)
-        check_supported(final_step(estimator))
+        if not replaces_estimators(estimator):
+            check_supported(final_step(estimator))
         sample_weight = weights_per_row(sample_weight, X)
         for name in fit_params:
             if name.endswith("sample_weight"):
                 fit_params[name] = weights_per_row(fit_params[name], X)
         params = self._routed(estimator, sample_weight, fit_params)
         training = fit_recorded(estimator, X, y, params)
+        check_supported(final_step(estimator))  # a search may have chosen another
         self._take(
             Fitted(
                 estimator,
-                training,
-                raw=Training(X, y, None),
-                fit_params=params,
+                replace(training, y=as_array(training.y)),
+                raw=Training(X, as_array(y), None),
+                fit_params=past_searches(estimator, params),
                 routing=sklearn.get_config()["enable_metadata_routing"],
                 classifier=is_classifier(self),
             )
@@ -247,9 +254,11 @@ def weights_per_row(sample_weight: Any, X: Any) -> Any:
     given = None if sample_weight is None else np.asarray(sample_weight)
     if given is not None and given.dtype.kind in "if" and np.any(given < 0):
         wrong = np.flatnonzero(given.ravel() < 0)
+        with rows_of(X):
+            first = named_row(wrong[0])
         raise ValueError(
             f"Negative sample weights were given ({len(wrong)}, the first "
-            f"{given.ravel()[wrong[0]]:g} at row {wrong[0]}); weights >= 0 are accepted. With a "
+            f"{given.ravel()[wrong[0]]:g} at row {first}); weights >= 0 are accepted. With a "
             "negative weight the fit may have no minimum: leave the row out, or pass 0."
         )
     return sample_weight

@@ -156,7 +156,9 @@ class InfluenceWrapper(FittedWrapper):
         X_test: Any,
         y_test: Any = None,
         *,
-        rows: Any = 30,
+        rows: Any = None,
+        positions: Any = None,
+        labels: Any = None,
         select: str = "extreme",
         target: str = "loss",
         method: str | None = None,
@@ -179,8 +181,11 @@ class InfluenceWrapper(FittedWrapper):
         ----------
         X_test, y_test
             As in `influence_scores`, with the same errors.
-        rows : int or array-like of int, default=30
-            How many training rows to remove at most, one at a time, or which (positions).
+        rows : int, label, array-like, mask or slice, optional
+            How many training rows to remove at most, one at a time, or which, as in `without`;
+            30 where nothing is said.
+        positions, labels : array-like or one row, optional
+            In place of `rows`, as in `without`.
         select : {"extreme", "random"}, default="extreme"
             The rows with the largest scores over all tests, or any.
         target, method, output
@@ -203,7 +208,7 @@ class InfluenceWrapper(FittedWrapper):
         Raises
         ------
         ValueError
-            For input that `influence_scores` refuses; for rows that are unknown, repeated or the
+            For input that `influence_scores` refuses; for rows that `without` refuses, or the
             only ones of their class; for ``refit="pipeline"`` of frozen transformers; where no
             single plain estimator repeats a cross-validated fit.
         MemoryError
@@ -226,6 +231,8 @@ class InfluenceWrapper(FittedWrapper):
             self._current(),
             asked,
             rows=rows,
+            positions=positions,
+            labels=labels,
             select=select,
             refit=refit,
             random_state=random_state,
@@ -386,16 +393,20 @@ class InfluenceWrapper(FittedWrapper):
         """
         return left_out.parameter_influence(self._current(), method=method)
 
-    def diagnostics(self, *, method: str | None = None) -> Diagnostics:
-        """Return hat diagonal, DFBETAS, Cook's distance and studentised residuals of every row.
+    def diagnostics(self, *, method: str | None = None, dispersion: str = "family") -> Diagnostics:
+        """Return leverage, studentised residuals, DFBETAS, DFFITS, Cook's distance of every row.
 
-        Their definitions, for penalised models too, and the covariance they use are those of
-        `Diagnostics`.
+        And COVRATIO, and the standard errors of the parameters. Their definitions, for penalised
+        models and other losses too, are those of `Diagnostics`.
 
         Parameters
         ----------
         method : {"auto", "first_order", "newton", "exact"}, optional
             How the removals are computed; the constructor's by default.
+        dispersion : {"family", "pearson"}
+            By how much targets scatter more than the family says. "family" is 1 for log losses and
+            Poisson and estimated elsewhere, as in R and statsmodels; "pearson" is estimated for
+            all, from the squared Pearson residuals.
 
         Returns
         -------
@@ -404,7 +415,7 @@ class InfluenceWrapper(FittedWrapper):
         Raises
         ------
         ValueError
-            For a model that is not linear in its parameters.
+            For a model that is not linear in its parameters, and another `dispersion`.
         MemoryError
             As in `parameter_influence`.
 
@@ -418,7 +429,7 @@ class InfluenceWrapper(FittedWrapper):
         >>> model.diagnostics().hat_diagonal.round(2)
         array([0.7, 0.3, 0.3, 0.7])
         """
-        return left_out.diagnostics(self._current(), method=method)
+        return left_out.diagnostics(self._current(), method=method, dispersion=dispersion)
 
     def group_influence(
         self,
@@ -460,8 +471,9 @@ class InfluenceWrapper(FittedWrapper):
         Raises
         ------
         ValueError
-            For groups of another shape, one mask that could be labels, groups that take away every
-            row or every row of a class, and as in `influence_scores`.
+            For groups of another shape, or under the labels of the training frame in another
+            order; groups that take away every row or every row of a class; and as in
+            `influence_scores`.
         MemoryError
             As in `influence_scores`.
 
@@ -596,7 +608,14 @@ class InfluenceWrapper(FittedWrapper):
         asked = Asked(X_test, y_test, target, method, output)
         return editing.relabel_influence(self._current(), y_new, asked, aggregate)
 
-    def without(self, rows: Any, *, method: str = "exact") -> Self:
+    def without(
+        self,
+        rows: Any = None,
+        *,
+        positions: Any = None,
+        labels: Any = None,
+        method: str = "exact",
+    ) -> Self:
         """Return a fitted wrapper as if its final step had never seen these rows.
 
         Deletion without retraining: the parameters are moved to the optimum of the rows that stay
@@ -607,8 +626,14 @@ class InfluenceWrapper(FittedWrapper):
 
         Parameters
         ----------
-        rows : int, array-like of int, or boolean mask of shape (n_train,)
-            Positions in the training data. The rows that stay are numbered anew in their order.
+        rows : int, label, array-like, boolean mask of shape (n_train,) or slice, optional
+            Masks and slices are positions in the training data. Anything that is no integer, and
+            a pandas Index, is a label of the frame that was fitted. Integers are positions, unless
+            that frame has integer labels other than 0 to n_train - 1 (after a split, or after rows
+            were left out): then they could be either, and an error asks for the next two.
+        positions, labels : array-like or one row, optional
+            In place of `rows`, to say which of the two is meant. The rows that stay keep their
+            labels and are numbered anew in their order.
         method : {"exact", "newton", "first_order", "auto"}, default="exact"
 
         Returns
@@ -621,8 +646,9 @@ class InfluenceWrapper(FittedWrapper):
         Raises
         ------
         ValueError
-            For rows that are unknown, repeated or none, all of them, or all of a class; a mask of
-            another length; and where the rows that stay have no finite optimum.
+            For rows that are unknown, repeated or none, all of them, or all of a class; integers
+            that could be labels or positions, and labels that several rows have; a mask of another
+            length; and where the rows that stay have no finite optimum.
         TypeError
             For a registered estimator whose parameters cannot be written back.
 
@@ -648,7 +674,9 @@ class InfluenceWrapper(FittedWrapper):
         >>> model.certificate_.gradient_norm < 1e-12
         True
         """
-        fitted, certificate = editing.without(self._current(), rows, method=method)
+        fitted, certificate = editing.without(
+            self._current(), rows, positions=positions, labels=labels, method=method
+        )
         smaller = clone(self).set_params(temperature=fitted.options.temperature)
         smaller._take(fitted)
         smaller.certificate_ = certificate
@@ -660,7 +688,9 @@ class InfluenceWrapper(FittedWrapper):
         X_test: Any,
         y_test: Any = None,
         *,
-        rows: Any,
+        rows: Any = None,
+        positions: Any = None,
+        labels: Any = None,
         target: str = "loss",
         output: int | None = None,
     ) -> Array:
@@ -684,8 +714,10 @@ class InfluenceWrapper(FittedWrapper):
         ----------
         X_test, y_test
             As in `influence_scores`.
-        rows : int, array-like of int, or boolean mask of shape (n_train,)
-            Positions of training rows; the result follows their order.
+        rows : int, label, array-like, mask or slice, optional
+            Training rows, as in `without`; the result follows their order.
+        positions, labels : array-like or one row, optional
+            In place of `rows`, as in `without`.
         target, output
             As in `influence_scores`.
 
@@ -699,7 +731,7 @@ class InfluenceWrapper(FittedWrapper):
         ------
         ValueError
             For models that see rows through a kernel only, and others without these derivatives;
-            for rows that are unknown, repeated or none; and as in `influence_scores`.
+            for rows that `without` refuses; and as in `influence_scores`.
         MemoryError
             Where the result does not fit, before it is allocated, and as in `influence_scores`.
 
@@ -719,7 +751,9 @@ class InfluenceWrapper(FittedWrapper):
                 [-0.5 ]]])
         """
         asked = Asked(X_test, y_test, target, "first_order", output)
-        return input_influence.input_influence(self._current(), asked, rows)
+        return input_influence.input_influence(
+            self._current(), asked, rows, positions=positions, labels=labels
+        )
 
     def influence_embedding(
         self,

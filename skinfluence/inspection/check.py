@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skinfluence.inspection.agreement import Agreement, agreement
+from skinfluence.process.row_names import listed
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class LeaveOneOutCheck:
     rows : ndarray of int, shape (n_rows,)
         Positions in the training data.
     row_labels : ndarray of shape (n_rows,)
+        Their labels in the training frame, or the positions again.
     method, target, refit : str
         How the scores were made; what was refitted, "final", "pipeline" or, without a refit,
         "proximal".
@@ -197,7 +199,7 @@ class LeaveOneOutCheck:
             stray = left > UNFINISHED * usual
             if np.any(stray):
                 reasons.append(
-                    f"unfinished: without the rows {self.row_labels[stray].tolist()} the judge "
+                    f"unfinished: without the rows {listed(self.row_labels[stray])} the judge "
                     f"stopped at gradients of up to {left.max():.1e}, {usual:.1e} is usual here; "
                     "their actual changes are not those of minima"
                 )

@@ -15,39 +15,64 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Diagnostics:
-    """Case diagnostics of every training row, for penalised models too.
+    """Case diagnostics of every training row, for penalised models and other losses too.
 
     What `InfluenceRegressor.diagnostics` returns. With H the curvature of the (penalised)
-    objective, w the row weights, l the loss and, per output, the Pearson residual
-    r = -sqrt(w) l' / sqrt(l''):
+    objective, w the row weights, l the loss and d = theta_without_i - theta:
 
-    - the covariance is scale * H^-1: the classical one where nothing is penalised, that of the
-      Laplace approximation where something is;
-    - hat diagonal h = w l'' x' H^-1 x; its sum is the effective number of parameters;
-    - scale = sum r^2 / (n - sum h) for squared errors, 1 for the log loss; without row i,
-      scale_(i) = (sum r^2 - r_i^2 / (1 - h_i)) / (n - sum h - 1);
-    - studentised residual = r_i / sqrt(scale_(i) (1 - h_i));
-    - DFBETAS = (theta_without_i - theta) / sqrt(scale_(i) diag(H^-1)). The sign is that of
-      `parameter_influence`; R and statsmodels have the opposite one;
-    - Cook's distance = d' H d / (scale * sum h), d = theta_without_i - theta.
+    - The covariance of the parameters is scale * H^-1: the classical one where nothing is
+      penalised, that of the Laplace approximation where something is. H is the *observed*
+      information, which is the expected one under a canonical link (logistic, Poisson, least
+      squares).
+    - The residual r is Pearson's, sqrt(w) (y - mu) / sqrt(V(mu)) with V the variance function of
+      the family. A loss that is no likelihood (Huber, hinges, insensitive losses, most of your own)
+      has -sqrt(w) l' / sqrt(mean l''), the gradient in units of its spread. Huber's residuals are
+      y - mu in that unit, not clipped, so that outliers are seen as far as they are; its
+      dispersion is that of the clipped ones.
+    - The hat diagonal is h = w l'' x' H^-1 x; its sum is the effective number of parameters.
+    - The scale (dispersion) is 1 for log losses and Poisson, sum r^2 / (n - sum h) elsewhere, and
+      everywhere with ``dispersion="pearson"``. n counts the rows of positive weight: weights are
+      precisions (``var_weights`` of statsmodels, ``weights`` of R), not repetitions. Without row
+      i, scale_(i) = (sum r^2 - r_i^2 / (1 - h_i)) / (n - sum h - 1).
+    - Studentised residuals are r_i / sqrt(scale (1 - h_i)), internally, and
+      r_i / sqrt(scale_(i) (1 - h_i)), externally, which goes by the name alone.
+    - DFBETAS = d / sqrt(scale_(i) diag(H^-1)).
+    - DFFITS = x_i' d / sqrt(scale_(i) x_i' H^-1 x_i), of the raw prediction (the linear predictor);
+      of multinomial classes, whose common shift changes nothing, minus the mean over the classes.
+    - Cook's distance = d' H d / (scale * sum h).
+    - COVRATIO = (scale_(i) / scale)^(sum h) / det(I - w G_i Q_i), G_i and Q_i being l'' and
+      x_i' H^-1 x_i of all outputs, 1 / (1 - h_i) for one: by how much the volume of the covariance
+      grows without the row, at the parameters as they are.
 
-    Where no degrees of freedom are left, or a residual and its spread are both zero, there is no
-    such number: nan.
+    Changes are those without the row minus those with it, as `parameter_influence` has them:
+    DFBETAS and DFFITS of R and statsmodels have the opposite sign.
+
+    There is no such number, nan, where no degrees of freedom are left, where a number and its
+    spread are both zero, for a row that alone determines a direction of the parameters (hat
+    diagonal 1, within 1e-6), and for coefficients that an l1 penalty keeps at 0 (their standard
+    error and DFBETAS).
 
     Attributes
     ----------
-    hat_diagonal, studentized_residuals : ndarray of shape (n_train,), or (n_train, K)
-        Of every output where there are several. Without unit.
-    cooks_distance : ndarray of shape (n_train,)
+    hat_diagonal, internally_studentized_residuals, studentized_residuals, dffits : ndarray
+        Shape (n_train,), or (n_train, K) where there are several outputs. Without unit.
+    cooks_distance, cov_ratio : ndarray of shape (n_train,)
         Without unit; over all outputs.
     dfbetas : ndarray of shape (n_train, n_params)
         Class-major, the intercept last in each block. Without unit.
     standard_errors : ndarray of shape (n_params,)
         Roots of the diagonal of the covariance, in the units of the parameters.
     scale : ndarray of shape (K,)
+        Of every output; classes of a multinomial share theirs, of sum_k (y_k - p_k)^2 / p_k over
+        n (K - 1) - sum h. HuberRegressor has a second, of the scale parameter.
+    guarded_rows : ndarray of int
+        Positions of the rows whose change is not one Newton step: they were minimised on their own,
+        as in `Influence`. Their Cook's distance is that of the minimum, not of a textbook's step.
     row_labels : ndarray of shape (n_train,)
     method : str
         How the removals were computed.
+    dispersion : str
+        "family" or "pearson".
 
     References
     ----------
@@ -57,6 +82,9 @@ class Diagnostics:
     19(1). doi:10.1080/00401706.1977.10489493.
     Pregibon, D. (1981). Logistic regression diagnostics. Annals of Statistics 9(4).
     doi:10.1214/aos/1176345513.
+    Huber, P. J. (1981). Robust Statistics. Wiley. doi:10.1002/0471725250.
+    McCullagh, P. & Nelder, J. A. (1989). Generalized Linear Models. Chapman & Hall.
+    doi:10.1201/9780203753736.
 
     Examples
     --------
@@ -70,22 +98,29 @@ class Diagnostics:
     """
 
     hat_diagonal: Array = field(repr=False)
+    internally_studentized_residuals: Array = field(repr=False)
     studentized_residuals: Array = field(repr=False)
+    dffits: Array = field(repr=False)
     cooks_distance: Array = field(repr=False)
+    cov_ratio: Array = field(repr=False)
     dfbetas: Array = field(repr=False)
     standard_errors: Array = field(repr=False)
     scale: Array = field(repr=False)
+    guarded_rows: Array = field(repr=False)
     row_labels: Array = field(repr=False)
     method: str
+    dispersion: str
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row per training row, largest Cook's distance first.
+        """Return a row per training row, largest Cook's distance first, those without one last.
 
         Returns
         -------
         pandas.DataFrame
-            Columns cooks_distance, hat_diagonal, studentized_residual (the largest in size over
-            several outputs; the hat diagonal is their sum) and largest_dfbetas.
+            Under its label. Columns position, cooks_distance, hat_diagonal, studentized_residual,
+            internally_studentized_residual, dffits, cov_ratio, largest_dfbetas and guarded. Over
+            several outputs the hat diagonal is the sum, residuals and dffits are the largest in
+            size.
 
         Raises
         ------
@@ -95,15 +130,26 @@ class Diagnostics:
         import pandas as pd
 
         n = len(self.cooks_distance)
-        residuals = self.studentized_residuals.reshape(n, -1)
-        largest = np.abs(residuals).argmax(axis=1)
         frame = pd.DataFrame(
             {
+                "position": np.arange(n),
                 "cooks_distance": self.cooks_distance,
                 "hat_diagonal": self.hat_diagonal.reshape(n, -1).sum(axis=1),
-                "studentized_residual": residuals[np.arange(n), largest],
-                "largest_dfbetas": np.abs(self.dfbetas).max(axis=1),
+                "studentized_residual": _largest(self.studentized_residuals),
+                "internally_studentized_residual": _largest(self.internally_studentized_residuals),
+                "dffits": _largest(self.dffits),
+                "cov_ratio": self.cov_ratio,
+                "largest_dfbetas": np.abs(_largest(self.dfbetas)),
+                "guarded": np.isin(np.arange(n), self.guarded_rows),
             },
             index=pd.Index(self.row_labels, name="row"),
         )
         return frame.sort_values("cooks_distance", ascending=False, kind="stable")
+
+
+def _largest(values: Array) -> Array:
+    """Return the number of every row that is largest in size, with its sign; NaN if none is one."""
+    values = values.reshape(len(values), -1)
+    at = np.where(np.isnan(values), -1.0, np.abs(values)).argmax(axis=1)
+    out: Array = values[np.arange(len(values)), at]
+    return out

@@ -36,8 +36,7 @@ class Influence:
     row_labels, test_labels : ndarray of shape (n_train,), (n_test,)
         Index of the frames the rows came from, or their positions.
     guarded_rows : ndarray of int
-        Training rows of so high a leverage that they were minimised on their own instead of by one
-        Newton step.
+        Training rows whose one Newton step would go astray: they were minimised on their own.
 
     Examples
     --------
@@ -111,7 +110,8 @@ class Influence:
         Returns
         -------
         DataFrame
-            Columns ``test`` and ``row`` (labels of the frames), ``effect`` ("helps" / "harms" for
+            Columns ``test`` and ``row`` (labels of the frames), ``position`` (of the training
+            row), ``effect`` ("helps" / "harms" for
             the loss, else "raises" / "lowers" the target *when it is removed*), ``rank`` and
             ``score``. Rows that do neither are left out.
 
@@ -129,12 +129,12 @@ class Influence:
 
         effects = ("helps", "harms") if self.target == "loss" else ("raises", "lowers")
         lines = [
-            (label, effect, rank, self.row_labels[row], score)
+            (label, effect, rank, self.row_labels[row], row, score)
             for label, ends in zip(self.test_labels, self._ends(k), strict=True)
             for effect, end in zip(effects, ends, strict=True)
             for rank, (row, score) in enumerate(zip(*end, strict=True), start=1)
         ]
-        return pd.DataFrame(lines, columns=["test", "effect", "rank", "row", "score"])
+        return pd.DataFrame(lines, columns=["test", "effect", "rank", "row", "position", "score"])
 
     def plot(self, test: int = 0, k: int = 10, ax: Any = None) -> InfluenceDisplay:
         """Draw the (at most) k rows that move one test row most either way.

@@ -97,7 +97,8 @@ class LeaveOneOut:
         Returns
         -------
         pandas.DataFrame
-            Columns loss and prediction (prediction_0, ... for several outputs).
+            Under its label. Columns position, loss and prediction (prediction_0, ... for several
+            outputs).
 
         Raises
         ------
@@ -106,11 +107,16 @@ class LeaveOneOut:
         """
         import pandas as pd
 
-        columns: dict[str, Array] = {"loss": self.losses}
-        if self.predictions.ndim == 1:
-            columns["prediction"] = self.predictions
+        columns: dict[str, Array] = {
+            "position": np.arange(len(self.losses)),
+            "loss": self.losses,
+        }
+        # Labels of files of astronomers have the byte order that pandas refuses.
+        predictions = self.predictions.astype(self.predictions.dtype.newbyteorder("="))
+        if predictions.ndim == 1:
+            columns["prediction"] = predictions
         else:
-            for k, one in enumerate(self.predictions.T):
+            for k, one in enumerate(predictions.T):
                 columns[f"prediction_{k}"] = one
         frame = pd.DataFrame(columns, index=pd.Index(self.row_labels, name="row"))
         return frame.sort_values("loss", ascending=False, kind="stable")

@@ -26,9 +26,14 @@ from typing import Any
 
 import numpy as np
 
+from skinfluence.losses.softplus import VANISHES
 from skinfluence.typing import Array
 
 __all__ = ["Loss", "encode_labels"]
+
+
+STEADY = 0.25
+"""Logarithm of the factor up to which a second derivative is said to stay as it is."""
 
 
 def encode_labels(y: Any, classes: Array) -> Array:
@@ -131,19 +136,18 @@ class Loss(ABC):
     constant_hessian : bool
         `hessian` does not depend on eta: one Newton step is exact.
     curvature_scale : float or None
-        Change of a raw prediction over which `hessian` may change by a factor e: the third
+        Change of a raw prediction over which `hessian` may change by a factor e, at most: the third
         derivative is at most the second over this (generalised self-concordance, Bach 2010,
-        doi:10.1214/09-EJS521). Infinite for a constant Hessian. Newton steps that move their own
-        row further are replaced by the minimum. None, unknown: the gradient is looked at where
-        each step ends, a pass over all rows for each.
+        doi:10.1214/09-EJS521). Infinite for a constant Hessian. Newton steps that move no row far
+        in this unit are trusted without a look at where they end, and exact minima are certified
+        a step earlier. None where there is no such bound, as for losses with bends.
     canonical : bool
         The expected Hessian (Fisher information) equals the Hessian: `curvature="fisher"` is known.
+    unit_dispersion : bool
+        Minus the log-likelihood of a distribution whose mean alone says how far targets scatter
+        (binomial, multinomial, Poisson): the dispersion of `diagnostics` is 1 and not estimated.
     has_probabilities : bool
         `response` returns class probabilities, shape (..., n_classes).
-    self_concordant : bool
-        `curvature_scale` is a proven bound: exact minima are certified by it a step earlier. False
-        for losses of no such bound, the piecewise quadratic ones above all: there it is the
-        distance of raw predictions over which the curvature typically jumps.
     identical_outputs : bool
         Every output has the same loss, whatever its target: a constant Hessian is the same for all
         of them, and is factorised once.
@@ -163,8 +167,8 @@ class Loss(ABC):
     constant_hessian: bool = False
     curvature_scale: float | None = None
     canonical: bool = False
+    unit_dispersion: bool = False
     has_probabilities: bool = False
-    self_concordant: bool = False
     identical_outputs: bool = False
     convex: bool = False
     temperature: float | None = None
@@ -222,6 +226,23 @@ class Loss(ABC):
         before = self.gradient(y, eta)
         return lambda delta: self.gradient(y, eta + delta) - before
 
+    def expected_hessian(self, y: Array, eta: Array) -> Array | None:
+        """Return the mean of the diagonal of `hessian` over targets as the model expects them.
+
+        Shape (..., K). None for a loss that is no likelihood, which expects no targets.
+        """
+        if not self.canonical:
+            return None
+        G = self.hessian(y, eta)
+        return G if self.separable else np.diagonal(G, axis1=-2, axis2=-1)
+
+    def residual(self, y: Array, eta: Array) -> Array:
+        """Return minus the gradient, as it would be if the loss were not flat for outliers.
+
+        Shape (..., K). Overridden where a loss clips the gradient.
+        """
+        return -self.gradient(y, eta)
+
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         """Return the map from v to the second derivative times v; v of shape (..., K).
 
@@ -246,6 +267,16 @@ class Loss(ABC):
         """Return value(y, eta + delta) - value(y, eta), accurate for small `delta`."""
         return self.value(y, eta + delta) - self.value(y, eta)
 
+    def why_no_minimum(self, y: Array, eta: Array) -> str | None:
+        """Return why no minimum was found from here, where the loss knows; asked after a failure.
+
+        Parameters
+        ----------
+        y, eta : ndarray
+            Of all rows.
+        """
+        return None
+
     def response(self, eta: Array) -> Array:
         """Return predictions on the scale of the response; class probabilities if there are any."""
         return eta
@@ -254,12 +285,13 @@ class Loss(ABC):
         """Return the derivative in eta of ``response(eta)[..., index]``, shape (..., K)."""
         return one_hot(index, self.n_outputs)
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        """Return how far any raw prediction of a row may move while its gradient stays, (...).
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        """Return how far each raw prediction may move while `hessian` stays, shape (..., K).
 
-        0 where there is curvature, which is everywhere for most losses.
+        As it is where it is constant in pieces, elsewhere within a factor e^STEADY. 0 where nothing
+        is known: the row is always looked at.
         """
-        return np.zeros(eta.shape[:-1])
+        return np.full(eta.shape, STEADY * (self.curvature_scale or 0.0))
 
     def decide(self, eta: Array) -> Array:
         """Return the labels that raw predictions speak for, shape (...); needs `classes`."""
@@ -274,10 +306,10 @@ class Loss(ABC):
 
 
 PROMISES = (
+    "unit_dispersion",
     "shift_invariant",
     "constant_hessian",
     "canonical",
-    "self_concordant",
     "identical_outputs",
     "convex",
 )
@@ -313,7 +345,6 @@ class Smoothed(Loss):
     """A loss with bends of the width `temperature`, a field of its dataclass."""
 
     temperature: float
-    self_concordant = True
     convex = True
 
     def __post_init__(self) -> None:
@@ -322,6 +353,11 @@ class Smoothed(Loss):
     @property
     def curvature_scale(self) -> float:  # type: ignore[override]
         return self.temperature
+
+    def beyond_bend(self, distance: Array) -> Array:
+        """Return the room that rows have at a distance from the middle of the next bend."""
+        least, width = STEADY * self.temperature, VANISHES * self.temperature
+        return np.maximum(distance - width, least)
 
     def at_temperature(self, temperature: float) -> Loss:
         moved: Loss = replace(self, temperature=temperature)  # type: ignore[type-var]

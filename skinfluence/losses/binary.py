@@ -56,6 +56,10 @@ class Binary(Loss):
         counts, y, eta = self._inputs(y, eta)
         return np.where(counts, self.pair.hessian(y, eta)[..., 0], 0.0)
 
+    def residual(self, y: Array, eta: Array) -> Array:
+        counts, y, eta = self._inputs(y, eta)
+        return np.where(counts, self.pair.residual(y, eta)[..., 0], 0.0)
+
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         counts, y, eta = self._inputs(y, eta)
         pair = self.pair.gradient_change(y, eta)
@@ -70,9 +74,9 @@ class Binary(Loss):
         rise = self.pair.change(y, eta, delta[..., None])
         return np.sum(np.where(counts, rise, 0.0), axis=-1)
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)
-        return np.where(counts, self.pair.distance_to_curvature(y, eta), np.inf).min(axis=-1)
+        return np.where(counts, self.pair.distance_to_bend(y, eta)[..., 0], np.inf)
 
     def is_separated(self, y: Array, eta: Array) -> Array:
         counts, y, eta = self._inputs(y, eta)

@@ -24,9 +24,10 @@ class Logistic(Loss):
     """
 
     classes: Array
+    unit_dispersion = True
     has_probabilities = True
     curvature_scale = 1.0
-    self_concordant = canonical = convex = identical_outputs = True
+    canonical = convex = identical_outputs = True
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -78,11 +79,12 @@ class Multinomial(Loss):
     """Multinomial logistic loss, log(sum_k exp(eta_k)) - eta_y, one output per class."""
 
     classes: Array
+    unit_dispersion = True
     separable = False
     shift_invariant = True
     has_probabilities = True
     curvature_scale = 1.0
-    self_concordant = canonical = convex = identical_outputs = True
+    canonical = convex = identical_outputs = True
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]

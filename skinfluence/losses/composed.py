@@ -132,6 +132,15 @@ class Joint(Loss):
                 G[..., at, at] = block
         return G
 
+    def expected_hessian(self, y: Array, eta: Array) -> Array | None:
+        parts = [part.expected_hessian(own, at) for part, own, at in self._split(y, eta)]
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known, axis=-1) if len(known) == len(parts) else None
+
+    def residual(self, y: Array, eta: Array) -> Array:
+        parts = [part.residual(own, at) for part, own, at in self._split(y, eta)]
+        return np.concatenate(parts, axis=-1)
+
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         products = [part.hessian_product(own, at) for part, own, at in self._split(y, eta)]
         return self._apply(products)
@@ -190,9 +199,9 @@ class Joint(Loss):
             out[..., at] = np.where(mine[..., None], part.response_gradient(eta[..., at], own), 0.0)
         return out
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        parts = [part.distance_to_curvature(own, at) for part, own, at in self._split(y, eta)]
-        return np.min(parts, axis=0)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        parts = [part.distance_to_bend(own, at) for part, own, at in self._split(y, eta)]
+        return np.concatenate(parts, axis=-1)
 
     def decide(self, eta: Array) -> Array:
         return np.stack([p.decide(eta[..., at]) for p, at in self._places()], axis=-1)
@@ -274,6 +283,12 @@ class TransformedTarget(Loss):
     def hessian(self, y: Array, eta: Array) -> Array:
         return self.loss.hessian(y, eta)
 
+    def expected_hessian(self, y: Array, eta: Array) -> Array | None:
+        return self.loss.expected_hessian(y, eta)
+
+    def residual(self, y: Array, eta: Array) -> Array:
+        return self.loss.residual(y, eta)
+
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         return self.loss.hessian_product(y, eta)
 
@@ -320,8 +335,8 @@ class TransformedTarget(Loss):
         one_sided = np.where(np.isfinite(ends[0]), ends[0] - ends[1], ends[1] - ends[2])
         return np.where(np.isfinite(both), both / width, 2.0 * one_sided / width)
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        return self.loss.distance_to_curvature(y, eta)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        return self.loss.distance_to_bend(y, eta)
 
     def is_separated(self, y: Array, eta: Array) -> Array:
         return self.loss.is_separated(y, eta)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skinfluence.losses.base import Loss, encode_numbers, in_precision, one_hot
+from skinfluence.losses.base import STEADY, Loss, encode_numbers, in_precision, one_hot
 from skinfluence.losses.clipping import clip_change, inside
 from skinfluence.typing import Array
 
@@ -16,6 +16,9 @@ __all__ = ["ConcomitantHuber"]
 
 SMALLEST = 1e-100
 """Scale of the noise at which derivatives are taken where it is not positive."""
+
+COLLAPSED = 1e-3
+"""Scale beside the spread of the targets at which, without a minimum nearby, it is going to 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +34,6 @@ class ConcomitantHuber(Loss):
     ----------
     epsilon : float
         Residual beyond which the loss is linear, in units of sigma.
-    scale : float
-        A typical sigma: the raw predictions are in units of y, so that only the caller can say over
-        which distance the curvature jumps, `curvature_scale` = epsilon * scale.
 
     References
     ----------
@@ -41,14 +41,9 @@ class ConcomitantHuber(Loss):
     """
 
     epsilon: float
-    scale: float = 1.0
     n_outputs = 2
     separable = False
     convex = True
-
-    @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
-        return self.epsilon * self.scale
 
     @property
     def n_responses(self) -> int:
@@ -76,6 +71,10 @@ class ConcomitantHuber(Loss):
         c = self._clip(self._parts(y, eta)[2])
         return np.stack([2.0 * c, 1.0 - c**2], axis=-1)
 
+    def residual(self, y: Array, eta: Array) -> Array:
+        z = self._parts(y, eta)[2]
+        return np.stack([-2.0 * z, self._clip(z) ** 2 - 1.0], axis=-1)
+
     def hessian(self, y: Array, eta: Array) -> Array:
         # 2 / sigma [1, -z] [1, -z]' inside, 0 outside: homogeneous of degree 1, hence of rank one
         _, sigma, z = self._parts(y, eta)
@@ -91,6 +90,15 @@ class ConcomitantHuber(Loss):
         d = (delta[..., 0] - np.where(near, z, 0.0) * delta[..., 1]) / after
         close = clip_change(z, -self.epsilon, self.epsilon)(d)
         return np.where(near, close, self._clip(moved) - self._clip(z))
+
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        # Where both raw predictions move by d, |r| - epsilon sigma moves by (1 + epsilon) d;
+        # inside the Hessian, a multiple of 1 / sigma, changes by d / sigma times (3 + 2 epsilon).
+        r, sigma, z = self._parts(y, eta)
+        bend = np.abs(np.abs(r) - self.epsilon * sigma) / (1.0 + self.epsilon)
+        steady = STEADY * sigma / (3.0 + 2.0 * self.epsilon)
+        room = np.where(np.abs(z) < self.epsilon, np.minimum(bend, steady), bend)
+        return np.stack([room, room], axis=-1)
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         c = self._clip(self._parts(y, eta)[2])
@@ -112,6 +120,20 @@ class ConcomitantHuber(Loss):
         before, after = eta[..., 1] > 0, eta[..., 1] + delta[..., 1] > 0
         beyond = np.where(before, np.inf, np.where(after, -np.inf, 0.0))
         return np.where(before & after, out, beyond)
+
+    def why_no_minimum(self, y: Array, eta: Array) -> str | None:
+        # As sigma falls to 0, F changes with it at the rate of sum_i w_i (1 - c_i^2), where c_i is
+        # epsilon but in rows fitted exactly: it falls if these are more than 1 - 1 / epsilon^2.
+        scale, spread = float(eta[:, 1].mean()), float(np.std(y))
+        if scale > COLLAPSED * spread:
+            return None
+        return (
+            f"The scale of the noise is at its bound, 0 (fitted: {scale:.2g}; the targets spread "
+            f"by {spread:.2g}): at least {1.0 - 1.0 / self.epsilon**2:.0%} of the targets are "
+            f"fitted exactly, which for epsilon={self.epsilon:g} is an optimum without a "
+            "curvature. Removing a row has no defined effect. Fit with a larger epsilon or a "
+            "larger alpha, or on fewer features."
+        )
 
     def response(self, eta: Array) -> Array:
         return eta[..., :1]

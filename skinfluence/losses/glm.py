@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from skinfluence.losses.base import Loss, encode_numbers, in_precision
+from skinfluence.losses.base import STEADY, Loss, encode_numbers, in_precision
+from skinfluence.process.row_names import named_row
 from skinfluence.typing import Array
 
 __all__ = ["Tweedie"]
@@ -29,26 +30,22 @@ class Tweedie(Loss):
     Power 0 is half the squared error, 1 Poisson, 2 Gamma, 3 inverse Gaussian; targets are
     non-negative from power 1 on, positive from power 2 on.
 
-    With the log link and 1 <= p <= 2 the loss is convex and `curvature_scale`,
-    1 / max(p - 1, 2 - p), is proven. Other powers of the log link have no such bound: it is 1.
+    With the log link and 1 <= p <= 2 the loss is convex and its `curvature_scale` is
+    1 / max(p - 1, 2 - p). Other powers of the log link have no such bound.
 
     With the identity link the loss is convex for the powers 0 and 1. The mean has to be positive
     there, unless the power is 0: elsewhere the value is infinite, and derivatives are those at a
-    tiny mean. The curvature changes with the ratio of means, so that `curvature_scale` is
-    scale / (1 + abs(p)).
+    tiny mean.
 
     Parameters
     ----------
     power : float
         p, at most 0 or at least 1.
     link : {"log", "identity"}
-    scale : float
-        A typical mean, for the identity link.
     """
 
     power: float
     link: str = "log"
-    scale: float = 1.0
     n_outputs = 1
     identical_outputs = True
 
@@ -70,6 +67,10 @@ class Tweedie(Loss):
         return NAMES.get(float(self.power), f"Tweedie(power={self.power:g})")
 
     @property
+    def unit_dispersion(self) -> bool:  # type: ignore[override]
+        return self.power == 1
+
+    @property
     def canonical(self) -> bool:  # type: ignore[override]
         return (self.power, self.link) in ((1, "log"), (0, "identity"))
 
@@ -84,17 +85,13 @@ class Tweedie(Loss):
         return 1 <= self.power <= 2 if self.link == "log" else self.power in (0, 1)
 
     @property
-    def self_concordant(self) -> bool:  # type: ignore[override]
-        # log link: l''' = (2 - p)^2 mu^(2-p) - (p - 1)^2 y mu^(1-p), against l'' above.
-        return self.constant_hessian or (self.link == "log" and self.convex)
-
-    @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
+    def curvature_scale(self) -> float | None:  # type: ignore[override]
         if self.constant_hessian:
             return np.inf
-        if self.link == "identity":
-            return self.scale / (1.0 + abs(self.power))
-        return 1.0 / max(self.power - 1.0, 2.0 - self.power) if self.self_concordant else 1.0
+        # log link: l''' = (2 - p)^2 mu^(2-p) - (p - 1)^2 y mu^(1-p), against l'' above.
+        if self.link == "log" and self.convex:
+            return 1.0 / max(self.power - 1.0, 2.0 - self.power)
+        return None
 
     def encode(self, y: Any) -> Array:
         y = encode_numbers(y, 1)
@@ -105,8 +102,8 @@ class Tweedie(Loss):
             accepted = "y > 0" if strict else "y >= 0"
             raise ValueError(
                 f"Targets {few} were given ({len(outside)}, the first {y[outside[0], 0]:g} at row "
-                f"{outside[0]}); the {self.name} loss accepts {accepted}. Drop or correct these "
-                "rows, or fit a model whose loss is defined there."
+                f"{named_row(outside[0])}); the {self.name} loss accepts {accepted}. Drop or "
+                "correct these rows, or fit a model whose loss is defined there."
             )
         return y
 
@@ -171,6 +168,10 @@ class Tweedie(Loss):
         A, B = self._terms(y, self._log_mean(eta), self._order)
         return B - A
 
+    def expected_hessian(self, y: Array, eta: Array) -> Array:
+        # The mean of y is mu: what is left of the second derivative is mu^(2 - p - 2 s).
+        return np.exp((2.0 - self.power - 2.0 * self._order) * self._log_mean(eta))
+
     def hessian(self, y: Array, eta: Array) -> Array:
         # d/deta (mu^b - y mu^a) = mu^-s (b mu^b - a y mu^a), a = 1 - p - s, b = 2 - p - s
         if self.constant_hessian:
@@ -178,6 +179,17 @@ class Tweedie(Loss):
         s = self._order
         A, B = self._terms(y, self._log_mean(eta), 2.0 * s)
         return (2.0 - self.power - s) * B - (1.0 - self.power - s) * A
+
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        if self.constant_hessian:
+            return super().distance_to_bend(y, eta)
+        # d/deta of the terms of l'' multiplies each by its exponent and by mu^-s.
+        s, u = self._order, self._log_mean(eta)
+        a, b = 1.0 - self.power - s, 2.0 - self.power - s
+        A, B = self._terms(y, u, 2.0 * s)
+        third = np.abs(b * (b - s)) * B + np.abs(a * (a - s) * A)
+        second, linear = np.abs(b * B - a * A) * np.exp(s * u), third == 0.0
+        return np.where(linear, np.inf, STEADY * second / np.where(linear, 1.0, third))
 
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         if self.constant_hessian:

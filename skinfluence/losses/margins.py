@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from skinfluence.losses.base import Loss, Smoothed, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
-from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
+from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
 from skinfluence.typing import Array
 
 __all__ = ["ModifiedHuber", "SmoothHinge", "SquaredHinge"]
@@ -54,9 +54,8 @@ class SmoothHinge(Smoothed, Margin):
     classes: Array
     temperature: float
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        bend = np.abs(1.0 - y * eta) - VANISHES * self.temperature
-        return np.maximum(bend.min(axis=-1), 0.0)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        return self.beyond_bend(np.abs(1.0 - y * eta))
 
     def _z(self, y: Array, eta: Array) -> Array:
         return (1.0 - y * eta) / self.temperature
@@ -87,11 +86,10 @@ class ClippedMargin(Margin):
     """
 
     reach: float = np.inf
-    curvature_scale = 1.0
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
         z = 1.0 - y * eta
-        return np.maximum(np.maximum(-z, z - self.reach), 0.0).min(axis=-1)
+        return np.minimum(np.abs(z), np.abs(z - self.reach))
 
     def value(self, y: Array, eta: Array) -> Array:
         return 2.0 * np.sum(clip_integral(1.0 - y * eta, 0.0, self.reach), axis=-1)
@@ -118,10 +116,7 @@ class ClippedMargin(Margin):
 
 @dataclass(frozen=True, eq=False)
 class SquaredHinge(ClippedMargin):
-    """Squared hinge summed over the outputs, max(0, 1 - y eta)^2, y in {-1, +1}; no factor 1/2.
-
-    Its `curvature_scale` is the distance from the decision boundary to the margin.
-    """
+    """Squared hinge summed over the outputs, max(0, 1 - y eta)^2, y in {-1, +1}; no factor 1/2."""
 
     classes: Array
 
@@ -130,8 +125,7 @@ class SquaredHinge(ClippedMargin):
 class ModifiedHuber(ClippedMargin):
     """Modified Huber loss summed over the outputs, as in `sklearn.linear_model.SGDClassifier`.
 
-    With m = y eta, y in {-1, +1}: max(0, 1 - m)^2 for m >= -1, else -4 m. Its `curvature_scale` is
-    half the width of the part that is curved.
+    With m = y eta, y in {-1, +1}: max(0, 1 - m)^2 for m >= -1, else -4 m.
     """
 
     classes: Array

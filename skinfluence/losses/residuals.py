@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from skinfluence.losses.base import Loss, Smoothed, encode_numbers, encode_signs
 from skinfluence.losses.clipping import clip_change, clip_integral, clip_integral_change, inside
-from skinfluence.losses.softplus import VANISHES, expit_change, log1pexp, log1pexp_change
+from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
 from skinfluence.typing import Array
 
 __all__ = [
@@ -49,7 +49,7 @@ class HalfSquaredError(Residual):
     classes: Array | None = None
     constant_hessian = True
     curvature_scale = np.inf
-    self_concordant = canonical = True
+    canonical = True
 
     def value(self, y: Array, eta: Array) -> Array:
         return 0.5 * np.sum((eta - y) ** 2, axis=-1)
@@ -72,8 +72,7 @@ class HalfSquaredError(Residual):
 class Huber(Residual):
     """Huber loss summed over the outputs, as in `sklearn.linear_model.SGDRegressor`.
 
-    With r = eta - y: r^2 / 2 for abs(r) <= epsilon, else epsilon abs(r) - epsilon^2 / 2. Its
-    `curvature_scale` is epsilon.
+    With r = eta - y: r^2 / 2 for abs(r) <= epsilon, else epsilon abs(r) - epsilon^2 / 2.
 
     Parameters
     ----------
@@ -88,18 +87,17 @@ class Huber(Residual):
     n_outputs: int = 1
     classes: Array | None = None
 
-    @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
-        return self.epsilon
-
     def value(self, y: Array, eta: Array) -> Array:
         return np.sum(clip_integral(eta - y, -self.epsilon, self.epsilon), axis=-1)
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        return np.maximum(np.abs(eta - y) - self.epsilon, 0.0).min(axis=-1)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        return np.abs(np.abs(eta - y) - self.epsilon)
 
     def gradient(self, y: Array, eta: Array) -> Array:
         return np.clip(eta - y, -self.epsilon, self.epsilon)
+
+    def residual(self, y: Array, eta: Array) -> Array:
+        return y - eta
 
     def hessian(self, y: Array, eta: Array) -> Array:
         return inside(eta - y, -self.epsilon, self.epsilon)
@@ -116,8 +114,7 @@ class Huber(Residual):
 class SquaredEpsilonInsensitive(Residual):
     """Squared epsilon-insensitive loss, sum_k max(0, abs(eta_k - y_k) - epsilon)^2; no factor 1/2.
 
-    Its `curvature_scale` is epsilon, half the width of the part without curvature; for epsilon 0
-    the loss is the squared error, and its Hessian constant.
+    For epsilon 0 the loss is the squared error, and its Hessian constant.
 
     Parameters
     ----------
@@ -133,19 +130,15 @@ class SquaredEpsilonInsensitive(Residual):
     classes: Array | None = None
 
     @property
-    def self_concordant(self) -> bool:  # type: ignore[override]
-        return self.constant_hessian
-
-    @property
     def constant_hessian(self) -> bool:  # type: ignore[override]
         return self.epsilon == 0.0
 
     @property
-    def curvature_scale(self) -> float:  # type: ignore[override]
-        return np.inf if self.constant_hessian else self.epsilon
+    def curvature_scale(self) -> float | None:  # type: ignore[override]
+        return np.inf if self.constant_hessian else None
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        return np.maximum(self.epsilon - np.abs(eta - y), 0.0).min(axis=-1)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        return np.abs(np.abs(eta - y) - self.epsilon)
 
     def _excess(self, y: Array, eta: Array) -> Array:
         r = eta - y
@@ -197,9 +190,8 @@ class SmoothEpsilonInsensitive(Smoothed, Residual):
     n_outputs: int = 1
     classes: Array | None = None
 
-    def distance_to_curvature(self, y: Array, eta: Array) -> Array:
-        bend = np.abs(np.abs(eta - y) - self.epsilon) - VANISHES * self.temperature
-        return np.maximum(bend.min(axis=-1), 0.0)
+    def distance_to_bend(self, y: Array, eta: Array) -> Array:
+        return self.beyond_bend(np.abs(np.abs(eta - y) - self.epsilon))
 
     def _sides(self, y: Array, eta: Array) -> tuple[Array, Array]:
         r = eta - y

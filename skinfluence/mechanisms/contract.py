@@ -166,9 +166,20 @@ class Mechanism(ABC):
             warn(str(warning.message), warning.category)
         return removal
 
+    def at_reference(self, rows: Objective, *, comes: bool = False) -> Objective:
+        """Return other rows, stated at the fitted parameters, at the reference.
+
+        Parameters
+        ----------
+        rows : Objective
+        comes : bool
+            They come to the training data, and are not only tested.
+        """
+        return rows.at(self.reference.theta)
+
     def test(self, test: Objective, changes: Counterfactuals) -> Objective:
         """Return test rows at the reference, in the parameters that `changes` are of."""
-        return test.at(self.reference.theta)
+        return self.at_reference(test)
 
     def in_all_parameters(self, D: Array, changes: Counterfactuals) -> Array:
         """Return changes, a row each, of all parameters."""
@@ -179,7 +190,7 @@ class Mechanism(ABC):
         """Whether a refit from another start may end in another minimum."""
         return False
 
-    def diagnostics(self, method: str, n_jobs: int | None) -> Measures:
+    def diagnostics(self, method: str, dispersion: str, n_jobs: int | None) -> Measures:
         """Return the case diagnostics of every training row."""
         raise ValueError(
             f"diagnostics are defined for linear models, and {type(self.objective).__name__} is "

@@ -8,11 +8,12 @@ from skinfluence.mechanisms.contract import Settings
 from skinfluence.minimisers.distance import Refinement
 from skinfluence.process.warnings import warn
 
-FAR = 1.0
-"""Newton decrement, in effects of removing a typical row, from which on to warn."""
+FAR = 0.1
+"""Newton decrement, in units of the sampling noise, from which on to warn."""
 
-FOREIGN = 10.0
-"""The same for a frozen model that was surely fitted on something else."""
+FOREIGN = 0.5
+"""The same for a frozen model that was surely fitted on something else: a fit on another sample of
+the same population is about 1 away."""
 
 NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
@@ -46,10 +47,11 @@ def look_at_distance(
     stopped = settings.out_of_iterations or not convergent
     if unsure(settings) and far > FOREIGN and not stopped:
         raise ValueError(
-            f"The Newton decrement of the fitted {name} on these rows is {far:,.0f} times the "
-            f"effect of removing a typical row: these do {NOT_ITS_OWN}, or it did not converge. "
-            "Pass what it was fitted with, fit it with a smaller tol or a larger max_iter, or pass "
-            "refine=True to score the optimum on these rows instead."
+            f"The fitted {name} is {far:,.2g} times the sampling noise away from its optimum on "
+            f"these rows (Newton decrement; another sample would be about 1 away): these do "
+            f"{NOT_ITS_OWN}, or it did not converge. Pass what it was fitted with, fit it with a "
+            "smaller tol or a larger max_iter, or pass refine=True to score the optimum on these "
+            "rows instead."
         )
     if far > FAR:
         network = refinement.objective.kind == "network"
@@ -63,7 +65,7 @@ def look_at_distance(
         consequence += _OF_NETWORKS if network else f"{'; ' if moves else ', or '}{more}"
         doubt = f" If it did converge, these do {NOT_ITS_OWN}." if unsure(settings) else ""
         warn(
-            f"{name} stopped before its stationary point: the Newton decrement is {far:,.1f} times "
-            f"the effect of removing a typical row. {consequence}{doubt}",
+            f"{name} stopped before its stationary point: it is {far:,.2g} times the sampling "
+            f"noise away (Newton decrement). {consequence}{doubt}",
             ConvergenceWarning,
         )

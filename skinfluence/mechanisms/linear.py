@@ -13,8 +13,9 @@ from skinfluence.mechanisms.distance import FAR, NOT_ITS_OWN, look_at_distance, 
 from skinfluence.mechanisms.solving import Solving
 from skinfluence.minimisers.active_set import minimise_l1
 from skinfluence.minimisers.distance import Factorize, Refinement, measure
-from skinfluence.minimisers.newton import minimum, refine
+from skinfluence.minimisers.newton import minimum
 from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.objectives.independent import Independent, in_independent_columns
 from skinfluence.removal import (
     ActiveSetGroups,
     Counterfactuals,
@@ -24,6 +25,7 @@ from skinfluence.removal import (
     GroupRemoval,
     Measures,
     NewtonGroups,
+    NewtonSupportGroups,
     Removal,
     SupportGroups,
     exact,
@@ -44,6 +46,9 @@ which on a frozen model was surely fitted on something else."""
 
 L1_RTOL = 1e-10
 """Distance to a minimum under an l1 penalty, in typical removals, that is close enough."""
+
+SHRUNK = 0.1
+"""That distance where the steps ended, beside the one they were told, at which they go on."""
 
 
 @register_mechanism(LinearObjective)
@@ -77,10 +82,31 @@ class LinearMechanism(Mechanism):
     @classmethod
     def at(cls, objective: Objective, settings: Settings) -> Self:
         assert isinstance(objective, LinearObjective)
+        try:
+            return cls._at_unique(objective, settings)
+        except ValueError as error:
+            reason = objective.loss.why_no_minimum(objective.targets, objective.raw_predictions())
+            if reason is None:
+                raise
+            raise ValueError(reason) from error
+
+    @classmethod
+    def _at_unique(cls, objective: LinearObjective, settings: Settings) -> Self:
+        """Return it in all columns, or in independent ones."""
+        try:
+            return cls._at(objective, settings)
+        except SingularCurvatureError:
+            independent = None if settings.damping else in_independent_columns(objective)
+            if independent is None:
+                raise
+            return cls._at(independent, settings)
+
+    @classmethod
+    def _at(cls, objective: LinearObjective, settings: Settings) -> Self:
         solving = Solving.of(objective, settings)
         # A linear model under a loss that is not convex was fitted to a minimum all the same.
         moves = settings.refine == "auto" or bool(settings.refine)
-        support = _support(objective, settings.name)
+        support = objective.on_support()
         if settings.smoothed and moves:
             refinement, whole = _smoothed_minimum(objective, settings, solving.undamped)
         else:
@@ -106,7 +132,11 @@ class LinearMechanism(Mechanism):
 
     @property
     def solver(self) -> str:
-        return self.factor.reason or self.solving.reason
+        reason, features = self.factor.reason or self.solving.reason, self.whole.features
+        if isinstance(features, Independent):
+            n_rest = len(features.rest)
+            reason += f"; {n_rest} of {n_rest + len(features.kept)} columns depend on the others"
+        return reason
 
     @property
     def numerics(self) -> Numerics | None:
@@ -115,6 +145,15 @@ class LinearMechanism(Mechanism):
     @property
     def _penalised_l1(self) -> bool:
         return self.whole is not self.objective
+
+    def at_reference(self, rows: Objective, *, comes: bool = False) -> Objective:
+        assert isinstance(rows, LinearObjective)
+        whole = self.whole
+        if isinstance(whole.features, Independent):
+            features = replace(whole.features, minimum_norm=False) if comes else whole.features
+            X = features.of(rows.X)
+            rows = replace(rows, X=X, features=whole.features, l2=whole.l2, free=whole.free)
+        return super().at_reference(rows)
 
     def test(self, test: Objective, changes: Counterfactuals) -> Objective:
         test = super().test(test, changes)
@@ -172,11 +211,19 @@ class LinearMechanism(Mechanism):
     def default_for(cls, question: str) -> str:
         return "exact" if question == "leave_one_out" else cls.default_method
 
-    def diagnostics(self, method: str, n_jobs: int | None) -> Measures:
+    def diagnostics(self, method: str, dispersion: str, n_jobs: int | None) -> Measures:
         removal = self.removal(method)
         assert isinstance(removal, Removal)
         factor, _, damping = self._inverse(method)
-        return measures(removal, factor, damping, n_jobs)
+        return measures(
+            removal,
+            self.objective,
+            self.whole,
+            factor,
+            dispersion=dispersion,
+            damping=damping,
+            n_jobs=n_jobs,
+        )
 
     def _inverse(self, method: str) -> tuple[Factor, Factorize, float]:
         """Return what a method inverts the curvature by: a factor, more of them, their damping.
@@ -191,7 +238,7 @@ class LinearMechanism(Mechanism):
     def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
         answers: dict[str, tuple[type[GroupRemoval], type[SupportGroups]]] = {
             "first_order": (FirstOrderGroups, SupportGroups),
-            "newton": (NewtonGroups, SupportGroups),
+            "newton": (NewtonGroups, NewtonSupportGroups),
             "exact": (ExactGroups, ActiveSetGroups),
         }
         kind, under_l1 = answers[method]
@@ -207,17 +254,6 @@ class LinearMechanism(Mechanism):
             "stay may be separable, or nearly so, without a penalty. Fit with a stronger "
             "penalty (a smaller C, a larger alpha), or keep some of the rows."
         )
-
-
-def _support(objective: LinearObjective, name: str) -> LinearObjective:
-    """Return the objective in the coefficients that are not 0, where an l1 penalty is linear."""
-    support = objective.on_support()
-    if support.n_params == 0:
-        raise ValueError(
-            f"All coefficients of the fitted {name} are 0: it predicts a constant, which no row "
-            "moves. Fit with a weaker l1 penalty."
-        )
-    return support
 
 
 def _stationary(
@@ -249,9 +285,8 @@ def _stationary(
             length = refinement.factor.length(support.gradient())
             refinement = replace(refinement, newton_decrement=length)
     except SingularCurvatureError:
-        if moves and support is not objective:  # a loose fit with more coefficients than rows
-            objective = _minimum_l1(objective, solving.undamped)
-            refinement = measure(objective.on_support(), solving.undamped)
+        if moves and (support is not objective or not solving.damping):
+            refinement, objective = _from_flat(objective, solving.undamped)
         elif solving.damping:
             solving, moves = solving.always_damped(), False
             refinement = measure(support, solving.undamped)
@@ -265,6 +300,26 @@ def _stationary(
     return refinement, objective, solving
 
 
+def _from_flat(
+    objective: LinearObjective, factorize: Factorize
+) -> tuple[Refinement, LinearObjective]:
+    """Return the minimum of an objective without curvature where it was fitted, and how far it is.
+
+    Under an l1 penalty fitted loosely, with more coefficients than rows; elsewhere where no row is
+    curved. The Newton decrement is that of a parabola which falls as much.
+    """
+    if objective.l1 is None:
+        refinement = minimum(objective, factorize)
+        whole = refinement.objective
+        assert isinstance(whole, LinearObjective)
+    else:
+        whole = _minimum_l1(objective, factorize)
+        refinement = measure(whole.on_support(), factorize)
+    fall = max(objective.value() - whole.value(), 0.0)
+    norm = float(np.linalg.norm(objective.gradient()))
+    return replace(refinement, gradient_norm=norm, newton_decrement=np.sqrt(2.0 * fall)), whole
+
+
 def _at_minimum(
     refinement: Refinement, objective: LinearObjective, factorize: Factorize
 ) -> tuple[Refinement, LinearObjective]:
@@ -273,17 +328,20 @@ def _at_minimum(
     The minimum is that in the coefficients that are not 0, where there is an l1 penalty.
     """
     if objective.l1 is None:
-        refinement = refine(refinement, factorize)
+        refinement = minimum(objective, factorize, refinement)
         assert isinstance(refinement.objective, LinearObjective)
         return refinement, refinement.objective
-    goal = max(L1_RTOL * refinement.typical_removal, refinement.noise)
-    whole = _minimum_l1(objective, factorize, goal)
-    support = measure(whole.on_support(), factorize)
+    whole, there, goal = objective, refinement, np.inf
+    # Far from the optimum a removal does more, and rounding more, than it will there.
+    while (nearer := max(L1_RTOL * there.typical_removal, there.noise)) < SHRUNK * goal:
+        goal = nearer
+        whole = _minimum_l1(whole, factorize, goal)
+        there = measure(whole.on_support(), factorize)
     refinement = replace(
         refinement,
-        objective=support.objective,
-        factor=support.factor,
-        remaining_gradient_norm=support.gradient_norm,
+        objective=there.objective,
+        factor=there.factor,
+        remaining_gradient_norm=there.gradient_norm,
         n_iter=1,
     )
     return refinement, whole

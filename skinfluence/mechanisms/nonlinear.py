@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
@@ -14,7 +16,7 @@ from skinfluence.mechanisms.distance import look_at_distance
 from skinfluence.mechanisms.solving import Solving
 from skinfluence.minimisers.distance import NO_OPTIMUM, Refinement, measured
 from skinfluence.minimisers.newton import polish
-from skinfluence.objectives import NetworkObjective, Objective
+from skinfluence.objectives import NetworkObjective, Objective, OutputObjective
 from skinfluence.process.warnings import warn
 from skinfluence.removal import (
     Counterfactuals,
@@ -32,11 +34,15 @@ from skinfluence.removal import (
 from skinfluence.solvers import Factor, Numerics, SingularCurvatureError
 from skinfluence.solvers.approximate import definite_preconditioner
 from skinfluence.solvers.cholesky import CholeskyFactor
+from skinfluence.solvers.dense import flat_directions
 from skinfluence.typing import Array
 
 STUCK = 0.01
 """Gradient, in effects of removing a typical row, from which on a model that was not moved to its
 minimum is warned of."""
+
+UNSEEN = 1e-6
+"""Derivative of a prediction along a direction, beside that along any, that is none."""
 
 NEARLY_SINGULAR = 1e-8
 """Reciprocal condition number of a network's curvature from which on to warn."""
@@ -97,7 +103,9 @@ class NonlinearMechanism(Mechanism):
         solving = Solving.of(objective, settings)
         moves = objective.convex if settings.refine == "auto" else bool(settings.refine)
         # Where a network moves, only its minimum is asked for a factor, and that may be nobody.
-        factor = None if moves else _factor_or_error(solving, objective)
+        factor: Factor | Exception | None = None
+        if not moves:
+            solving, factor = _factor_or_error(solving, objective)
         near = _preconditioner(objective, solving.damping)
         if isinstance(factor, Factor) and not solving.approximate:
             near = factor.precondition
@@ -115,7 +123,7 @@ class NonlinearMechanism(Mechanism):
     @property
     def factor(self) -> Factor:
         if self._factor is None:
-            self._factor = _factor_or_error(self.solving, self.objective)
+            self.solving, self._factor = _factor_or_error(self.solving, self.objective)
         if isinstance(self._factor, Exception):
             raise self._factor
         return self._factor
@@ -123,7 +131,25 @@ class NonlinearMechanism(Mechanism):
     @property
     def solver(self) -> str:
         reason = self._factor.reason if isinstance(self._factor, Factor) else None
-        return reason or self.solving.reason
+        reason = reason or self.solving.reason
+        if self.solving.flat is not None:
+            reason += f"; {self.solving.flat.shape[1]} flat direction(s) that no training row sees"
+        return reason
+
+    def test(self, test: Objective, changes: Counterfactuals) -> Objective:
+        test = super().test(test, changes)
+        if self.solving.flat is not None and changes.method != "exact":
+            assert isinstance(test, OutputObjective)
+            seen = np.flatnonzero(_sees(test, self.solving.flat))
+            if len(seen):
+                raise ValueError(
+                    f"The training rows leave {self.solving.flat.shape[1]} direction(s) of the "
+                    f"parameters undetermined, and {len(seen)} of these test rows, the first at "
+                    f"{seen[0]}, depend on them (units that every training row uses alike, and "
+                    "these do not): what a removal does to them is not determined. Pass "
+                    "damping > 0, leave them out, or use method='exact'."
+                )
+        return test
 
     @property
     def numerics(self) -> Numerics | None:
@@ -197,12 +223,44 @@ def _factor(solving: Solving, objective: Objective) -> Factor:
     return factor
 
 
-def _factor_or_error(solving: Solving, objective: Objective) -> Factor | SingularCurvatureError:
-    """Return a factor, or the error of a curvature without, for whoever asks for one."""
+def _factor_or_error(
+    solving: Solving, objective: Objective
+) -> tuple[Solving, Factor | SingularCurvatureError]:
+    """Return a factor, or the error of a curvature without, for whoever asks for one.
+
+    And how it is inverted: without directions that are flat and that no training row sees, where
+    that is what it takes.
+    """
     try:
-        return _factor(solving, objective)
+        return solving, _factor(solving, objective)
     except SingularCurvatureError as error:
-        return error
+        flat = _flat_and_unseen(solving, objective)
+        if flat is None:
+            return solving, error
+        solving = replace(solving, flat=flat)
+        try:
+            return solving, _factor(solving, objective)
+        except SingularCurvatureError as again:
+            return solving, again
+
+
+def _flat_and_unseen(solving: Solving, objective: Objective) -> Array | None:
+    """Return the flat directions of a network, if no training row sees any of them."""
+    if not isinstance(objective, NetworkObjective):
+        return None
+    flat = flat_directions(Curvature(objective, solving.curvature, solving.damping))
+    if flat is None or np.any(_sees(objective, flat)[objective.sample_weight > 0]):
+        return None
+    return flat
+
+
+def _sees(rows: OutputObjective, flat: Array) -> Array:
+    """Return which rows have a part in flat directions, shape (n_rows,), beside what they have."""
+    other = np.random.default_rng(0).standard_normal(flat.shape)
+    usual = np.sqrt(np.mean(rows.jacobian_dot(other / np.linalg.norm(other, axis=0)) ** 2))
+    parts = np.abs(rows.jacobian_dot(flat)).max(axis=(1, 2))
+    out: Array = parts > UNSEEN * usual
+    return out
 
 
 def _singular_network(curvature: Curvature) -> SingularCurvatureError:

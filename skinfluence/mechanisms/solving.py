@@ -9,7 +9,9 @@ from skinfluence.curvature import Curvature
 from skinfluence.mechanisms.contract import Settings
 from skinfluence.objectives import Objective
 from skinfluence.solvers import Cholesky, Factor, Solver
+from skinfluence.solvers.base import CheckedFactor
 from skinfluence.solvers.selection import resolve
+from skinfluence.typing import Array
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Solving:
     damping : float
     least_damping : float
         What `undamped` factors have on the diagonal; 0 unless the curvature is singular without.
+    flat : ndarray of shape (n_params, r) or None
+        Directions of a network that neither the curvature nor the gradient of any training row has
+        a part in: solutions are the shortest.
     """
 
     solver: Solver
@@ -37,6 +42,7 @@ class Solving:
     curvature: str
     damping: float
     least_damping: float = 0.0
+    flat: Array | None = None
 
     @classmethod
     def of(cls, objective: Objective, settings: Settings) -> Self:
@@ -60,7 +66,9 @@ class Solving:
 
     def factorize(self, objective: Objective) -> Factor:
         """Return the factor of the curvature with damping."""
-        return self.solver.factorize(Curvature(objective, self.curvature, self.damping))
+        curvature = Curvature(objective, self.curvature, self.damping, self.flat)
+        factor = self.solver.factorize(curvature)
+        return factor if self.flat is None else CheckedFactor(factor, curvature)
 
     def undamped(self, objective: Objective) -> Factor:
         """Return the precise factor of the curvature without, which "exact" goes by."""

@@ -4,7 +4,9 @@ On its support, with its signs, the penalty is linear and F smooth: `LinearObjec
 step that would change a sign ends where the coefficient is 0, and it leaves; when F is stationary
 on the support, the coefficient at 0 whose derivative exceeds its penalty most comes in, on the side
 where F falls. Every step descends, so that no support comes back. (Osborne, Presnell & Turlach
-2000, doi:10.1093/imanum/20.3.389, for squared losses.)
+2000, doi:10.1093/imanum/20.3.389, for squared losses.) Where the curvature on the support is
+singular, F is linear along some direction, and coefficients leave along it: of the minima that
+predict alike, one is found whose support is as small as the rows allow.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import block_diag
 
-from skinfluence.minimisers.newton import cooled, newton_step, shortened
+from skinfluence.curvature import Curvature
+from skinfluence.minimisers.newton import approached, newton_step, shortened
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.solvers import Factor, SingularCurvatureError
+from skinfluence.solvers.dense import form
 from skinfluence.typing import Array
 
 _NOT_REACHED = (
@@ -26,6 +31,9 @@ _NOT_REACHED = (
 
 ROUNDING = 1e5
 """Goals of a distance within which a step that does not descend has met the rounding of values."""
+
+FLAT = 1e-12
+"""Curvature along a direction, relative to the largest, that is none; changes of F likewise."""
 
 STIFF = 1e-8
 """Damping, in mean curvatures, of steps where the curvature is singular."""
@@ -68,7 +76,7 @@ def follow_active_set(
         if moved is not None:
             objective, signs = moved
             continue
-        entering = _entering(objective, signs)
+        entering = _entering(objective, signs, goal)
         if entering is None:
             return objective
         j, sign = entering
@@ -79,20 +87,21 @@ def follow_active_set(
 def minimise_l1(
     objective: LinearObjective, factorize: Callable[[Objective], Factor], goal: float
 ) -> LinearObjective:
-    """Return an objective at its minimum, by way of higher temperatures where it has one and must.
+    """Return an objective at its minimum, by way of those of smoother ones where it must.
 
     Raises
     ------
     ValueError, SingularCurvatureError
         As `follow_active_set`.
     """
+
+    def minimised(one: LinearObjective) -> LinearObjective:
+        return follow_active_set(one, factorize, goal)
+
     try:
-        return follow_active_set(objective, factorize, goal)
-    except ValueError:
-        if objective.loss.temperature is None:
-            raise
-        start = cooled(objective, lambda warm: follow_active_set(warm, factorize, goal))
-        return follow_active_set(start, factorize, goal)
+        return minimised(objective)
+    except ValueError as failed:
+        return minimised(approached(objective, factorize, minimised, failed))
 
 
 def _descend(
@@ -105,7 +114,10 @@ def _descend(
     """Take a Newton step on the support; None where it is at its minimum."""
     try:
         factor = factorize(part)
-    except SingularCurvatureError:  # more coefficients than rows: a loose fit's. Some will leave
+    except SingularCurvatureError:
+        moved = _off_the_flat(objective, part, signs)
+        if moved is not None:
+            return moved
         H = part.hessian_blocks()
         stiff = STIFF * float(np.mean(np.diagonal(H, axis1=1, axis2=2)))
         factor = factorize(replace(part, l2=part.l2 + stiff))
@@ -117,6 +129,49 @@ def _descend(
     if moved is None and distance > ROUNDING * goal:
         raise ValueError(_NOT_REACHED)
     return moved
+
+
+def _off_the_flat(
+    objective: LinearObjective, part: LinearObjective, signs: Array
+) -> tuple[LinearObjective, Array] | None:
+    """Go along directions without curvature to where coefficients leave; None where F would rise.
+
+    More coefficients than rows, or columns that repeat each other, leave F linear there: what does
+    as well with fewer coefficients is looked for among the minima that are alike.
+    """
+    assert part.support is not None and objective.l1 is not None
+    N, scale = _flat_directions(part)
+    theta, after, gradient = part.theta.copy(), signs.copy(), part.gradient()
+    own, penalised = signs[part.support], objective.l1[part.support] > 0
+    while N.shape[1]:
+        v = scale * N[:, 0]
+        v = v if gradient @ v <= 0 else -v
+        shrinking = penalised & (own * v < 0)
+        if not np.any(shrinking):
+            return None
+        room = np.where(shrinking, np.abs(theta) / np.where(shrinking, np.abs(v), 1.0), np.inf)
+        leaves = int(np.argmin(room))
+        theta += room[leaves] * v
+        theta[leaves] = own[leaves] = after[part.support[leaves]] = 0.0
+        # Of the directions, those that keep it at 0.
+        largest = int(np.argmax(np.abs(N[leaves])))
+        others = np.delete(N, largest, axis=1)
+        N = np.linalg.qr(others - np.outer(N[:, largest], others[leaves] / N[leaves, largest]))[0]
+        N[leaves] = 0.0
+    value = part.value()
+    if part.at(theta).value() > value + FLAT * abs(value):
+        return None
+    return _with_part(objective, part, theta), after
+
+
+def _flat_directions(part: LinearObjective) -> tuple[Array, Array]:
+    """Return a basis of the directions without curvature, (n_params, k), in units of the scale."""
+    blocks = form(Curvature(part))
+    H = block_diag(*np.tile(blocks, (part.n_params // (len(blocks) * blocks.shape[1]), 1, 1)))
+    scale = 1.0 / np.sqrt(np.where(np.diagonal(H) > 0, np.diagonal(H), 1.0))
+    values, vectors = np.linalg.eigh(H * scale * scale[:, None])
+    flat = values <= max(FLAT * values[-1], values[0])
+    return vectors[:, flat], scale
 
 
 def _move(
@@ -161,13 +216,20 @@ def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) 
     return replace(objective, theta=whole)
 
 
-def _entering(objective: LinearObjective, signs: Array) -> tuple[int, float] | None:
-    """Return the coefficient whose derivative exceeds its penalty most, and the sign it takes."""
+def _entering(objective: LinearObjective, signs: Array, goal: float) -> tuple[int, float] | None:
+    """Return the coefficient whose derivative exceeds its penalty most, and the sign it takes.
+
+    At this distance from the minimum on the support a derivative is known to goal * sqrt(H_jj): one
+    that exceeds by less, as those of columns that repeat each other may, does not.
+    """
     assert objective.l1 is not None
     gradient = objective.smooth_gradient()
     outside = (signs == 0) & (objective.l1 > 0)
     excess = np.where(outside, np.abs(gradient) / np.where(outside, objective.l1, 1.0) - 1.0, 0.0)
-    j = int(np.argmax(excess)) if len(excess) else 0
-    if not len(excess) or excess[j] <= ENTERS:
-        return None
-    return j, -float(np.sign(gradient[j]))
+    for j in np.argsort(-excess)[: int(np.sum(excess > ENTERS))]:
+        unit = np.zeros((objective.n_params, 1))
+        unit[j] = 1.0
+        curvature = float(objective.hvp(unit)[j, 0])
+        if excess[j] * objective.l1[j] > goal * np.sqrt(max(curvature, 0.0)):
+            return int(j), -float(np.sign(gradient[j]))
+    return None

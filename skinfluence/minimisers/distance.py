@@ -1,9 +1,9 @@
-"""How far an objective is from its stationary point, beside what removing one row does.
+"""How far an objective is from its stationary point, beside the sampling noise of that point.
 
 Influence is a derivative at the optimum; an estimator stops near it. Distances are Newton
 decrements, sqrt(g' H^-1 g), the length of the Newton step in the norm of the curvature, and are
-compared with the effect of removing one row, so that "near" has a meaning for the numbers that
-follow.
+compared with how far the optimum of another sample of the same population would be: a fit on such a
+sample is about 1 away, an ordinary fit on these rows .01 or less, however many rows there are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from skinfluence.objectives import LinearObjective, Objective
+from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives.base import square_roots
 from skinfluence.solvers import Factor, SingularCurvatureError
 from skinfluence.typing import Array
 
@@ -27,6 +28,9 @@ PROBES = 256
 
 PROBE_NUMBERS = 2**22
 """Numbers their gradients may take: with very many parameters there are fewer, but 16."""
+
+EXPECTED = 4
+"""Probes of which one is asked for the noise that the loss expects of it."""
 
 NO_OPTIMUM = (
     "The objective has no finite optimum: without a penalty the training rows are separated, and "
@@ -54,6 +58,8 @@ class Refinement:
         the norm of the curvature.
     typical_removal : float
         Root mean square over rows of the effect of removing one row, in the same norm.
+    sampling_noise : float
+        How far the optimum of another sample of as many rows would typically be, in the same norm.
     noise : float
         What rounding leaves of such distances.
     n_iter : int
@@ -66,6 +72,7 @@ class Refinement:
     remaining_gradient_norm: float
     newton_decrement: float
     typical_removal: float
+    sampling_noise: float
     noise: float
     n_iter: int
 
@@ -77,8 +84,8 @@ class Refinement:
 
     @property
     def relative_distance(self) -> float:
-        """The Newton decrement in typical removals (or in rounding, where rows do no more)."""
-        return self.newton_decrement / max(self.typical_removal, 100.0 * self.noise, TINY)
+        """The Newton decrement in units of the sampling noise (or of rounding, if that is more)."""
+        return self.newton_decrement / max(self.sampling_noise, 100.0 * self.noise, TINY)
 
 
 def measure(objective: Objective, factorize: Factorize) -> Refinement:
@@ -112,18 +119,16 @@ def measured(objective: Objective, precondition: Solve, factor: Factor | None = 
     norm = float(np.linalg.norm(gradient))
     decrement = decrement_of(gradient, precondition(gradient[:, None])[:, 0])
     typical = typical_removal(objective, precondition, factor)
+    sampling = sampling_noise(objective, precondition, typical)
     noise = objective.gradient_noise()
-    return Refinement(objective, None, norm, norm, decrement, typical, noise, n_iter=0)
+    return Refinement(objective, None, norm, norm, decrement, typical, sampling, noise, n_iter=0)
 
 
 def typical_removal(
     objective: Objective, precondition: Solve, factor: Factor | None = None
 ) -> float:
     """Return the root mean square of |H^-1 w_i grad l_i|_H over (at most `PROBES`) rows."""
-    counted = np.flatnonzero(objective.sample_weight > 0)
-    probes = int(np.clip(PROBE_NUMBERS // objective.n_params, 16, PROBES))
-    if len(counted) > probes:
-        counted = counted[np.linspace(0, len(counted) - 1, probes).astype(int)]
+    counted = _probes(objective)
     if isinstance(objective, LinearObjective) and factor is not None:
         Q = factor.quadratics(objective, counted)  # no array of the size of the parameters
         if Q is not None:
@@ -131,9 +136,50 @@ def typical_removal(
             aQ = Q * a if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, a)
             return float(np.sqrt(max(float(np.sum(a * aQ)) / max(1, len(a)), 0.0)))
     part = objective.rows(counted)
-    gradients = part.weighted_grad_sum(np.diag(part.sample_weight))
-    squares = np.sum(gradients * precondition(gradients), axis=0)
-    return float(np.sqrt(max(float(np.mean(squares)), 0.0)))
+    return _typical_length(part.weighted_grad_sum(np.diag(part.sample_weight)), precondition)
+
+
+def sampling_noise(objective: Objective, precondition: Solve, typical: float) -> float:
+    """Return how far the optimum of another sample of as many rows would typically be.
+
+    In the norm of the curvature that is sqrt(dispersion * n_params) where the model is right and
+    nothing is penalised, and sqrt(tr(H^-1 C)) in general, C the covariance of the gradient (White
+    1982, doi:10.2307/1912526). It is estimated by the gradients of the rows, sum_i w_i^2 g_i g_i'.
+    Rows that a classifier fits closely have hardly any; its dispersion is 1, whatever the rows, and
+    C then is sum_i w_i^2 J_i' G_i J_i: the larger of the two is taken.
+
+    Parameters
+    ----------
+    objective : Objective
+    precondition : callable
+        H^-1 V, or near it.
+    typical : float
+        `typical_removal`.
+    """
+    n_counted = int(np.count_nonzero(objective.sample_weight > 0))
+    expected = 0.0
+    if isinstance(objective, OutputObjective) and objective.loss.classes is not None:
+        part = objective.rows(_probes(objective)[::EXPECTED])
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (part.n_samples, part.loss.n_outputs))
+        draws = np.einsum("ikl,ik->il", square_roots(part), signs)
+        draws *= np.sqrt(part.sample_weight)[:, None]
+        expected = _typical_length(part.jacobian_t_rows(draws), precondition)
+    return float(np.sqrt(n_counted)) * max(typical, expected)
+
+
+def _probes(objective: Objective) -> Array:
+    """Return the rows that stand for all."""
+    counted = np.flatnonzero(objective.sample_weight > 0)
+    probes = int(np.clip(PROBE_NUMBERS // objective.n_params, 16, PROBES))
+    if len(counted) <= probes:
+        return counted
+    return counted[np.linspace(0, len(counted) - 1, probes).astype(int)]
+
+
+def _typical_length(V: Array, precondition: Solve) -> float:
+    """Return the root mean square of the columns of V in the norm of the inverse curvature."""
+    squares = np.sum(V * precondition(V), axis=0)
+    return float(np.sqrt(max(float(np.mean(squares)), 0.0))) if len(squares) else 0.0
 
 
 def decrement_of(gradient: Array, solved: Array) -> float:

@@ -1,7 +1,7 @@
 """Move an objective to its stationary point, in a copy.
 
-By damped Newton steps where it is convex, by a trust region where it is not, and along falling
-temperatures where the loss has one.
+By damped Newton steps where it is convex, by a trust region where it is not. From where the
+curvature says little, along minima at falling temperatures, or under falling penalties.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skinfluence.curvature import Curvature
+from skinfluence.losses import HalfSquaredError
 from skinfluence.minimisers.distance import (
     NO_OPTIMUM,
     TINY,
@@ -30,6 +32,12 @@ from skinfluence.typing import Array
 
 COOLING = 0.25
 """Fall of the temperature from minimum to minimum, beginning at the size of the predictions."""
+
+EASING = 10.0 ** np.arange(0, -11, -2)
+"""Additional penalties from minimum to minimum."""
+
+ROUNDING = 1e-10
+"""Part of a value below which its rise may be rounding."""
 
 POLISHED = 1e-9
 """Distance to a minimum of a model that is not convex, in typical removals, that is enough."""
@@ -163,35 +171,99 @@ def polish(
     return moved, remaining / typical
 
 
-def minimum(objective: LinearObjective, factorize: Factorize) -> Refinement:
-    """Return the minimum of an objective, by way of higher temperatures where it has one and must.
+def minimum(
+    objective: LinearObjective, factorize: Factorize, start: Refinement | None = None
+) -> Refinement:
+    """Return the minimum of a convex objective, by way of those of smoother ones where it must.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    factorize : callable
+        From an objective to the factor of its curvature.
+    start : Refinement, optional
+        As `measure` left it.
 
     Raises
     ------
     ValueError, SingularCurvatureError
         As `measure` and `refine`.
     """
+
+    def refined(one: LinearObjective) -> LinearObjective:
+        minimised = refine(measure(one, factorize), factorize).objective
+        assert isinstance(minimised, LinearObjective)
+        return minimised
+
     try:
-        return refine(measure(objective, factorize), factorize)
-    except ValueError:  # a singular curvature, or no descent: the bends are too sharp from here
-        if objective.loss.temperature is None:
-            raise
+        return refine(measure(objective, factorize) if start is None else start, factorize)
+    except ValueError as failed:
+        nearer = approached(objective, factorize, refined, failed)
+        end = refine(measure(nearer, factorize), factorize)
+    if start is None:
+        return end
+    remaining = end.remaining_gradient_norm
+    end = replace(start, objective=end.objective, factor=end.factor, n_iter=end.n_iter)
+    return replace(end, remaining_gradient_norm=remaining)
 
-        def refined(warm: LinearObjective) -> LinearObjective:
-            minimised = refine(measure(warm, factorize), factorize).objective
-            assert isinstance(minimised, LinearObjective)
-            return minimised
 
-        start = cooled(objective, refined)
-        return refine(measure(start, factorize), factorize)
+def approached(
+    objective: LinearObjective,
+    factorize: Factorize,
+    minimum: Callable[[LinearObjective], LinearObjective],
+    failed: ValueError,
+) -> LinearObjective:
+    """Return an objective near its minimum, after steps from where it is have failed.
+
+    Where the temperature is low, or no row is curved, the curvature at other parameters says little
+    about the minimum.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    factorize : callable
+        From an objective to the factor of its curvature.
+    minimum : callable
+        Moves an objective to its minimum.
+    failed : ValueError
+        What `minimum` said, and is said again where there is no other way.
+    """
+    if objective.loss.temperature is not None:
+        return cooled(objective, minimum)
+    if objective.constant_hessian or str(failed) == NO_OPTIMUM:
+        raise failed
+    try:
+        return eased(objective, factorize, minimum)
+    except ValueError:
+        raise failed from None
+
+
+def eased(
+    objective: LinearObjective,
+    factorize: Factorize,
+    minimum: Callable[[LinearObjective], LinearObjective],
+) -> LinearObjective:
+    """Return an objective near its minimum, reached along minima under a falling l2 penalty.
+
+    That is in units of the curvature of rows that are all curved alike. Where even that has no
+    inverse, columns depend on each other, and there is no curvature at the minimum either.
+    """
+    even = objective.under(HalfSquaredError(objective.loss.n_outputs))
+    if even.l1 is None:
+        factorize(even)
+    inverse = Curvature(even).preconditioner("jacobi")
+    assert inverse is not None
+    size = 1.0 / inverse.solve(np.ones((even.n_params, 1)))[:, 0]
+    for share in EASING:
+        held = replace(objective, l2=objective.l2 + share * size)
+        objective = objective.at(minimum(held).theta)
+    return objective
 
 
 def cooled(
     objective: LinearObjective, minimum: Callable[[LinearObjective], LinearObjective]
 ) -> LinearObjective:
     """Return an objective near its minimum, reached along minima at falling temperatures.
-
-    Where the temperature is low, the curvature at other parameters says little about the minimum.
 
     Parameters
     ----------
@@ -223,16 +295,19 @@ class Moved:
 def shortened(objective: Objective, factor: Factor, step: Array, decrement: float) -> Moved | None:
     """Return where the longest halved step that descends leads, or None."""
     solve = factor.precondition if factor.iterates else factor.solve
+    value = objective.value()
     for halvings in range(30):
         t = 0.5**halvings
         candidate = objective.at(objective.theta + t * step)
         gradient = candidate.gradient()
         moved = Moved(candidate, gradient, *_step(solve, gradient))
         # Near the minimum values are all rounding and the decrement alone can tell; far from it a
-        # step may descend (Armijo) while the decrement, in an outdated norm, grows.
-        if moved.newton_decrement <= 0.5 * decrement:
+        # step may descend (Armijo) while the decrement, in an outdated norm, grows, or fall on the
+        # other side of a bend, where the decrement is less and the value more.
+        rise = candidate.value() - value
+        if moved.newton_decrement <= 0.5 * decrement and rise <= ROUNDING * abs(value):
             return moved
-        if candidate.value() <= objective.value() - 1e-4 * t * decrement**2:
+        if rise <= -1e-4 * t * decrement**2:
             return moved
     return None
 

@@ -93,6 +93,10 @@ class Objective(ABC):
         """Return an unbound objective over rows; an objective that has some stays as it is."""
         return self
 
+    def as_given(self, V: Array) -> Array:
+        """Return columns of parameters, (n_params, k), as the estimator has them."""
+        return V
+
     @abstractmethod
     def rows(self, index: slice | Array) -> Self:
         """Return the objective on some of its rows."""
@@ -191,6 +195,11 @@ class Objective(ABC):
         Arrays of int; none for most models.
         """
         return []
+
+    @property
+    def penalised(self) -> bool:
+        """Whether F grows with some parameters whatever the rows say."""
+        return bool(np.any(self.l2 > 0))
 
     def has_no_optimum(self) -> bool:
         """Return whether F provably has no finite minimiser, seen from theta."""
@@ -323,7 +332,7 @@ class OutputObjective(Objective):
 
     def has_no_optimum(self) -> bool:
         """Return whether nothing is penalised and theta separates: scaling it up only helps."""
-        if np.any(self.l2 > 0) or self.loss.constant_hessian:
+        if self.penalised or self.loss.constant_hessian:
             return False
         counted = self.sample_weight > 0
         return bool(np.all(self.loss.is_separated(self.targets, self.raw_predictions())[counted]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -23,6 +25,17 @@ def as_rows(X: Any) -> Any:
     return sparse.csr_matrix(X) if sparse.issparse(X) else X
 
 
+def as_table(X: Any) -> Any:
+    """Return rows as a CSR matrix or an array, which positions index, for a kernel."""
+    if sparse.issparse(X):
+        return sparse.csr_matrix(X)
+    table = np.asarray(X)
+    if table.dtype.kind in "Ob" and table.ndim == 2:  # numbers of several kinds, as frames have
+        with suppress(ValueError):
+            return table.astype(np.float64)
+    return table
+
+
 class Features(Protocol):
     """A map from rows to features that the training data have fixed."""
 
@@ -31,12 +44,64 @@ class Features(Protocol):
         ...
 
 
+class LinearFeatures(ABC):
+    """Features that are linear in others: coefficients of these are coefficients of those.
+
+    Attributes
+    ----------
+    features : Features
+        The others.
+    """
+
+    features: Features
+
+    @abstractmethod
+    def of(self, X: Any) -> Any:
+        """Return these features of rows, of which the others are X."""
+
+    @abstractmethod
+    def coefficients(self, W: Array) -> Array:
+        """Return coefficients of the others from those of these, the intercept last.
+
+        The same raw predictions follow from both.
+
+        Parameters
+        ----------
+        W : ndarray of shape (..., n_features + 1, k)
+        """
+
+    def __call__(self, X: Any) -> Any:
+        return self.of(self.features(X))
+
+
 @dataclass(frozen=True)
 class AsGiven:
     """The rows themselves."""
 
     def __call__(self, X: Any) -> Any:
         return as_rows(X)
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted(LinearFeatures):
+    """Other features less a constant each, in their precision.
+
+    Attributes
+    ----------
+    features : Features
+    shift : ndarray of shape (n_features,)
+    """
+
+    features: Features
+    shift: Array
+
+    def of(self, X: Any) -> Any:
+        return (X - self.shift).astype(X.dtype, copy=False)
+
+    def coefficients(self, W: Array) -> Array:
+        out = W.copy()
+        out[..., -1, :] -= np.einsum("p,...pk->...k", self.shift, W[..., :-1, :])
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +206,7 @@ class KernelFeatures:
         return replace(self, pivots=pivots, lower=lower)
 
     def __call__(self, X: Any) -> Any:
-        X = X if sparse.issparse(X) else np.asarray(X)
+        X = as_table(X)
         products = np.asarray(self.kernel(X, self.pivots), dtype=np.float64)
         return solve_triangular(self.lower, products.T, lower=True).T
 

@@ -19,8 +19,11 @@ from skinfluence.objectives.features import (
     AsGiven,
     Features,
     KernelFeatures,
+    LinearFeatures,
     Selected,
+    Shifted,
     as_rows,
+    as_table,
 )
 from skinfluence.objectives.gram import in_double, weighted_gram, with_intercept
 from skinfluence.objectives.row_products import RowProducts
@@ -34,6 +37,10 @@ MUCH_LESS = 8
 
 NOISY = 4096
 """Rows, evenly spread, from which the rounding of a gradient is estimated."""
+
+FAR_FROM_ZERO = 1e3
+"""Mean of a column, in its standard deviations, from which on it is centred: six digits of the
+curvature are lost there."""
 
 CACHED = 2**17
 """Numbers of X that are cast to another precision at once, for products with few columns."""
@@ -170,7 +177,7 @@ class LinearObjective(OutputObjective):
         """
         if not isinstance(self.features, KernelFeatures):
             return self
-        features = self.features.extended_to(X if sparse.issparse(X) else np.asarray(X))
+        features = self.features.extended_to(as_table(X))
         more = len(features.lower) - self.X.shape[1]
         if not more:
             return self
@@ -215,16 +222,22 @@ class LinearObjective(OutputObjective):
         """Return F near theta in the coefficients that are not 0, where an l1 penalty is linear.
 
         Those are the nonzero entries of `signs`, by default the signs of theta. Features without
-        any such coefficient leave X.
+        any such coefficient leave X. Where all are 0, the first stands for them: no row moves it.
         """
         if self.l1 is None:
             return self
         signs = np.sign(self.theta) if signs is None else signs
         K, p = self.loss.n_outputs, self.X.shape[1]
-        active = ((signs != 0) | (self.l1 == 0)).reshape(K, self.block_size)
-        columns = np.flatnonzero(active[:, :p].any(axis=0))
-        inside = np.column_stack([active[:, columns], active[:, p:]])
-        support = np.flatnonzero(active)
+        support = np.flatnonzero((signs != 0) | (self.l1 == 0))
+        if not len(support):
+            held = replace(self, X=0.0 * self.X, l1=self.l1 * (np.arange(self.n_params) > 0))
+            return replace(held, l2=self.l2 + 1.0).on_support(signs)
+        active = np.zeros(K * self.block_size, dtype=bool)
+        active[support if self.free is None else self.free[support]] = True
+        active_of = active.reshape(K, self.block_size)
+        columns = np.flatnonzero(active_of[:, :p].any(axis=0))
+        inside = np.column_stack([active_of[:, columns], active_of[:, p:]])
+        tilt = self.l1 * signs if self.tilt is None else self.l1 * signs + self.tilt
         return replace(
             self,
             X=self.X[:, columns],
@@ -232,10 +245,86 @@ class LinearObjective(OutputObjective):
             theta=self.theta[support],
             l2=self.l2[support],
             l1=None,
-            tilt=(self.l1 * signs)[support],
+            tilt=tilt[support],
             free=None if np.all(inside) else np.flatnonzero(inside),
             support=support,
         )
+
+    def shifted(self) -> LinearObjective:
+        """Return the objective in features less a constant, where some are far from zero.
+
+        Times, years and pressures differ little beside their size, and products with the intercept
+        lose these digits. An intercept without penalty takes up the constants; `as_given` returns
+        to the features as they were. Elsewhere the objective itself, its features uncopied.
+        """
+        intercepts = np.zeros((self.loss.n_outputs, self.block_size), dtype=bool)
+        intercepts[:, -1] = self.fit_intercept
+        free = slice(None) if self.free is None else self.free
+        penalties = self.l2 if self.l1 is None else self.l2 + self.l1
+        penalised = np.any(penalties[intercepts.ravel()[free]] > 0)
+        known = isinstance(self.features, AsGiven) and not sparse.issparse(self.X)
+        if not (known and self.fit_intercept) or penalised:
+            return self
+        sample = in_double(self.X[:: max(1, self.n_samples // NOISY)])
+        means, spreads = sample.mean(axis=0), sample.std(axis=0)
+        far = (np.abs(means) > FAR_FROM_ZERO * spreads) & (spreads > 0)
+        if not np.any(far):
+            return self
+        features = Shifted(self.features, np.where(far, means, 0.0))
+        W = self.coefficients()
+        W = np.column_stack([W[:, :-1], W[:, -1] + W[:, :-1] @ features.shift])
+        theta = W.ravel()[free]
+        return replace(self, X=features.of(self.X), features=features, theta=theta)
+
+    def as_given(self, V: Array) -> Array:
+        """Return columns of coefficients, (n_params, k), as those of the rows as they were given.
+
+        As the estimator has them, where the features are linear in what it sees.
+        """
+        if not isinstance(self.features, LinearFeatures):
+            return V
+        W = self.spread(V).reshape(self.loss.n_outputs, self.block_size, -1)
+        inside = self.is_free()
+        features: Features = self.features
+        while isinstance(features, LinearFeatures):
+            if not self.fit_intercept:
+                W = np.concatenate([W, np.zeros_like(W[:, :1])], axis=1)
+            W = features.coefficients(W)
+            W = W if self.fit_intercept else W[:, :-1]
+            features = features.features
+        if self.free is None:
+            return W.reshape(-1, V.shape[1])
+        p = W.shape[1] - self.fit_intercept
+        whole = np.repeat(inside[:, :1], p, axis=1)  # an output has all columns, or none
+        return W[np.column_stack([whole, inside[:, self.X.shape[1] :]])]
+
+    def coefficients_as_given(self) -> Array:
+        """Return theta as the coefficients and intercepts of the estimator, (K, n_features + 1)."""
+        W = self.coefficients()
+        whole = replace(self, free=None, theta=W.ravel())
+        return whole.as_given(whole.theta[:, None]).reshape(len(W), -1)
+
+    def is_free(self) -> Array:
+        """Return which coefficients are parameters, shape (K, block_size)."""
+        out = np.zeros(self.loss.n_outputs * self.block_size, dtype=bool)
+        out[slice(None) if self.free is None else self.free] = True
+        return out.reshape(self.loss.n_outputs, self.block_size)
+
+    def within_support(self, damping: float = 0.0) -> LinearObjective:
+        """Return F as `on_support` left it, with its l1 penalty in place of the linear term.
+
+        There coefficients may become 0, and F has a minimum where that in all of them has one.
+        Damping adds 1/2 damping |theta' - theta|^2.
+        """
+        assert self.tilt is not None
+        pull = -damping * self.theta if damping else None
+        l1, l2 = np.abs(self.tilt), self.l2 + damping
+        return replace(self, l1=l1, l2=l2, tilt=pull, support=None)
+
+    @property
+    def penalised(self) -> bool:
+        linear = self.l1 is not None or (self.tilt is not None and bool(np.any(self.tilt)))
+        return linear or super().penalised
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
@@ -332,14 +421,13 @@ class LinearObjective(OutputObjective):
         return value
 
     def smooth_gradient(self) -> Array:
-        """Return the derivative of the losses and the l2 penalty, shape (n_params,)."""
-        return super().gradient()
+        """Return the derivative of all of F but its l1 penalty, shape (n_params,)."""
+        gradient = super().gradient()
+        return gradient if self.tilt is None else gradient + self.tilt
 
     def gradient(self) -> Array:
         """Return F'(theta); with an l1 penalty the shortest subgradient, 0 at the minimum."""
         gradient = self.smooth_gradient()
-        if self.tilt is not None:
-            gradient = gradient + self.tilt
         if self.l1 is not None:
             shrunk = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
             gradient = np.where(self.theta != 0, gradient + self.l1 * np.sign(self.theta), shrunk)
@@ -449,6 +537,12 @@ class LinearObjective(OutputObjective):
         Xt = with_intercept(self.X, self.fit_intercept).T
         return self._gather(_class_major(Xt[:, None, :] * B.T[None, :, :]))
 
+    def jacobian_rows_dot(self, V: Array) -> Array:
+        Xb = with_intercept(self.X, self.fit_intercept)
+        V = self.spread(V).reshape(self.loss.n_outputs, self.block_size, self.n_samples)
+        out: Array = np.einsum("ij,kji->ik", Xb, V)
+        return out
+
     def input_gradients_dot(self, V: Array) -> Array:
         """Return d(grad l_i . V_j)/dx_i, unweighted, shape (n_samples, k, n_features).
 
@@ -489,6 +583,8 @@ class LinearObjective(OutputObjective):
         p, n = self.X.shape[1], self.n_samples
         W = np.abs(self.coefficients())
         total = 0.0
+        if isinstance(self.features, Shifted):  # the estimator saw them where they were
+            W[:, -1] += W[:, :p] @ np.abs(self.features.shift)
         width = self.loss.n_outputs * max(self._row_width, self.loss.n_outputs)
         sample = self if n <= 2 * NOISY else self.rows(np.arange(0, n, n // NOISY))
         for index in row_blocks(sample.n_samples, width):

@@ -13,6 +13,7 @@ from scipy.linalg.blas import dsyrk
 
 from skinfluence.losses import Bregman, Loss
 from skinfluence.objectives.base import OutputObjective, square_roots
+from skinfluence.objectives.features import as_rows
 from skinfluence.objectives.layers import Layers, Pass, precision, times
 from skinfluence.objectives.weighting import Fixed, Weighting
 from skinfluence.process.blocks import row_blocks
@@ -81,7 +82,7 @@ class NetworkObjective(OutputObjective):
         weighting : Weighting, optional
             How the weights of the rows that stay move when others leave; fixed by default.
         """
-        X = X.tocsr() if sparse.issparse(X) else np.asarray(X)
+        X = as_rows(X)
         layers = Layers((coefs[0].shape[0], *(W.shape[1] for W in coefs)), activation)
         pairs = list(zip(coefs, intercepts, strict=True))
         theta = np.concatenate([np.vstack([W, b]).ravel() for W, b in pairs])
@@ -106,7 +107,7 @@ class NetworkObjective(OutputObjective):
 
     @property
     def dtype(self) -> Any:
-        return self.X.dtype if self.X.dtype.kind == "f" else np.dtype(np.float64)
+        return self.X.dtype
 
     def under(self, loss: Loss) -> NetworkObjective:
         return replace(self, loss=loss)
@@ -115,7 +116,7 @@ class NetworkObjective(OutputObjective):
         return replace(self, theta=theta)
 
     def on(self, X: Any, y: Any | None = None) -> NetworkObjective:
-        X = X.tocsr() if sparse.issparse(X) else np.asarray(X)
+        X = as_rows(X)
         return replace(
             self,
             X=X,

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from skinfluence.losses.autograd import depends
 from skinfluence.objectives.base import Objective
+from skinfluence.process.row_names import named_row
 from skinfluence.typing import Array
 
 FEW = 3
@@ -110,8 +111,8 @@ def check_losses(objective: Objective) -> None:
     if not np.all(np.isfinite(values)):
         row = _first_wrong(values)
         raise ValueError(
-            f"The loss is {values[row]} at row {row} and the given theta; finite losses are "
-            "accepted. See that theta is in the units and order that the loss reads."
+            f"The loss is {values[row]} at row {named_row(row)} and the given theta; finite losses "
+            "are accepted. See that theta is in the units and order that the loss reads."
         )
     if len(values) == 1:
         return

@@ -1,1 +1,1 @@
-"""What the process has: memory, threads, sizes of blocks; warnings at the user's line."""
+"""What the process has: memory, threads, sizes of blocks; how messages point and name rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from threading import Lock
 from typing import Any
 
@@ -26,8 +27,9 @@ def in_threads(work: Callable[[Any], None], blocks: Iterable[Any], n_jobs: int |
     # Threads take one block after the other: a task of joblib for each would cost as much as one.
     with ONE_BLAS_THREAD as found:
         threads = effective_n_jobs(found if n_jobs is None else n_jobs)
+        contexts = [copy_context() for _ in range(threads)]  # what messages call rows, for one
         Parallel(n_jobs=threads, require="sharedmem")(
-            delayed(_take_all)(work, todo) for _ in range(threads)
+            delayed(context.run)(_take_all, work, todo) for context in contexts
         )
 
 

@@ -116,22 +116,14 @@ class Tuning:
     leaves nearly all of the error: its direction is wrong, not its length.
     """
 
-    trusted_jump: float = 0.25
-    """The same for losses whose curvature jumps, and may for other rows that move along.
+    trusted_next_step: float = 0.03
+    """Rows or groups whose next Newton step is longer than this part of the first are minimised.
 
-    On Enron (benchmarks/convex.py) a row that moved by .37 took two near duplicates across the
-    kink of the squared hinge, and its step went twice too far.
-    """
-
-    trusted_next_step: float = 0.1
-    """Rows whose next Newton step is longer than this part of the first are minimised on their own.
-
-    For losses that promise no `curvature_scale`; in the norm of the curvature (`removal.guard`).
-    On 50 seeds of smooth pinballs (t = .03, .04, .05) and hinges (.05, .2), of Huber's loss and of
-    log cosh, n = 60 to 300, p = 3 to 20, the largest relative error of a problem falls from 4, 6,
-    26, 1.7, .4, .5 and .06 to .07 or less; steps that are off by more than a fifth are all found
-    but for one or two in a thousand, and less than one in a hundred of those within .05 is. At .2
-    one in 30 escapes and the largest is .13; at .05 it is .05, with half as many more rows.
+    In the norm of the curvature (`removal.guard`), in which it is what the first is off by. Effects
+    on test rows may be off by up to ten times as much: where they lie along directions that hardly
+    anything bends. Of the effects above a twentieth of the largest, of machines, robust and
+    logistic models on ten data sets (benchmarks/newton_error.py prints the like), the worst that
+    passes is off by .15; at .04 by .21 and at .05 by .54.
     """
 
     negligible_step: float = 0.01

@@ -11,7 +11,7 @@ import numpy as np
 import sklearn
 from sklearn.utils import check_random_state
 
-from skinfluence.adapters import freezes_transformers
+from skinfluence.adapters import freezes_transformers, rows_drawn
 from skinfluence.effects import Scorer
 from skinfluence.inspection import LeaveOneOutCheck
 from skinfluence.mechanisms import mechanism_of
@@ -20,15 +20,29 @@ from skinfluence.objectives import (
     Balanced,
     LinearObjective,
 )
+from skinfluence.process.row_names import named_rows
 from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.refits import Refits, held_out, scored_network
-from skinfluence.questions.rows import check_positions, lonely_rows
+from skinfluence.questions.rows import by_label, lonely_rows, rows_given
 from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.removal import Edits, Removal, changed_supports
 from skinfluence.retraining import Judge, judge_of
 from skinfluence.typing import Array
 
+DEFAULT_NUMBER = 30
+"""Rows that a check removes where it is not told."""
+
 _NO_ROW = np.empty(0, dtype=int)
+
+
+def number_or_rows(fitted: Fitted, rows: Any, positions: Any, labels: Any) -> Any:
+    """Return how many training rows to remove at most, or the positions of which."""
+    if positions is None and labels is None:
+        if rows is None:
+            return DEFAULT_NUMBER
+        if isinstance(rows, Integral) and not isinstance(rows, bool):
+            return rows
+    return rows_given(fitted, rows, positions, labels)
 
 
 def check_rows(rows: Any, select: str, forbidden: Array) -> None:
@@ -36,8 +50,8 @@ def check_rows(rows: Any, select: str, forbidden: Array) -> None:
 
     Parameters
     ----------
-    rows : int or array-like of int
-        How many at most, or which.
+    rows : int or ndarray of int
+        How many at most, or which (positions).
     select : {"extreme", "random"}
     forbidden : ndarray of bool, shape (n_train,)
         Rows that cannot be removed: the only ones of their class.
@@ -45,31 +59,27 @@ def check_rows(rows: Any, select: str, forbidden: Array) -> None:
     Raises
     ------
     ValueError
-        For unknown, repeated or forbidden rows, or an unknown `select`.
+        For forbidden rows, no rows, or an unknown `select`.
     """
     if select not in ("extreme", "random"):
         raise ValueError(f"select={select!r} was given; accepted are 'extreme' and 'random'.")
-    if np.ndim(rows) > 0:
-        _check_given(np.asarray(rows), forbidden)
+    if isinstance(rows, np.ndarray):
+        if np.any(forbidden[rows]):
+            raise ValueError(
+                f"rows {named_rows(rows[forbidden[rows]])} are the only ones of their class: "
+                "without them the model has other classes and no change can be compared. Leave "
+                "them in."
+            )
         return
-    if not (isinstance(rows, Integral) and int(rows) >= 1):
+    if rows < 1:
         raise ValueError(
-            f"rows={rows!r} was given; a number of rows >= 1, or an array of positions, is "
-            "accepted."
+            f"rows={rows!r} was given; a number of rows >= 1, or rows, are accepted: labels or "
+            "positions in a list, a mask, a slice."
         )
     if np.all(forbidden):
         raise ValueError(
             "Every training row is the only one of its class: without it the model has other "
             "classes and no change can be compared. Add rows of the same classes."
-        )
-
-
-def _check_given(rows: Array, forbidden: Array) -> None:
-    check_positions(rows, len(forbidden))
-    if np.any(forbidden[rows]):
-        raise ValueError(
-            f"rows {rows[forbidden[rows]].tolist()} are the only ones of their class: without them "
-            "the model has other classes and no change can be compared. Leave them in."
         )
 
 
@@ -80,7 +90,7 @@ def choose_rows(
 
     Parameters
     ----------
-    rows : int or array-like of int
+    rows : int or ndarray of int
         How many at most, or which.
     select : {"extreme", "random"}
         Largest column norm of the scores, or any.
@@ -89,8 +99,8 @@ def choose_rows(
     forbidden : ndarray of bool, shape (n_train,)
     random_state : int, RandomState or None
     """
-    if np.ndim(rows) > 0:
-        return np.asarray(rows)
+    if isinstance(rows, np.ndarray):
+        return rows
     allowed = np.flatnonzero(~forbidden)
     if select == "random":
         n_rows = min(rows, len(allowed))
@@ -105,39 +115,44 @@ def judge_for(fitted: Fitted) -> Judge:
         return judge_of(fitted.final, data.X, data.sample_weight, n_held_out=len(out))
 
 
+@by_label
 def leave_one_out_check(
     fitted: Fitted,
     asked: Asked,
     *,
-    rows: Any = 30,
+    rows: Any = None,
+    positions: Any = None,
+    labels: Any = None,
     select: str = "extreme",
     refit: str = "final",
     random_state: Any = None,
 ) -> LeaveOneOutCheck:
     """See `InfluenceClassifier.leave_one_out_check`."""
     used, forbidden = fitted.method(asked.method), lonely_rows(fitted)
-    check_rows(rows, select, forbidden)
+    which = number_or_rows(fitted, rows, positions, labels)
+    check_rows(which, select, forbidden)
     check_refit(fitted, refit, used)
     judge = judge_for(fitted)
-    scorer = edit_scorer(fitted, asked)
-    chosen = choose_rows(rows, select, scorer.norms, forbidden, random_state)
-    labels, X_test = asked.labels(scorer.test), asked.X_test
+    features = asked.features(fitted)
+    scorer = edit_scorer(fitted, asked, features=features)
+    chosen = choose_rows(which, select, scorer.norms, forbidden, random_state)
+    y_test = asked.labels(scorer.test)
     if refit == "proximal":
         return _proximal(fitted, scorer, chosen, asked.target, int(forbidden.sum()))
 
-    refits = Refits(fitted, labels, asked.target, asked.output)
+    refits = Refits(fitted, y_test, asked.target, asked.output)
     if judge.goes_on:
         # Refits that begin where the judge's own full fit ends differ by the row alone; from the
         # fitted weights, not quite a minimum, each would find its way to another one.
         judge = judge.starting_at(scored_network(fitted, scorer.removal.objective))
-        judge = judge.starting_at(refits.of_final_step(judge, X_test, [_NO_ROW]).steps[0])
+        judge = judge.starting_at(refits.of_final_step(judge, features, [_NO_ROW]).steps[0])
     removed = [_NO_ROW, *chosen[:, None]]
-    final = refits.of_final_step(judge, X_test, removed)
-    whole = refits.of_pipeline(judge, X_test, removed) if refit == "pipeline" else None
+    final = refits.of_final_step(judge, features, removed)
+    whole = refits.of_pipeline(judge, asked.X_test, removed) if refit == "pipeline" else None
     again = None
     if judge.goes_on:  # there and back: a second run from its own end would not move at all
         back = judge.starting_at(final.steps[1])
-        again = refits.of_final_step(back, X_test, [_NO_ROW]).values[:, 0] - final.values[:, 0]
+        again = refits.of_final_step(back, features, [_NO_ROW]).values[:, 0] - final.values[:, 0]
     refined = scorer.make_target(scorer.test, slice(None))
     scored = scorer.test.losses() if refined is None else refined.value()
     predicted = scorer.matrix(np.float64, chosen)
@@ -150,7 +165,10 @@ def leave_one_out_check(
         method=scorer.removal.method,
         target=asked.target,
         refit="final" if whole is None else "pipeline",
-        notes=_notes(fitted, scorer, chosen, predicted, judge.notes, int(forbidden.sum())),
+        notes=(
+            *_notes(fitted, scorer, chosen, predicted, judge.notes, int(forbidden.sum())),
+            *_redrawn(fitted, refit),
+        ),
         actual_final=None if whole is None else final.changes,
         judge_gradients=final.gradients,
         judge_noise=again,
@@ -207,6 +225,16 @@ def check_refit(fitted: Fitted, refit: str, method: str) -> None:
             "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as "
             "they are. Use refit='final', or wrap the Pipeline itself and fit it here."
         )
+
+
+def _redrawn(fitted: Fitted, refit: str) -> tuple[str, ...]:
+    """Return what to say where a refit of everything draws its rows anew."""
+    if refit != "pipeline" or rows_drawn(fitted.estimator) is None:
+        return ()
+    return (
+        "sampler: every refit of the Pipeline draws its rows anew, and differs by them as well as "
+        "by the row that left; refit='final' is of the rows that were drawn",
+    )
 
 
 def _smoothing(fitted: Fitted, objective: LinearObjective) -> str:
@@ -299,7 +327,7 @@ def _notes(
     far = 0.0 if refinement is None else refinement.relative_distance
     if far > 0.01 and not any(note.startswith("smoothing") for note in notes):
         notes.append(
-            f"refinement: the fitted parameters were {far:.2f} typical removals away from "
+            f"refinement: the fitted parameters were {far:.2f} times the sampling noise away from "
             "the stationary point"
         )
     if n_forbidden:

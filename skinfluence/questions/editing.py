@@ -10,7 +10,6 @@ import numpy as np
 
 from skinfluence.adapters import (
     Training,
-    features_of,
     is_smoothed,
     recorded,
     write_parameters,
@@ -19,21 +18,37 @@ from skinfluence.inspection import Certificate
 from skinfluence.losses import encode_labels
 from skinfluence.mechanisms import Mechanism, mechanism_of
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.questions.evaluation import check_targets, objective_over
+from skinfluence.process.row_names import index_of, rows_of
+from skinfluence.questions.evaluation import (
+    accepted_features,
+    as_array,
+    check_targets,
+    objective_over,
+)
 from skinfluence.questions.fitted import Answers, Fitted
-from skinfluence.questions.rows import masks_given, refuse_too_much, rows_given, warn_of_lonely_rows
+from skinfluence.questions.groups import masks_given
+from skinfluence.questions.rows import (
+    by_label,
+    refuse_another_order,
+    refuse_too_much,
+    rows_given,
+    warn_of_lonely_rows,
+)
 from skinfluence.questions.scoring import Asked, aggregated, check_aggregate, edit_scorer
 from skinfluence.removal import Counterfactuals, Edits
 from skinfluence.retraining import take_params, take_rows
 from skinfluence.typing import Array
 
 
+@by_label
 def group_influence(
     fitted: Fitted, groups: Any, asked: Asked, aggregate: str | None = None
 ) -> Array:
     """See `InfluenceClassifier.group_influence`."""
     check_aggregate(aggregate)
     fitted.method(asked.method)
+    if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
+        refuse_another_order(groups, "groups", index_of(fitted.raw.X))
     masks, names = masks_given(groups, fitted.n_train)
     _refuse_too_much(fitted, masks, names)
 
@@ -43,12 +58,14 @@ def group_influence(
     return aggregated(edit_scorer(fitted, asked, edits), aggregate)
 
 
+@by_label
 def addition_influence(
     fitted: Fitted, X_new: Any, y_new: Any, asked: Asked, aggregate: str | None = None
 ) -> Array:
     """See `InfluenceClassifier.addition_influence`."""
     check_aggregate(aggregate)
     fitted.method(asked.method)
+    y_new = as_array(y_new)
     if y_new is None:
         raise ValueError(
             "y_new=None was given; a row that comes to the training data needs its target. "
@@ -57,20 +74,23 @@ def addition_influence(
     _refuse_unanswered(fitted, "addition")
     _refuse_products(fitted, "addition_influence")
     base = fitted.objective()
-    objective_over(fitted, base, X_new, y_new, kind="new")
+    features = accepted_features(fitted, X_new, y_new, kind="new")
     if isinstance(base, LinearObjective):
-        base = base.extended_to(features_of(fitted.estimator, X_new))
-    coming = objective_over(fitted, base, X_new, y_new, kind="new")
+        base = base.extended_to(features)
+    with rows_of(X_new):
+        coming = objective_over(base, features, y_new)
     coming = _with_weights_as_trained(fitted, coming, y_new)
 
     def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
         reference = mechanism.reference
-        moved = coming.at(reference.theta)
+        moved = mechanism.at_reference(coming, comes=True)
         return mechanism.edits(Edits(reference, leaving=False, coming=moved), used)
 
-    return aggregated(edit_scorer(fitted, asked, edits, base), aggregate)
+    with rows_of(X_new):  # which are what edits are about
+        return aggregated(edit_scorer(fitted, asked, edits, base), aggregate)
 
 
+@by_label
 def relabel_influence(
     fitted: Fitted, y_new: Any, asked: Asked, aggregate: str | None = None
 ) -> Array:
@@ -78,12 +98,14 @@ def relabel_influence(
     check_aggregate(aggregate)
     fitted.method(asked.method)
     _refuse_unanswered(fitted, "relabelling")
+    y_new = as_array(y_new)
     given = len(y_new) if np.ndim(y_new) > 0 else 1
     if given != fitted.n_train:
         raise ValueError(
             f"y_new with {given} target(s) was given; one for every training row, "
             f"{fitted.n_train}, is accepted. Repeat the old target where none is to change."
         )
+    refuse_another_order(y_new, "y_new", index_of(fitted.raw.X))
     training = fitted.training
     check_targets(y_new, training.y, classifier=fitted.classifier, kind="new")
     base = fitted.objective()
@@ -97,7 +119,7 @@ def relabel_influence(
 
     def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
         reference = mechanism.reference
-        moved = coming.at(reference.theta)
+        moved = mechanism.at_reference(coming)
         return mechanism.edits(Edits(reference, leaving=True, coming=moved), used)
 
     scorer = edit_scorer(fitted, asked, edits)
@@ -105,7 +127,15 @@ def relabel_influence(
     return aggregated(scorer, aggregate)
 
 
-def without(fitted: Fitted, rows: Any, *, method: str = "exact") -> tuple[Fitted, Certificate]:
+@by_label
+def without(
+    fitted: Fitted,
+    rows: Any = None,
+    *,
+    positions: Any = None,
+    labels: Any = None,
+    method: str = "exact",
+) -> tuple[Fitted, Certificate]:
     """See `InfluenceClassifier.without`.
 
     Returns
@@ -117,7 +147,7 @@ def without(fitted: Fitted, rows: Any, *, method: str = "exact") -> tuple[Fitted
     used = fitted.method(method)
     _refuse_products(fitted, "without")
     _refuse_held_out(fitted)
-    gone = rows_given(rows, fitted.n_train)
+    gone = rows_given(fitted, rows, positions, labels)
     mask = np.zeros((1, fitted.n_train), dtype=bool)
     mask[0, gone] = True
     masks, _ = masks_given(mask, fitted.n_train)

@@ -10,10 +10,12 @@ from skinfluence.mechanisms import Mechanism
 from skinfluence.process.blocks import row_blocks
 from skinfluence.process.memory import require_memory
 from skinfluence.questions.fitted import Fitted
+from skinfluence.questions.rows import by_label
 from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.typing import Array
 
 
+@by_label
 def influence_embedding(fitted: Fitted, asked: Asked) -> Array:
     """See `InfluenceClassifier.influence_embedding`."""
     method = fitted.first_order("influence_embedding")

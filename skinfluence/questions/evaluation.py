@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import validate_data
 
@@ -15,18 +16,22 @@ from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.questions.fitted import Fitted
 
 
-def objective_over(
+def accepted_features(
     fitted: Fitted,
-    objective: Objective,
     X: Any,
     y: Any,
     *,
     target: str = "loss",
     output: Any = None,
     kind: str = "test",
-) -> Objective:
-    """Return the objective over test (or new) rows; refuse rows, labels and outputs it lacks."""
+) -> Any:
+    """Return test (or new) rows as the final step sees them; refuse what cannot be one.
+
+    A question asks for them once: what transformers do may cost, or differ from call to call.
+    """
     _check_rows_given(X, kind)
+    if hasattr(fitted.estimator, "n_features_in_") and _is_one_row(X):
+        raise ValueError(_of_dimension(1, kind))  # before y is compared with its numbers
     if y is None and target == "loss":
         raise ValueError(
             f"target='loss' was asked for without y_{kind}, and a loss needs the true targets. "
@@ -37,11 +42,7 @@ def objective_over(
     _check_output(output, target, classifier=fitted.classifier)
     features = features_of(fitted.estimator, X)
     if np.ndim(features) != 2:
-        raise ValueError(
-            f"X_{kind} of {np.ndim(features)} dimension(s) was given; {kind} rows of shape "
-            f"(n_{kind}, n_features) are accepted. Pass one row as X_{kind}.reshape(1, -1), or "
-            "frame.iloc[[i]]."
-        )
+        raise ValueError(_of_dimension(np.ndim(features), kind))
     # An estimator that keeps no names was given a frame all the same: then only widths can differ.
     nameless = hasattr(fitted.training.X, "iloc") and not hasattr(fitted.final, "feature_names_in_")
     rows = np.asarray(features) if nameless and hasattr(features, "iloc") else features
@@ -53,10 +54,30 @@ def objective_over(
             f"{error} Finite features are accepted by the final step: drop these rows, or "
             "impute them in a step of the Pipeline."
         ) from error
+    return features
+
+
+def objective_over(
+    objective: Objective, features: Any, y: Any, *, target: str = "loss", output: Any = None
+) -> Objective:
+    """Return the objective over rows as the final step sees them; refuse labels it lacks."""
     test = objective.on(features, y if target == "loss" else None)
     if isinstance(test, OutputObjective):
         target_of(target, test, y, output)
     return test
+
+
+def _is_one_row(X: Any) -> bool:
+    if isinstance(X, (list, tuple)):
+        return np.ndim(X[0]) == 0
+    return bool(getattr(X, "ndim", 2) == 1)
+
+
+def _of_dimension(ndim: int, kind: str) -> str:
+    return (
+        f"X_{kind} of {ndim} dimension(s) was given; {kind} rows of shape (n_{kind}, n_features) "
+        f"are accepted. Pass one row as X_{kind}.reshape(1, -1), or frame.iloc[[i]]."
+    )
 
 
 def _check_rows_given(X: Any, kind: str) -> None:
@@ -68,6 +89,11 @@ def _check_rows_given(X: Any, kind: str) -> None:
         )
     if (X.shape[0] if hasattr(X, "shape") else len(X)) == 0:
         raise ValueError(f"X_{kind} has no rows; at least one {kind} row is needed.")
+
+
+def as_array(y: Any) -> Any:
+    """Return targets, a sparse indicator matrix of labels as an array."""
+    return y.toarray() if sparse.issparse(y) else y
 
 
 def check_targets(y: Any, X: Any, *, classifier: bool, kind: str) -> None:

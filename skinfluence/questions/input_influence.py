@@ -12,19 +12,28 @@ from skinfluence.objectives.input_gradients import InputGradients, check_input_g
 from skinfluence.process.blocks import row_blocks
 from skinfluence.process.memory import require_memory
 from skinfluence.questions.fitted import Fitted
-from skinfluence.questions.rows import rows_given
+from skinfluence.questions.rows import by_label, rows_given
 from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.removal import Edits, Removal, first_order
 from skinfluence.typing import Array
 
 
-def input_influence(fitted: Fitted, asked: Asked, rows: Any) -> Array:
+@by_label
+def input_influence(
+    fitted: Fitted, asked: Asked, rows: Any = None, *, positions: Any = None, labels: Any = None
+) -> Array:
     """See `InfluenceClassifier.input_influence`."""
     objective = fitted.objective()
     check_input_gradients(objective, type(fitted.final).__name__)
     method = fitted.first_order("input_influence")
-    chosen = rows_given(rows, fitted.n_train)
+    chosen = rows_given(fitted, rows, positions, labels)
     scorer = edit_scorer(fitted, asked, _in_one_solve)
+    if fitted.mechanism(method).reference.n_params != objective.n_params:
+        raise ValueError(
+            "input_influence was asked of a model with columns that depend on each other: a change "
+            "of one of them alone makes an optimum unique that was not, and has no derivative. "
+            "Drop such columns, or fit with a penalty."
+        )
     shape = scorer.test.n_samples, len(chosen), int(np.shape(fitted.training.X)[1])
     dtype = objective.dtype
     require_memory(

@@ -7,14 +7,16 @@ import numpy as np
 from skinfluence.effects import left_out, self_effects
 from skinfluence.inspection import Diagnostics, LeaveOneOut
 from skinfluence.mechanisms import mechanism_of
-from skinfluence.objectives import OutputObjective
+from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives.independent import Independent
 from skinfluence.questions.fitted import Fitted
-from skinfluence.questions.rows import warn_of_lonely_rows
+from skinfluence.questions.rows import by_label, warn_of_lonely_rows
 from skinfluence.questions.scoring import training_path
 from skinfluence.retraining import take_rows
 from skinfluence.typing import Array
 
 
+@by_label
 def leave_one_out(
     fitted: Fitted, *, method: str | None = None, return_parameters: bool = False
 ) -> LeaveOneOut:
@@ -24,9 +26,14 @@ def leave_one_out(
     used = fitted.method(method)
     objective = _with_raw_predictions(fitted, "leave_one_out", used)
     warn_of_lonely_rows(fitted)
-    removal = fitted.mechanism(used).removal(used)
+    mechanism = fitted.mechanism(used)
+    removal = mechanism.removal(used)
     n_jobs = fitted.options.n_jobs
-    eta, parameters = left_out(removal, n_jobs, with_parameters=return_parameters)
+    eta, changes = left_out(removal, n_jobs, with_parameters=return_parameters)
+    parameters = None
+    if changes is not None:
+        changes = mechanism.in_all_parameters(changes, removal)
+        parameters = as_given(mechanism.reference, mechanism.reference.theta + changes)
     loss = objective.loss
     if fitted.classifier:
         predictions = loss.decide(eta)
@@ -45,6 +52,7 @@ def leave_one_out(
     )
 
 
+@by_label
 def self_influence(fitted: Fitted, *, method: str | None = None) -> Array:
     """See `InfluenceClassifier.self_influence`."""
     used = fitted.method(method, "self_influence", traced=True)
@@ -54,32 +62,68 @@ def self_influence(fitted: Fitted, *, method: str | None = None) -> Array:
     return self_effects(fitted.mechanism(used).removal(used), fitted.options.n_jobs)
 
 
+@by_label
 def parameter_influence(fitted: Fitted, *, method: str | None = None) -> Array:
     """See `InfluenceClassifier.parameter_influence`."""
     used = fitted.method(method)
     warn_of_lonely_rows(fitted)
     mechanism = fitted.mechanism(used)
     removal = mechanism.removal(used)
-    return mechanism.in_all_parameters(removal.all_changes(fitted.options.n_jobs), removal)
+    changes = mechanism.in_all_parameters(removal.all_changes(fitted.options.n_jobs), removal)
+    return as_given(mechanism.reference, changes)
 
 
-def diagnostics(fitted: Fitted, *, method: str | None = None) -> Diagnostics:
+def as_given(reference: Objective, changes: Array) -> Array:
+    """Return parameters, a row each, as the estimator has them.
+
+    Raises
+    ------
+    ValueError
+        Where they are not unique, and the estimator does not say which it takes.
+    """
+    features = getattr(reference, "features", None)
+    if isinstance(features, Independent) and not features.minimum_norm:
+        raise ValueError(
+            "Changes of parameters were asked for, but columns of the training rows depend on each "
+            "other: the coefficients are not unique, and only predictions are. Ask for "
+            "influence_scores or leave_one_out(), drop such columns, or fit with a penalty."
+        )
+    return reference.as_given(changes.T).T
+
+
+@by_label
+def diagnostics(
+    fitted: Fitted, *, method: str | None = None, dispersion: str = "family"
+) -> Diagnostics:
     """See `InfluenceClassifier.diagnostics`."""
+    if dispersion not in ("family", "pearson"):
+        raise ValueError(
+            f"dispersion={dispersion!r} was given; accepted are 'family' (1 for log loss and "
+            "Poisson, else 'pearson') and 'pearson' (estimated from the residuals)."
+        )
     used = fitted.method(method)
-    _with_raw_predictions(fitted, "diagnostics", used)
+    loss = _with_raw_predictions(fitted, "diagnostics", used).loss
     warn_of_lonely_rows(fitted)
-    measures = fitted.mechanism(used).diagnostics(used, fitted.options.n_jobs)
-    hat, residuals = measures.hat_diagonal, measures.studentized_residuals
-    single = hat.shape[1] == 1
+    measures = fitted.mechanism(used).diagnostics(used, dispersion, fitted.options.n_jobs)
+
+    def of_responses(values: Array) -> Array:
+        """Return values of every output, those of no target left out (the scale of Huber's)."""
+        return values[:, 0] if loss.n_responses == 1 else values[:, : loss.n_responses]
+
     return Diagnostics(
-        hat_diagonal=hat[:, 0] if single else hat,
-        studentized_residuals=residuals[:, 0] if single else residuals,
+        hat_diagonal=of_responses(measures.hat_diagonal),
+        internally_studentized_residuals=of_responses(measures.internally_studentized_residuals),
+        studentized_residuals=of_responses(measures.studentized_residuals),
+        dffits=of_responses(measures.dffits),
         cooks_distance=measures.cooks_distance,
+        cov_ratio=measures.cov_ratio,
         dfbetas=measures.dfbetas,
         standard_errors=measures.standard_errors,
         scale=measures.scale,
+        guarded_rows=measures.guarded_rows,
         row_labels=fitted.row_labels,
         method=used,
+        dispersion=dispersion,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import sklearn
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skinfluence.adapters import (
     Training,
@@ -74,12 +75,11 @@ class Refits:
     target: str
     output: int | None
 
-    def of_final_step(self, judge: Judge, X_test: Any, removed: list[Array]) -> Readings:
-        """Return what refits of the final step say, with the transformers as they are."""
+    def of_final_step(self, judge: Judge, features: Any, removed: list[Array]) -> Readings:
+        """Return what refits of the final step say of test rows as it sees them."""
         data = self.fitted.training
         weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
-        tests = features_of(self.fitted.estimator, X_test)
-        return self._read(judge.estimator, data, weights, tests, removed)
+        return self._read(judge.estimator, data, weights, features, removed)
 
     def of_pipeline(self, judge: Judge, X_test: Any, removed: list[Array]) -> Readings | None:
         """Return what refits of everything say; None where there is but the final step."""
@@ -88,6 +88,9 @@ class Refits:
             return None
         raw, params = self.fitted.raw, self.fitted.fit_params
         with sklearn.config_context(enable_metadata_routing=self.fitted.routing):
+            if self.fitted.routing:  # what a search took for its folds, no refit asks for
+                consumed = get_routing_for_object(pipeline).consumes("fit", params)
+                params = {name: params[name] for name in consumed}
             return self._read(pipeline, raw, params, X_test, removed)
 
     def _read(

@@ -1,120 +1,244 @@
-"""Which rows leave, and whether they may: positions, masks and groups, refused with reasons."""
+"""Which rows leave, by label or by position, and whether they may.
+
+A row of a frame has two names, its label and its position, and after a split of the data a label is
+the position of another row. `rows_given` is the one rule of which is meant, wherever training rows
+are asked for.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection
+from functools import wraps
+from numbers import Integral
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from scipy import sparse
 
+from skinfluence.process.row_names import counts_rows, index_of, listed, named_rows, rows_of
 from skinfluence.process.warnings import warn
 from skinfluence.questions.fitted import Fitted
 from skinfluence.typing import Array
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def check_positions(rows: Array, n_train: int) -> None:
-    """Refuse what is not a set of positions of training rows."""
-    accepted = (
-        f"positions from 0 to {n_train - 1}, each once, are accepted. For labels of a frame pass "
-        "X.index.get_indexer(labels)."
-    )
-    if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} were given; {accepted}")
-    outside = rows[(rows < 0) | (rows >= n_train)]
-    if len(outside):
-        raise ValueError(f"rows {outside.tolist()} are out of range; {accepted}")
-    if len(np.unique(rows)) < len(rows):
-        raise ValueError(f"rows has duplicates; {accepted}")
+_KINDS = {"b": "mask", "i": "integer", "u": "integer"}
 
 
-def rows_given(rows: Any, n_train: int) -> Array:
-    """Return the positions of rows given as positions or as a mask.
+def by_label(question: Callable[Concatenate[Fitted, P], R]) -> Callable[Concatenate[Fitted, P], R]:
+    """Decorate a question: until it is answered, messages call training rows by their labels."""
 
-    Raises
-    ------
-    ValueError
-        For unknown or repeated rows, none, and a mask of another length.
-    """
-    given = np.atleast_1d(np.asarray(rows))
-    if not given.size:
-        raise ValueError("rows is empty; at least one row leaves.")
-    if given.dtype == bool:
-        if given.shape != (n_train,):
-            raise ValueError(
-                f"rows as a mask of shape {given.shape} was given; a mask has an entry for every "
-                f"training row, shape ({n_train},). Pass that, or positions."
-            )
-        given = np.flatnonzero(given)
-        if not len(given):
-            raise ValueError("rows as a mask without any True was given; at least one row leaves.")
-    check_positions(given, n_train)
-    return given
+    @wraps(question)
+    def answered(fitted: Fitted, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with rows_of(fitted.raw.X):
+            return question(fitted, *args, **kwargs)
+
+    return answered
 
 
-def masks_given(groups: Any, n_train: int) -> tuple[Any, Array]:
-    """Return groups as a CSR matrix of bool, shape (n_groups, n_train), and their names.
+def rows_given(
+    fitted: Fitted, rows: Any = None, positions: Any = None, labels: Any = None
+) -> Array:
+    """Return the positions of training rows, given by whichever name.
+
+    Masks and slices are positions. Anything that is no integer, and a pandas Index, is a label.
+    Integers are positions, unless the training frame has integers among its labels that are not
+    these positions: then they could be either.
 
     Parameters
     ----------
-    groups : array-like of shape (n_train,), or array or sparse matrix (n_groups, n_train)
-        One label per row, or masks; groups of labels come as `numpy.unique` sorts them.
-    n_train : int
+    fitted : Fitted
+    rows : array-like, mask, slice, or one row
+        Labels or positions, by the rule.
+    positions : array-like of int, mask, slice, or int
+    labels : array-like or one label
+        Exactly one of the three is given.
+
+    Returns
+    -------
+    ndarray of int
+        In the order of what was given.
 
     Raises
     ------
     ValueError
-        For other shapes, masks that are not 0 or 1, labels that are missing or mixed, and one
-        mask that could be labels.
+        For integers that could be either; rows that are unknown, repeated or none; labels that
+        several rows have; a mask of another length, or in another order of the same labels.
     """
-    accepted = (
-        f"One label per training row, shape ({n_train},), or boolean masks of shape (n_groups, "
-        f"{n_train}) are accepted."
-    )
-    if sparse.issparse(groups):
-        masks = sparse.csr_matrix(groups, copy=True)
-        masks.sum_duplicates()
+    named = {"rows": rows, "positions": positions, "labels": labels}
+    which = [name for name, value in named.items() if value is not None]
+    if len(which) != 1:
+        raise ValueError(
+            f"{' and '.join(which) or 'no rows'} were given; exactly one of rows=, positions= and "
+            "labels= is accepted. Pass positions= or labels= to say which of the two you mean."
+        )
+    name, given = which[0], named[which[0]]
+    n_train, index = fitted.n_train, index_of(fitted.raw.X)
+    if isinstance(given, slice):
+        return _sliced(given, name, n_train)
+    values = _listed(given, name, index)
+    kinds = _kinds(values)
+    if name == "labels" or (name == "rows" and (_is_index(given) or kinds == {"label"})):
+        return _labelled(values, name, index)
+    if kinds == {"mask"}:
+        refuse_another_order(given, name, index)
+        return _masked(values, name, n_train)
+    if name == "rows" and kinds == {"integer"} and _may_be_labels(index):
+        raise ValueError(_both_meanings(values, index))
+    return _positioned(values, name, n_train)
+
+
+def _is_index(given: Any) -> bool:
+    return hasattr(given, "get_indexer")
+
+
+def _listed(given: Any, name: str, index: Any) -> Array:
+    """Return rows as they were given, one or many, as an array of one dimension."""
+    given = given.toarray() if sparse.issparse(given) else given
+    if hasattr(given, "__array__"):
+        values = np.atleast_1d(np.asarray(given))
     else:
-        given = np.asarray(groups)
-        if given.ndim == 1 and given.dtype == bool:
-            raise ValueError(
-                "groups of shape (n_train,) and type bool was given, which may be one mask or the "
-                "labels False and True. Pass mask[None] for the one group, or labels.astype(str)."
-            )
-        if given.ndim == 1 and len(given) == n_train:
-            return _masks_of_labels(given, accepted)
-        if given.ndim != 2 or given.shape[1] != n_train or given.dtype.kind not in "biuf":
-            raise ValueError(
-                f"groups of shape {given.shape} and type {given.dtype} were given. {accepted}"
-            )
-        masks = sparse.csr_matrix(given)
-    if masks.shape[1] != n_train or not masks.shape[0]:
-        raise ValueError(f"groups of shape {masks.shape} were given. {accepted}")
-    masks.eliminate_zeros()
-    if not np.all(masks.data == 1):
+        given = [given] if _is_one(given, index) else given
+        values = np.fromiter(given, dtype=object, count=len(given))
+    nested = values.dtype == object and any(isinstance(each, (list, np.ndarray)) for each in values)
+    if values.ndim > 1 or nested:
         raise ValueError(
-            f"groups with entries other than 0 and 1 were given ({masks.data.max()!r} is one). "
-            f"{accepted}"
+            f"{name} has rows in more than one dimension; one row, or rows of shape (n_rows,), are "
+            "accepted. Of a frame of rows pass its index."
         )
-    out = sparse.csr_matrix(masks, dtype=bool)
-    out.sort_indices()
-    return out, np.arange(out.shape[0])
+    if not len(values):
+        raise ValueError(f"{name} is empty; at least one row leaves.")
+    return values
 
 
-def _masks_of_labels(labels: Array, accepted: str) -> tuple[Any, Array]:
-    missing = np.array([label is None or label != label for label in labels.tolist()])
-    if np.any(missing):
+def _is_one(given: Any, index: Any) -> bool:
+    """Return whether one row was given; a tuple is one label where labels have as many levels."""
+    if isinstance(given, tuple) and (levels := getattr(index, "nlevels", 1)) > 1:
+        return len(given) == levels and not any(isinstance(each, tuple) for each in given)
+    return isinstance(given, (str, bytes)) or not isinstance(given, Collection)
+
+
+def _kinds(values: Array) -> set[str]:
+    """Return what values may be: entries of a mask, integers, labels."""
+    if values.dtype != object:
+        return {_KINDS.get(values.dtype.kind, "label")}
+    kinds = {bool: "mask", np.bool_: "mask"}
+    return {
+        kinds.get(kind, "integer" if issubclass(kind, Integral) else "label")
+        for kind in {type(value) for value in values}
+    }
+
+
+def _sliced(given: slice, name: str, n_train: int) -> Array:
+    ends = given.start, given.stop, given.step
+    if name == "labels" or not all(end is None or isinstance(end, Integral) for end in ends):
         raise ValueError(
-            f"groups has {int(missing.sum())} missing label(s), the first at row "
-            f"{int(np.argmax(missing))}. {accepted} Give these rows a label, or pass masks."
+            f"{name}={given} was given; slices of positions are accepted. Of labels pass "
+            "labels=X.loc[first:last].index."
         )
+    chosen = np.arange(n_train)[given]
+    if not len(chosen):
+        raise ValueError(f"{name}={given} takes none of {n_train} rows; at least one row leaves.")
+    return chosen
+
+
+def _masked(mask: Array, name: str, n_train: int) -> Array:
+    if mask.shape != (n_train,):
+        raise ValueError(
+            f"{name} as a mask of shape {mask.shape} was given; a mask has an entry for every "
+            f"training row, shape ({n_train},). Pass that, or positions."
+        )
+    chosen = np.flatnonzero(mask)
+    if not len(chosen):
+        raise ValueError(f"{name} as a mask without any True was given; at least one row leaves.")
+    return chosen
+
+
+def refuse_another_order(given: Any, name: str, index: Any) -> None:
+    """Refuse one value per training row under the labels of the frame in another order."""
+    theirs = index_of(given)
+    if index is None or theirs is None or len(theirs) != len(index):
+        return
+    same_order = theirs.equals(index) or np.array_equal(theirs, index)
+    if not same_order and theirs.isin(index).all() and index.isin(theirs).all():
+        raise ValueError(
+            f"{name} has the labels of the training frame in another order; one value for every "
+            f"row, in the order of the rows, is accepted. Pass {name}.loc[X.index] to go by the "
+            f"labels, {name}.to_numpy() to go by the order."
+        )
+
+
+def _may_be_labels(index: Any) -> bool:
+    """Return whether an index has integers among its labels that are not the positions."""
+    labels = getattr(index, "categories", index)  # of a categorical index
+    return labels is not None and "integer" in labels.inferred_type and not counts_rows(index)
+
+
+def _both_meanings(values: Array, index: Any) -> str:
+    """Return what integers would mean either way, and how to say which."""
+    first, meanings = int(values[0]), []
+    if 0 <= first < len(index):
+        meanings.append(f"position {first} is the row labelled {index[first]}")
+    if (at := index.get_indexer_non_unique([first])[0][0]) >= 0:
+        meanings.append(f"label {first} is the row at position {at}")
+    return (
+        f"rows={listed(values[:3])} may be labels or positions: the training frame has integer "
+        f"labels other than 0 to {len(index) - 1}, and {' and '.join(meanings) or 'no such row'}. "
+        "Pass labels= or positions= to say which is meant."
+    )
+
+
+def _positioned(values: Array, name: str, n_train: int) -> Array:
+    """Return positions, each once."""
+    accepted = f"positions from 0 to {n_train - 1}, each once, are accepted."
+    if _kinds(values) != {"integer"}:
+        types = sorted({type(value).__name__ for value in values})
+        raise ValueError(
+            f"{name} with values of the types {types} was given; {accepted} For labels of a frame "
+            "pass labels=, and fill in what a mask is missing."
+        )
+    outside = values[(values < 0) | (values >= n_train)]
+    if len(outside):
+        raise ValueError(
+            f"{name} {outside.tolist()} are out of range; {accepted} For labels of a frame pass "
+            "labels=."
+        )
+    if len(np.unique(values)) < len(values):
+        raise ValueError(f"{name} has duplicates; {accepted}")
+    return values.astype(np.intp)
+
+
+def _labelled(values: Array, name: str, index: Any) -> Array:
+    """Return the positions of labels, each once."""
+    if index is None:
+        raise ValueError(
+            f"{name}={listed(values[:3])} are labels, and the training rows have none: they came "
+            "without an index, as an array or a list. Pass positions, or fit on a DataFrame."
+        )
+    import pandas as pd
+
     try:
-        names, codes = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels.tolist()})
-        raise ValueError(f"groups mixes labels of the types {kinds}. {accepted}") from error
-    n_train = len(labels)
-    ones, rows = np.ones(n_train, dtype=bool), np.arange(n_train)
-    return sparse.csr_matrix((ones, (codes, rows)), shape=(len(names), n_train)), names
+        at, missing = index.get_indexer_non_unique(pd.Index(values))
+    except TypeError:  # of a type that is never in an index of this kind
+        at, missing = np.full(len(values), -1), np.arange(len(values))
+    if len(missing):
+        raise ValueError(
+            f"{name} has labels that no training row has: {listed(values[missing][:20])} "
+            f"({len(missing)} in all); labels of the training frame, such as "
+            f"{listed(index[:3].tolist())}, are accepted. Look at X.index, or pass positions=."
+        )
+    repeated = index.duplicated(keep=False)[at]
+    if np.any(repeated):
+        raise ValueError(
+            f"{name} has labels that several training rows have: "
+            f"{listed(index[at[repeated]].unique()[:20].tolist())}, those at the positions "
+            f"{at[repeated][:20].tolist()}; labels of one row each are accepted. Pass positions= "
+            "to say which are meant."
+        )
+    if len(np.unique(at)) < len(at):
+        raise ValueError(f"{name} has duplicates; labels, each once, are accepted.")
+    return np.asarray(at, dtype=np.intp)
 
 
 def only_ones_of_their_class(y: Any, sample_weight: Any) -> Array:
@@ -135,11 +259,10 @@ def warn_of_lonely_rows(fitted: Fitted) -> None:
     """Name the training rows that are the only ones of their class."""
     rows = np.flatnonzero(lonely_rows(fitted))
     if len(rows):
-        named = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
         warn(
-            f"The training rows {named} are the only ones of their class: without them the "
-            "model has other classes, or no finite optimum, and their scores mean nothing. "
-            "Leave these scores out, or add rows of the same classes.",
+            f"The training rows {named_rows(rows)} are the only ones of their class: without "
+            "them the model has other classes, or no finite optimum, and their scores mean "
+            "nothing. Leave these scores out, or add rows of the same classes.",
             UserWarning,
         )
 

@@ -14,9 +14,10 @@ from skinfluence.effects import PathScorer, Scorer, Target, TrainingPath, check_
 from skinfluence.inspection import Influence
 from skinfluence.mechanisms import Mechanism, mechanism_of
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.questions.evaluation import objective_over
+from skinfluence.process.row_names import rows_of
+from skinfluence.questions.evaluation import accepted_features, as_array, objective_over
 from skinfluence.questions.fitted import Fitted, labels_of
-from skinfluence.questions.rows import warn_of_lonely_rows
+from skinfluence.questions.rows import by_label, warn_of_lonely_rows
 from skinfluence.removal import Counterfactuals
 from skinfluence.typing import Array
 
@@ -34,11 +35,21 @@ class Asked:
     method: str | None = None
     output: int | None = None
 
-    def over(self, fitted: Fitted, objective: Objective) -> Objective:
-        """Return the objective over the test rows; refuse what it does not know."""
-        check_target(self.target, objective)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "y_test", as_array(self.y_test))
+
+    def features(self, fitted: Fitted) -> Any:
+        """Return the test rows as the final step sees them; refuse what a model does not know."""
+        check_target(self.target, fitted.objective())
         given = self.X_test, self.y_test
-        return objective_over(fitted, objective, *given, target=self.target, output=self.output)
+        return accepted_features(fitted, *given, target=self.target, output=self.output)
+
+    def over(self, objective: Objective, features: Any) -> Objective:
+        """Return an objective over the test rows; refuse labels it does not know."""
+        with rows_of(self.X_test):
+            return objective_over(
+                objective, features, self.y_test, target=self.target, output=self.output
+            )
 
     def make_target(self, test: Objective) -> Callable[[Objective, slice], Target | None]:
         """Return the map from the objective over some test rows, and which, to their target."""
@@ -63,6 +74,7 @@ class Asked:
         return test.loss.decide(test.raw_predictions())
 
 
+@by_label
 def influence_scores(fitted: Fitted, asked: Asked, aggregate: str | None = None) -> Array:
     """See `InfluenceClassifier.influence_scores`."""
     check_aggregate(aggregate)
@@ -71,6 +83,7 @@ def influence_scores(fitted: Fitted, asked: Asked, aggregate: str | None = None)
     return aggregated(scorer, aggregate)
 
 
+@by_label
 def influence(fitted: Fitted, asked: Asked, top: int | None = None) -> Influence:
     """See `InfluenceClassifier.influence`."""
     if top is not None and not (isinstance(top, Integral) and top >= 1):
@@ -120,6 +133,7 @@ def edit_scorer(
     asked: Asked,
     edits: Callable[[Mechanism, str], Counterfactuals] | None = None,
     objective: Objective | None = None,
+    features: Any = None,
 ) -> Scorer:
     """Return the scorer of edits on some test rows.
 
@@ -131,11 +145,13 @@ def edit_scorer(
         What the mechanism makes of them by a method; the removal of every row by default.
     objective : Objective, optional
         At the fitted parameters, where it is not the kept one.
+    features : array-like or sparse matrix, optional
+        Of the test rows, as ``asked.features`` returned them, where they are known already.
     """
     used = fitted.method(asked.method)
     kept = fitted.objective()
     objective = kept if objective is None else objective
-    test = asked.over(fitted, objective)
+    test = asked.over(objective, asked.features(fitted) if features is None else features)
 
     # Nothing above is expensive, so that wrong input is refused before anything below is.
     if objective is kept:
@@ -160,7 +176,7 @@ def training_path(fitted: Fitted) -> TrainingPath:
 
 def _path_scorer(fitted: Fitted, asked: Asked) -> PathScorer:
     """Return the scorer of every row along the training that was recorded."""
-    test = asked.over(fitted, fitted.objective())
+    test = asked.over(fitted.objective(), asked.features(fitted))
     fitted.answers.answering = None  # no solver has a part in it
     path = training_path(fitted)
     return PathScorer(path, test, asked.make_target(test), fitted.options.n_jobs)

@@ -23,6 +23,7 @@ linear in their parameters take the same steps and a local refit (`local`).
 
 from skinfluence.removal.active_set import (
     ActiveSetGroups,
+    NewtonSupportGroups,
     SupportGroups,
     changed_supports,
     on_active_set,
@@ -62,6 +63,7 @@ __all__ = [
     "LocalRefits",
     "Measures",
     "NewtonGroups",
+    "NewtonSupportGroups",
     "ProjectedEdits",
     "Projection",
     "ProximalRemoval",

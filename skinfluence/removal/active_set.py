@@ -1,7 +1,8 @@
 """Removals under an l1 penalty, where a row may take coefficients out of the model or bring some.
 
-The other methods stay on the support of the fitted model, with its signs. Here the minimum on that
-support is where to begin, and every edit goes on to its own.
+First order and Newton stay on the support of the fitted model, with its signs. "exact" begins with
+the minimum there, and every edit goes on to its own. So do Newton steps that end far beyond 0, or
+that the other rows do not determine, but among the fitted coefficients alone.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ from skinfluence.minimisers.active_set import ENTERS, minimise_l1
 from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.process.blocks import row_blocks
 from skinfluence.process.memory import available_memory
+from skinfluence.process.row_names import named_rows
 from skinfluence.process.threads import in_threads
+from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
-from skinfluence.removal.base import Counterfactuals, Removal
-from skinfluence.removal.edited import Edited, row_edits
-from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import ExactRemoval
-from skinfluence.removal.groups import GroupRemoval
-from skinfluence.removal.one_step import shared_directions
+from skinfluence.removal.base import Counterfactuals, Removal, edit_blocks
+from skinfluence.removal.edited import Edited, EditedRows, row_edits
+from skinfluence.removal.edits import Edits, shared_directions
+from skinfluence.removal.exact import EXACT_RTOL, ROUNDING, ExactRemoval, minima_after, minimise
+from skinfluence.removal.groups import GROUP_RTOL, ExactGroups, GroupRemoval, NewtonGroups
+from skinfluence.removal.guard import beyond_zero
+from skinfluence.removal.leverages import ALONE
 from skinfluence.solvers import Factor
 from skinfluence.typing import Array
 
 Factorize = Callable[[Objective], Factor]
+
+FEW_STEPS = 10
+"""Newton steps after which a minimum on the support is given up: F may have none there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,31 +63,74 @@ class ActiveSetRemoval(ExactRemoval):
         return out
 
     def changes(self, rows: Array) -> Array:
-        base = self.edits.base
-        assert isinstance(base, LinearObjective)
-        D = np.zeros((self.whole.n_params, len(rows)))
-        D[base.support] = super()._minima(rows)
-        for column in np.flatnonzero(self._support_changed(rows, D)):
-            i = int(rows[column])
-            D[:, column] = _minimise_l1(
-                self.whole, D[:, column], self.everywhere.after(i), self.factorize
-            )
-        return _named_failures(D, rows)
+        return minima_under_l1(self, self.everywhere, rows, self.factorize, rtol=EXACT_RTOL)
 
-    def _support_changed(self, rows: Array, D: Array) -> Array:
-        """Return which minima on the support are not those in all parameters, shape (m,)."""
-        edits, whole = self.everywhere, self.whole
-        assert whole.l1 is not None
-        smooth = Edits(replace(whole, l1=None), edits.leaving, edits.coming)
-        stated = row_edits(smooth, rows, shared_directions(whole))
-        after = Edited(factor=self.factors[0], damping=0.0, **stated)
-        gradient, _ = after.gradient(D)
-        theta = whole.theta[:, None]
-        penalised = (whole.l1 > 0)[:, None]
-        flips = penalised & (np.sign(theta) * (theta + D) < 0)
-        beyond = np.abs(gradient) > (1.0 + ENTERS) * whole.l1[:, None]
-        enters = penalised & (theta == 0) & beyond
-        return np.any(flips | enters, axis=0)
+
+def minima_under_l1(
+    removal: Removal, everywhere: Edits, rows: Array, factorize: Factorize, *, rtol: float
+) -> Array:
+    """Return the changes of all parameters at the minima after some edits, (n_params, m).
+
+    The minimum on the support, with its signs, is where to begin; where that is not the one under
+    the penalty, or there is none, the active set is followed.
+
+    Parameters
+    ----------
+    removal : Removal
+        Unguarded Newton steps on the support.
+    everywhere : Edits
+        The same edits, in all parameters that may be other than 0.
+    rows : ndarray of int, shape (m,)
+    factorize : callable
+    rtol : float
+        As `minimise_after`.
+    """
+    whole, base = everywhere.base, removal.edits.base
+    assert isinstance(whole, LinearObjective) and isinstance(base, LinearObjective)
+    assert removal.leverage is not None
+    own = removal.leverage[rows] > 1.0 - ALONE  # on the support, where the penalty is a line
+    support = slice(None) if whole.n_params == base.n_params else base.support
+    D = np.zeros((whole.n_params, len(rows)))
+    steps = np.zeros((base.n_params, len(rows)))
+    steps[:, ~own], reached = minima_after(removal, rows[~own], rtol=rtol, max_iter=FEW_STEPS)
+    own[~own] = ~reached
+    D[support] = steps
+    D[:, own] = 0.0
+    own |= _support_changed(removal, everywhere, rows, D)
+    columns = np.flatnonzero(own)
+    for column, caused in zip(columns, _caused(removal, rows[columns]), strict=True):
+        edited = everywhere.after(int(rows[column]))
+        D[:, column] = _minimise_l1(whole, D[:, column], edited, factorize, rtol * caused)
+    return _named_failures(D, lambda failed: f"each of the rows {named_rows(rows[failed])}")
+
+
+def _caused(removal: Removal, rows: Array) -> Array:
+    """Return the norms of what some edits push along, in the inverse curvature, shape (m,)."""
+    out = np.zeros(len(rows))
+    for stratum in range(len(removal.factors)):
+        members = np.flatnonzero(removal.strata[rows] == stratum)
+        for block in edit_blocks(len(members), removal.edits.base):
+            columns = members[block]
+            out[columns] = EditedRows(removal, rows[columns], stratum).caused
+    return out
+
+
+def _support_changed(removal: Removal, everywhere: Edits, rows: Array, D: Array) -> Array:
+    """Return which minima on the support are not those in all parameters, shape (m,)."""
+    whole = everywhere.base
+    assert isinstance(whole, LinearObjective) and whole.l1 is not None
+    theta, signs = whole.theta[:, None], np.sign(whole.theta)[:, None]
+    penalised = (whole.l1 > 0)[:, None]
+    inside, outside = penalised & (signs != 0), penalised & (signs == 0)
+    changed: Array = np.any(inside & (signs * (theta + D) <= 0), axis=0)
+    if not np.any(outside):
+        return changed
+    smooth = Edits(replace(whole, l1=None), everywhere.leaving, everywhere.coming)
+    stated = row_edits(smooth, rows, shared_directions(whole))
+    after = Edited(factor=removal.factors[0], damping=0.0, **stated)
+    beyond = np.abs(after.gradient(D)[0]) > (1.0 + ENTERS) * whole.l1[:, None]
+    changed |= np.any(outside & beyond, axis=0)
+    return changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +172,8 @@ class SupportGroups(Counterfactuals):
         return self.groups.column_blocks(rows)
 
     def changes(self, rows: Array) -> Array:
-        D = self.groups.changes(rows)
-        all_parameters = zip(rows, self._spread(D).T, strict=True)
+        D = self.steps(rows)
+        all_parameters = zip(rows, self.spread(D).T, strict=True)
         changed = np.array([self._changes_support(int(j), d) for j, d in all_parameters])
         if np.any(changed):
             warn(
@@ -133,44 +183,82 @@ class SupportGroups(Counterfactuals):
             )
         return D
 
-    def _spread(self, D: Array) -> Array:
+    def steps(self, rows: Array) -> Array:
+        """Return the changes of the parameters on the support."""
+        return self.groups.changes(rows)
+
+    def spread(self, D: Array) -> Array:
         """Return changes on the support as changes of all parameters."""
         assert isinstance(self.groups.base, LinearObjective)
         out = np.zeros((self.whole.n_params, D.shape[1]))
         out[self.groups.base.support] = D
         return out
 
+    def minima(self, objective: LinearObjective, rows: Array, D: Array) -> Array:
+        """Return the changes to the minima of an objective without some groups, begun at D."""
+        columns = [
+            _minimise_l1(objective, d, self._edited(objective, int(j)), self.factorize)
+            for j, d in zip(rows, D.T, strict=True)
+        ]
+        found = np.stack(columns, axis=1) if columns else D
+        return _named_failures(found, lambda failed: self.groups.named(rows[failed]))
+
     def _changes_support(self, j: int, change: Array) -> bool:
         """Return whether the minimum without a group has another support, seen from a step."""
-        after = self._edited(j).at(self.whole.theta + change)
+        after = self._edited(self.whole, j).at(self.whole.theta + change)
         assert after.l1 is not None
-        flips = (after.l1 > 0) & (np.sign(self.whole.theta) * after.theta < 0)
-        outside = (after.l1 > 0) & (self.whole.theta == 0)
+        penalised, signs = after.l1 > 0, np.sign(self.whole.theta)
+        leaves = penalised & (signs != 0) & (signs * after.theta <= 0)
+        outside = penalised & (signs == 0)
         enters = outside & (np.abs(after.smooth_gradient()) > (1.0 + 1e3 * ENTERS) * after.l1)
-        return bool(np.any(flips | enters))
+        return bool(np.any(leaves | enters))
 
-    def _edited(self, j: int) -> LinearObjective:
-        mask, weighting = self.groups.masks[[j]], self.whole.weighting
+    def _edited(self, objective: LinearObjective, j: int) -> LinearObjective:
+        mask, weighting = self.groups.masks[[j]], objective.weighting
         ratios = weighting.ratios(mask @ weighting.counted())
-        w = weighting.all_weights(ratios, self.whole.sample_weight)[:, 0]
+        w = weighting.all_weights(ratios, objective.sample_weight)[:, 0]
         w[mask.indices] = 0.0
-        return self.whole.with_weights(w)
+        return objective.with_weights(w)
+
+
+class NewtonSupportGroups(SupportGroups):
+    """The joint Newton step without each group on the support.
+
+    Where that is not trusted it is the minimum there; where there is none, or one far beyond 0, the
+    minimum in the fitted coefficients under the penalty.
+    """
+
+    groups: NewtonGroups
+
+    def steps(self, rows: Array) -> Array:
+        base = self.groups.base
+        assert isinstance(base, LinearObjective)
+        problem, D = self.groups.edited(rows)
+        astray = problem.flat
+        trusted = problem.next_step(D) <= tuning().trusted_next_step
+        on = np.flatnonzero(~astray & ~trusted)
+        with_signs = minimise(problem.take(on), D[:, on], rtol=GROUP_RTOL, max_iter=FEW_STEPS)
+        D[:, on], reached = with_signs
+        astray[on] = ~reached
+        D[:, astray] = 0.0
+        astray |= beyond_zero(base, self.groups.factor, D, problem.pushes)
+        within = base.within_support(self.groups.damping)
+        D[:, astray] = self.minima(within, rows[astray], D[:, astray])
+        return D
 
 
 class ActiveSetGroups(SupportGroups):
     """The change of all parameters without each group at its minimum, under an l1 penalty."""
+
+    groups: ExactGroups
 
     @property
     def objective(self) -> Objective:
         return self.whole
 
     def changes(self, rows: Array) -> Array:
-        names = self.groups.names
-        D = self._spread(self.groups.changes(rows))
-        for column, j in enumerate(rows):
-            edited = self._edited(int(j))
-            D[:, column] = _minimise_l1(self.whole, D[:, column], edited, self.factorize)
-        return _named_failures(D, rows if names is None else names[rows])
+        problem, D = self.groups.edited(rows)
+        return self.minima(self.whole, rows, self.spread(np.where(problem.flat, 0.0, D)))
 
 
 def on_active_set(found: ExactRemoval, everywhere: Edits, factorize: Factorize) -> ActiveSetRemoval:
@@ -180,7 +268,11 @@ def on_active_set(found: ExactRemoval, everywhere: Edits, factorize: Factorize) 
 
 
 def _minimise_l1(
-    whole: LinearObjective, change: Array, edited: LinearObjective, factorize: Factorize
+    whole: LinearObjective,
+    change: Array,
+    edited: LinearObjective,
+    factorize: Factorize,
+    goal: float = 0.0,
 ) -> Array:
     """Return the change to the minimum of an edited objective, from a place near it.
 
@@ -189,7 +281,7 @@ def _minimise_l1(
     assert whole.l1 is not None
     theta = whole.theta + change
     flipped = (whole.l1 > 0) & (np.sign(theta) * np.sign(whole.theta) < 0)
-    goal = 1e-13 * np.sqrt(max(whole.value(), 0.0))
+    goal = max(goal, ROUNDING * float(np.sqrt(max(whole.value(), 0.0))))
     try:
         found = minimise_l1(edited.at(np.where(flipped, 0.0, theta)), factorize, goal)
     except ValueError:
@@ -197,15 +289,14 @@ def _minimise_l1(
     return found.theta - whole.theta
 
 
-def _named_failures(D: Array, edits: Array) -> Array:
+def _named_failures(D: Array, named: Callable[[Array], str]) -> Array:
     """Return the changes, 0 for edits without which no minimum was reached, after naming them."""
-    failed = np.isnan(D).any(axis=0)
-    if np.any(failed):
+    failed = np.flatnonzero(np.isnan(D).any(axis=0))
+    if len(failed):
         D[:, failed] = 0.0
         warn(
-            f"After the edit of each of the rows or groups {edits[failed][:20].tolist()} "
-            f"({int(failed.sum())} in all) no minimum was reached under the l1 penalty: it may not "
-            "be the only one. Their scores are 0. Fit with an l2 penalty beside it.",
+            f"After the edit of {named(failed)} no minimum was reached under the l1 penalty: it "
+            "may not be the only one. Their scores are 0. Fit with an l2 penalty beside it.",
             ConvergenceWarning,
         )
     return D
@@ -215,10 +306,9 @@ def warn_of_changed_supports(removal: Removal, everywhere: Edits) -> None:
     """Name the edits whose step changes a sign or brings a coefficient in."""
     moving = changed_supports(removal, everywhere)
     if len(moving):
-        named = ", ".join(map(str, moving[:20])) + (", ..." if len(moving) > 20 else "")
         edit = "Removing" if everywhere.coming is None else "Changing"
         warn(
-            f"{edit} each of the rows {named} ({len(moving)} in all) changes the active set; "
+            f"{edit} each of the rows {named_rows(moving, None)} changes the active set; "
             f"method={removal.method!r} keeps the fitted one. Use method='exact' for these rows.",
             UserWarning,
         )
@@ -227,37 +317,60 @@ def warn_of_changed_supports(removal: Removal, everywhere: Edits) -> None:
 def changed_supports(removal: Removal, everywhere: Edits) -> Array:
     """Return the edits after which other coefficients are 0, as far as one step can tell.
 
-    The derivative at coefficients that are 0 is taken along the step, to first order.
+    The derivative at coefficients that are 0 is taken along the step, to first order; where the
+    step was guarded it is the derivative at its end.
     """
     base, whole, features = removal.objective, everywhere.base, everywhere.features
     assert isinstance(whole, LinearObjective) and isinstance(features, LinearObjective)
-    assert isinstance(base, LinearObjective) and base.support is not None
+    assert isinstance(base, LinearObjective)
+    assert base.tilt is not None and base.support is not None
     assert whole.l1 is not None and removal.coefficients is not None
-    outside = np.setdiff1d(np.arange(whole.n_params), base.support)
+    outside = np.flatnonzero((whole.theta == 0) & (whole.l1 > 0))
     gradient = whole.smooth_gradient()[outside, None]
     limit = whole.l1[outside, None] * (1.0 + 1e3 * ENTERS)
-    H = None
-    if 24.0 * whole.n_params * base.n_params < available_memory() / 4:
-        units = np.zeros((whole.n_params, base.n_params))
-        units[base.support, np.arange(base.n_params)] = 1.0
-        H = whole.hvp(units)[outside]
     E = whole.weighted_grad_sum(whole.weighting.shared_columns(whole.sample_weight))[outside]
-    penalised = whole.l1[base.support] > 0
-    found = []
-    for rows in row_blocks(removal.n_edits, whole.n_params):
-        index = np.arange(removal.n_edits)[rows]
-        D = removal.changes(index)
-        flips = penalised[:, None] & (np.sign(base.theta)[:, None] * (base.theta[:, None] + D) < 0)
-        moved = np.any(flips, axis=0)
-        if len(outside):
-            own = features.rows(rows).jacobian_t_rows(removal.coefficients[rows])[outside]
-            if H is None:  # a product with all rows for every block of edits
-                spread = np.zeros((whole.n_params, len(index)))
-                spread[base.support] = D
-                HD = whole.hvp(spread)[outside]
-            else:
-                HD = H @ D
-            G = gradient + HD - own - E @ removal.shares[rows].T
-            moved |= np.any(np.abs(G) > limit, axis=0)
-        found.append(index[moved])
-    return np.concatenate(found)
+    changed = np.zeros(removal.n_edits, dtype=bool)
+    for stratum, hvp in enumerate(_curvatures(removal, whole, outside)):
+        members = np.flatnonzero(removal.strata == stratum)
+        for block in row_blocks(len(members), whole.n_params):
+            rows = members[block]
+            D = removal.changes(rows)
+            changed[rows] = np.any(base.tilt[:, None] * (base.theta[:, None] + D) < 0, axis=0)
+            if len(outside):
+                own = features.rows(rows).jacobian_t_rows(removal.coefficients[rows])[outside]
+                G = gradient + hvp(D) - own - E @ removal.shares[rows].T
+                changed[rows] |= np.any(np.abs(G) > limit, axis=0)
+    if len(removal.guarded):
+        D = np.zeros((whole.n_params, len(removal.guarded)))
+        D[base.support] = removal.guarded_changes
+        changed[removal.guarded] = _support_changed(removal, everywhere, removal.guarded, D)
+    return np.flatnonzero(changed)
+
+
+def _curvatures(
+    removal: Removal, whole: LinearObjective, outside: Array
+) -> list[Callable[[Array], Array]]:
+    """Return, for every stratum, the product of the curvature with steps on the support.
+
+    Those rows of it that belong to the other coefficients, by weights as the step took them.
+    """
+    base = removal.edits.base
+    assert isinstance(base, LinearObjective) and base.support is not None
+    support = base.support
+    w = whole.sample_weight[:, None].repeat(len(removal.factors), axis=1)
+    if removal.shares.shape[1] and not removal.linear:
+        w = whole.weighting.all_weights(removal.edits.typical_ratios(), whole.sample_weight)
+    form = 24.0 * whole.n_params * base.n_params * w.shape[1] < available_memory() / 4
+
+    def spread(D: Array) -> Array:
+        out = np.zeros((whole.n_params, D.shape[1]))
+        out[support] = D
+        return out
+
+    def product(weighed: LinearObjective) -> Callable[[Array], Array]:
+        if not form:  # a product with all rows for every block of edits
+            return lambda D: weighed.hvp(spread(D))[outside]
+        H = weighed.hvp(spread(np.eye(base.n_params)))[outside]
+        return lambda D: H @ D
+
+    return [product(whole.with_weights(column)) for column in w.T]

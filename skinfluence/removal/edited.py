@@ -28,6 +28,9 @@ from skinfluence.typing import Array
 CHUNK = 2**19
 """Numbers of a chunk of raw predictions: 4 MiB, which the caches hold."""
 
+FLAT = 1e-16
+"""Second derivative, relative to the largest, of rows on a flat part of their loss."""
+
 
 class Edited:
     """The objectives after each of m edits.
@@ -112,13 +115,14 @@ class Edited:
 
     def active_rows(self, D: Array) -> Array:
         """Return the training rows whose gradient may change within twice the way to theta + D."""
-        room = self.objective.loss.distance_to_curvature(
-            self.objective.targets, self.objective.raw_predictions()
-        )
-        may_bend = room == 0.0
-        for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
+        objective = self.objective
+        at = objective.targets, objective.raw_predictions()
+        G = np.abs(objective.loss.hessian(*at)).reshape(objective.n_samples, -1).max(axis=1)
+        room = objective.loss.distance_to_bend(*at).min(axis=1)
+        may_bend = (room == 0.0) | (FLAT * G.max(initial=0.0) < G)
+        for rows in row_blocks(objective.n_samples, self.m * self.n_outputs, CHUNK):
             if not np.all(may_bend[rows]):
-                moved = np.abs(self.objective.rows(rows).jacobian_dot(D)).max(axis=(1, 2))
+                moved = np.abs(objective.rows(rows).jacobian_dot(D)).max(axis=(1, 2))
                 may_bend[rows] |= room[rows] <= 2.0 * moved
         return np.flatnonzero(may_bend)
 
@@ -211,20 +215,36 @@ class Edited:
 
         return times
 
-    def curvature_along(self, D: Array, S: Array) -> Array:
-        """Return S' F_j''(theta + D) S of every column, shape (m,); rows come in chunks."""
-        out: Array = np.sum(self.l2 * S * S, axis=0)
+    def unforeseen(self, D: Array) -> Array:
+        """Return the gradient at theta + D less what the curvature at theta makes of it, like D.
+
+        sum_i w_ij J_i' (l'(eta_i + J_i D_j) - l'(eta_i) - l''(eta_i) J_i D_j): what a Newton step
+        did not know of.
+        """
+        out: Array = np.zeros_like(D)
+        for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
+            part = self.objective.rows(rows)
+            B = unforeseen_gradients(part, part.jacobian_dot(D).transpose(0, 2, 1))
+            out += part.jacobian_t_dot(self._weighted(B, rows).transpose(0, 2, 1))
+        if self.coming is not None:
+            JD = self.coming.jacobian_rows_dot(D)[:, None]
+            out += self._bring(unforeseen_gradients(self.coming, JD)[:, 0])
+        for shift in self.objective.flat_shifts():  # along the gauge there is only rounding
+            out[shift] -= out[shift].mean(axis=0)
+        return out
+
+    def gained_curvature(self, D: Array, S: Array) -> Array:
+        """Return S' (F_j''(theta + D) - F_j''(theta)) S of every column, shape (m,)."""
+        out: Array = np.zeros(self.m)
         for rows in row_blocks(self.objective.n_samples, self.m * self.n_outputs, CHUNK):
             part = self.objective.rows(rows)
             JD, JS = (part.jacobian_dot(V).transpose(0, 2, 1) for V in (D, S))
-            eta = part.raw_predictions()[:, None] + JD
-            bent = part.loss.hessian_product(part.targets[:, None], eta)(JS)
-            out += np.einsum("imk,imk->m", self._weighted(bent, rows), JS)
+            B = self._weighted(_gained_products(part, JD, JS), rows)
+            out += np.einsum("imk,imk->m", B, JS)
         if self.coming is not None:
-            coming, JS = self.coming, self.coming.jacobian_rows_dot(S)
-            eta = coming.raw_predictions() + coming.jacobian_rows_dot(D)
-            bent = coming.loss.hessian_product(coming.targets, eta)(JS)
-            out += coming.sample_weight * np.sum(bent * JS, axis=1)
+            JD, JS = (self.coming.jacobian_rows_dot(V)[:, None] for V in (D, S))
+            B = _gained_products(self.coming, JD, JS)
+            out += self.coming.sample_weight * np.sum(B * JS, axis=(1, 2))
         return out
 
     def norm(self, gradient: Array) -> Array:
@@ -234,7 +254,7 @@ class Edited:
     @property
     def may_recede(self) -> bool:
         """Whether there may be no finite minimum: nothing is penalised."""
-        return not (np.any(self.objective.l2 > 0) or self.objective.loss.constant_hessian)
+        return not (self.objective.penalised or self.objective.loss.constant_hessian)
 
     def is_separated(self, D: Array, JD: Array) -> Array:
         """Return which columns have no finite minimum: all their rows are on the right side."""
@@ -264,6 +284,18 @@ class Edited:
     def _bring(self, B: Array) -> Array:
         assert self.coming is not None
         return self.coming.jacobian_t_rows(self.coming.sample_weight[:, None] * B)
+
+
+def unforeseen_gradients(part: LinearObjective, JD: Array) -> Array:
+    """Return l'(eta + J D) - l'(eta) - l''(eta) J D of each row, shape (n_rows, m, K)."""
+    at = part.targets[:, None], part.raw_predictions()[:, None]
+    return part.loss.gradient_change(*at)(JD) - part.loss.hessian_product(*at)(JD)
+
+
+def _gained_products(part: LinearObjective, JD: Array, JS: Array) -> Array:
+    """Return (l''(eta + J D) - l''(eta)) J S of each row, shape (n_rows, m, K)."""
+    y, eta = part.targets[:, None], part.raw_predictions()[:, None]
+    return part.loss.hessian_product(y, eta + JD)(JS) - part.loss.hessian_product(y, eta)(JS)
 
 
 def row_edits(edits: Edits, rows: Array, shared: Array) -> dict[str, Any]:
@@ -306,8 +338,12 @@ class EditedRows(Edited):
         features = edits.features.rows(rows)
         assert isinstance(features, LinearObjective)
         ratios, a = edits.ratios[rows], edits.gradients(rows, edits.ratios[rows])
-        J = np.stack([features.jacobian_t_rows(unit) for unit in features.units()])
-        self._own = np.stack([factor.solve(output) for output in J])  # H^-1 J_i', (K, n_params, m)
+        # Of the outputs that meet in a block of the curvature: (outputs, blocks, block_size, m).
+        units = features.units() if features.coupled else [np.ones_like(a)]
+        J = np.stack([features.jacobian_t_rows(unit) for unit in units])
+        own = np.stack([factor.solve(output) for output in J])
+        J = J.reshape(len(units), 1 if features.coupled else a.shape[1], -1, len(rows))
+        self._own = own.reshape(J.shape)  # H^-1 J_i'
         self._inner = self._woodbury(edits.curvatures(rows, ratios), J)
         self._rest = factor.solve(removal.shared) @ (1.0 - ratios).T  # H^-1 E z_i
         self.caused = norm_in(self.pushes, self.step(a))
@@ -319,22 +355,27 @@ class EditedRows(Edited):
 
     def step(self, c: Array) -> Array:
         """Return H^-1 (J_i' c_i + E z_i) of every edit, for c of shape (m, K)."""
-        out: Array = np.einsum("kpm,mk->pm", self._own, c)
-        out += self._rest
-        return out
+        return self._along(c.reshape(len(c), *self._inner.shape[1:3])) + self._rest
 
     def _woodbury(self, G: Array, J: Array) -> Array:
-        """Return (I - G Q)^-1 G of every edit, shape (m, K, K)."""
-        K = len(J)
-        G = G[:, :, None] * np.eye(K) if G.ndim == 2 else G
-        Q = np.einsum("kpm,lpm->mkl", J, self._own, optimize=True)
+        """Return (I - G Q)^-1 G of every edit, shape (m, blocks, outputs, outputs)."""
+        outputs, blocks = J.shape[:2]
+        if G.ndim == 2:
+            G = G.reshape(len(G), blocks, outputs, 1) * np.eye(outputs)
+        G = G.reshape(len(G), blocks, outputs, outputs)
+        Q = np.einsum("kbpm,lbpm->mbkl", J, self._own, optimize=True)
         # A row that is alone in a direction (leverage 1) has no inverse there; any will do here.
-        A = np.eye(K) - (1.0 - 1e-12) * (G @ Q)
+        A = np.eye(outputs) - (1.0 - 1e-12) * (G @ Q)
         return np.linalg.solve(A, G)
+
+    def _along(self, C: Array) -> Array:
+        """Return H^-1 J_i' C_i of every edit, for C of shape (m, blocks, outputs)."""
+        along: Array = np.einsum("kbpm,mbk->bpm", self._own, C)
+        return along.reshape(-1, len(C))
 
     def take(self, columns: Array) -> EditedRows:
         out = super().take(columns)
-        out._own, out._inner = self._own[:, :, columns], self._inner[columns]
+        out._own, out._inner = self._own[..., columns], self._inner[columns]
         out._rest, out._left = self._rest[:, columns], self._left[columns]
         out._stiffer = self._stiffer[columns]
         return out
@@ -343,8 +384,9 @@ class EditedRows(Edited):
         Z = self.factor.solve(gradient)
         size = norm_in(gradient, Z)
         # The row's own block taken out: H^-1 J_i' (I - G_i Q_i)^-1 G_i J_i H^-1 g.
-        u = np.einsum("kpm,pm->mk", self._own, gradient)
-        Z += np.einsum("kpm,mk->pm", self._own, np.einsum("mkl,ml->mk", self._inner, u))
+        blocks = gradient.reshape(*self._own.shape[1:])
+        u = np.einsum("kbpm,bpm->mbk", self._own, blocks)
+        Z += self._along(np.einsum("mbkl,mbl->mbk", self._inner, u))
         return Z, size
 
     def after(self, gradient: Array, Z: Array, reach: Array) -> Array:
@@ -354,8 +396,7 @@ class EditedRows(Edited):
         # in the norms of H_i; that of H is at most sqrt(1 - h) times larger where h < 0. Z moves no
         # raw prediction by more than |Z| sqrt(max_j J_j H_i^-1 J_j').
         lost, loss = digits_lost(self.factor), self.objective.loss
-        proven = loss.self_concordant and loss.curvature_scale is not None
-        if np.isinf(self._widest) or np.isinf(lost) or not proven:
+        if np.isinf(self._widest) or np.isinf(lost) or loss.curvature_scale is None:
             return super().after(gradient, Z, reach)
         length = norm_in(gradient, Z)
         moved = reach + length * np.sqrt(self._widest / self._left)

@@ -159,3 +159,11 @@ class Edits:
 
 def _own(part: Objective, ratios: Array | None) -> Array:
     return np.ones(part.n_samples) if ratios is None else part.weighting.own(ratios)
+
+
+def shared_directions(objective: Objective) -> Array:
+    """Return E, what the weights of the rows that stay push along, shape (n_params, q)."""
+    columns = objective.weighting.shared_columns(objective.sample_weight)
+    if not columns.shape[1]:
+        return np.empty((objective.n_params, 0))
+    return objective.weighted_grad_sum(columns)

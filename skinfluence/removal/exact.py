@@ -25,6 +25,7 @@ from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.row_space import Axes, lifted, within
 from skinfluence.process.blocks import edit_elements, row_blocks
 from skinfluence.process.memory import require_memory
+from skinfluence.process.row_names import named_rows
 from skinfluence.process.threads import in_threads
 from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Removal, edit_blocks
@@ -42,6 +43,12 @@ SHRINKS = 0.25
 
 FLAT = 1e-14
 """Curvature along a direction, relative to that of the preconditioner, that is none."""
+
+STRIDE = 0.5
+"""Way of a raw prediction, in curvature scales, after which the curvature is another one.
+
+A Newton step of that length does not end at a minimum. Down an exponential tail each is 1 long.
+"""
 
 MOST_REACHED = 0.8
 """Part of the training rows above which all of them take part in the iteration."""
@@ -172,6 +179,23 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
     ConvergenceWarning
         Naming the rows whose minimum was not reached (without them the data may be separable).
     """
+    out, reached = minima_after(removal, rows, rtol=rtol, max_iter=max_iter)
+    failed = np.sort(rows[~reached])
+    if len(failed):
+        warn(
+            f"Without each of the rows {named_rows(failed)} no minimum was "
+            f"reached in {max_iter} steps: the remaining rows may be separable, or the curvature "
+            "nearly singular. Their scores are those of the last step. Fit with a stronger "
+            "penalty, or, where a hinge is smoothed, raise temperature=.",
+            ConvergenceWarning,
+        )
+    return out
+
+
+def minima_after(
+    removal: Removal, rows: Array, *, rtol: float, max_iter: int
+) -> tuple[Array, Array]:
+    """Return `minimise_after`, and which of the minima were reached, (m,); without a warning."""
     objective = removal.edits.base
     assert isinstance(objective, LinearObjective) and removal.coefficients is not None
     require_memory(
@@ -179,8 +203,7 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
         f"The parameters without each of {len(rows):,} rows that one Newton step cannot carry",
         "Fit with a stronger penalty, or use method='first_order'.",
     )
-    out = np.empty((objective.n_params, len(rows)))
-    failed: list[int] = []
+    out, reached = np.empty((objective.n_params, len(rows))), np.ones(len(rows), dtype=bool)
     for stratum in range(len(removal.factors)):
         members = np.flatnonzero(removal.strata[rows] == stratum)
         for block in edit_blocks(len(members), objective):
@@ -191,18 +214,10 @@ def minimise_after(removal: Removal, rows: Array, *, rtol: float, max_iter: int 
             for column in columns[~converged]:
                 change = _by_cooling(removal, int(rows[column]))
                 if change is None:
-                    failed.append(int(rows[column]))
+                    reached[column] = False
                 else:
                     out[:, column] = change
-    if failed:
-        warn(
-            f"Without each of the rows {sorted(failed)[:20]} ({len(failed)} in all) no minimum was "
-            f"reached in {max_iter} steps: the remaining rows may be separable, or the curvature "
-            "nearly singular. Their scores are those of the last step. Fit with a stronger "
-            "penalty, or, where a hinge is smoothed, raise temperature=.",
-            ConvergenceWarning,
-        )
-    return out
+    return out, reached
 
 
 def _by_cooling(removal: Removal, row: int) -> Array | None:
@@ -321,6 +336,8 @@ def _newton_cg(
     JD = problem.predict(D)
     out, converged = D.copy(), np.zeros(D.shape[1], dtype=bool)
     active = np.arange(D.shape[1])
+    moved = np.zeros(D.shape[1])
+    stride = STRIDE * (problem.objective.loss.curvature_scale or np.inf)
     for _ in range(max_iter):
         gradient, _ = problem.gradient(D)
         sane = np.isfinite(gradient).all(axis=0)
@@ -328,18 +345,23 @@ def _newton_cg(
         done = sane & (size <= goal)
         out[:, active[sane]] = D[:, sane]
         converged[active[done]] = True
+        if problem.may_recede:
+            # Steps shrink to a minimum; where the gradient does and they do not, it is at infinity.
+            converged[active[done & (moved > stride)]] = False
         keep = np.flatnonzero(sane & ~done)
         if len(keep) < len(active):
             active, D, JD = active[keep], D[:, keep], JD[:, keep]
             gradient, size = gradient[:, keep], size[keep]
-            goal, caused = goal[keep], caused[keep]
+            goal, caused, moved = goal[keep], caused[keep], moved[keep]
             problem = problem.take(keep)
         if not len(active):
             break
         forcing = np.minimum(0.1, np.sqrt(size / caused))
         S, JS = _cg(problem, problem.curvature(D, JD), -gradient, forcing)
         t = _step_lengths(problem, D, JD, S, JS)
-        D, JD = D + t * S, JD + t[None, :, None] * JS
+        JS *= t[None, :, None]
+        D, JD = D + t * S, JD + JS
+        moved = np.maximum(JS.max(axis=(0, 2)), -JS.min(axis=(0, 2)))
     return out, converged
 
 
@@ -363,7 +385,8 @@ def _cg(
         JP = problem.predict(P)
         HP = times(P, JP)
         pHp = np.sum(P * HP, axis=0)
-        open_ &= pHp > FLAT * rz
+        open_ &= (pHp > FLAT * rz) & (pHp < np.inf)
+        HP[:, ~open_] = 0.0
         alpha = np.where(open_, rz / np.where(open_, pHp, 1.0), 0.0)
         S += alpha * P
         JS += alpha[None, :, None] * JP

@@ -27,19 +27,11 @@ from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Counterfactuals
 from skinfluence.removal.edited import Edited, norm_in
+from skinfluence.removal.edits import shared_directions
 from skinfluence.removal.exact import minimise
 from skinfluence.removal.guard import next_steps
-from skinfluence.removal.one_step import shared_directions
 from skinfluence.solvers import Factor, SingularCurvatureError
 from skinfluence.typing import Array
-
-TRUSTED_NEXT = 0.05
-"""Groups whose next Newton step would be longer than this part of the first are not trusted.
-
-Both in the norm of the curvature without the group. The next step is what the first was off by, as
-far as the curvature at its end can tell. benchmarks/groups.py prints how many of the steps that
-are off by more than a fifth it finds.
-"""
 
 GROUP_RTOL = 1e-9
 """Gradient at which a group is done; there are fewer groups than rows, and deletions are kept."""
@@ -126,7 +118,7 @@ class ExactGroups(GroupRemoval):
         self.minimise(rows, np.arange(len(rows)), problem, D)
         return D
 
-    def step(self, rows: Array) -> tuple[EditedGroups, Array]:
+    def edited(self, rows: Array) -> tuple[EditedGroups, Array]:
         """Return the objectives without some groups, and the joint Newton step of each."""
         assert isinstance(self.base, LinearObjective)
         problem = EditedGroups.leaving(
@@ -134,8 +126,13 @@ class ExactGroups(GroupRemoval):
         )
         D = problem.apply(problem.pushes)
         problem.caused = norm_in(problem.pushes, D)
-        flat = [isinstance(inverse, Nearest) for inverse in problem.inverses]
-        if any(flat):
+        return problem, D
+
+    def step(self, rows: Array) -> tuple[EditedGroups, Array]:
+        """Return `edited`, after naming groups without which there is more than one optimum."""
+        problem, D = self.edited(rows)
+        flat = problem.flat
+        if np.any(flat):
             warn(
                 f"Without {self.named(rows[flat])} some direction of the parameters is not "
                 "determined: there is more than one optimum. Values are those of the nearest; "
@@ -147,6 +144,8 @@ class ExactGroups(GroupRemoval):
 
     def minimise(self, rows: Array, chosen: Array, problem: EditedGroups, D: Array) -> None:
         """Overwrite chosen columns of the steps D without some groups by the minima."""
+        if self.base.constant_hessian:  # one step is exact, and along flat directions all rounding
+            chosen = chosen[~problem.flat[chosen]]
         if not len(chosen):
             return
         D[:, chosen], converged = minimise(problem.take(chosen), D[:, chosen], rtol=GROUP_RTOL)
@@ -179,7 +178,7 @@ class NewtonGroups(ExactGroups):
         if self.base.constant_hessian:  # done in one step, but for its rounding
             untrusted = np.arange(len(rows))
         elif self.guard:
-            untrusted = np.flatnonzero(problem.next_step(D) > TRUSTED_NEXT)
+            untrusted = np.flatnonzero(~(problem.next_step(D) <= tuning().trusted_next_step))
         self.minimise(rows, untrusted, problem, D)
         return D
 
@@ -230,6 +229,11 @@ class EditedGroups(Edited):
         out.inverses = [self.inverses[j] for j in columns]
         return out
 
+    @property
+    def flat(self) -> Array:
+        """Which of the curvatures have no inverse, bool of shape (m,)."""
+        return np.array([isinstance(inverse, Nearest) for inverse in self.inverses], dtype=bool)
+
     def apply(self, V: Array) -> Array:
         """Return H_j^-1 v_j for every column, the curvature taken at theta."""
         solved = [inverse.solve(V[:, j : j + 1]) for j, inverse in enumerate(self.inverses)]
@@ -239,10 +243,7 @@ class EditedGroups(Edited):
         """Return the length of the Newton step from D as a part of that to the first one, (m,)."""
         if self.objective.constant_hessian:
             return np.zeros(self.m)
-        if self.objective.loss.curvature_scale is None:
-            return next_steps(self, D)
-        _, length = self.precondition(self.gradient(D)[0])
-        return length / np.maximum(self.caused, np.finfo(np.float64).tiny)
+        return next_steps(self, D, self.unforeseen(D))
 
 
 def inverse_without(
@@ -326,7 +327,9 @@ def _down_date(part: OutputObjective, factor: Factor) -> DownDated | None:
     for b in range(len(Q)):
         A = np.eye(Q.shape[1]) - weight[b] @ Q[b]
         lu, pivots, info = lapack.dgetrf(A)
-        rcond = lapack.dgecon(lu, np.linalg.norm(A, 1))[0] if info == 0 else 0.0
+        # Beside the identity: a matrix of one number, however small, is as well conditioned as any.
+        size = max(1.0, float(np.linalg.norm(A, 1)))
+        rcond = lapack.dgecon(lu, size)[0] if info == 0 else 0.0
         if rcond < tuning().down_date_rcond:
             return None
         inner[b], _ = lapack.dgetrs(lu, pivots, weight[b])

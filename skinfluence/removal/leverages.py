@@ -13,6 +13,12 @@ from skinfluence.process.blocks import row_blocks
 from skinfluence.solvers import Factor
 from skinfluence.typing import Array
 
+ALONE = 1e-6
+"""A row whose leverage is within this of 1 (nearly) alone determines some direction.
+
+1 - h has lost six digits there; without the row the curvature is formed anew.
+"""
+
 
 @singledispatch
 def quadratic_forms(objective: OutputObjective, factor: Factor) -> Iterator[tuple[slice, Array]]:

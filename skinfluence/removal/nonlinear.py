@@ -22,6 +22,7 @@ from skinfluence.minimisers.trust_region import Problem, minimise, norms
 from skinfluence.objectives import NetworkObjective, Objective, OutputObjective
 from skinfluence.objectives.stacked import stacked
 from skinfluence.process.blocks import row_blocks
+from skinfluence.process.row_names import named_rows
 from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Counterfactuals, Removal
@@ -233,8 +234,7 @@ class Steps(EvaluatedEdits):
 
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
-            f"The Newton step without each of the rows {edits[:20].tolist()} ({len(edits)} in all) "
-            f"{UNTRUSTED}",
+            f"The Newton step without each of the rows {named_rows(edits)} {UNTRUSTED}",
             UserWarning,
         )
 
@@ -264,7 +264,7 @@ class OwnSteps(EvaluatedEdits):
 
     def warn_of(self, edits: Array, worst: float) -> None:
         warn(
-            f"Without each of the rows {edits[:20].tolist()} ({len(edits)} in all) the curvature "
+            f"Without each of the rows {named_rows(edits)} the curvature "
             "is not positive definite, and a Newton step leads nowhere: their scores are of first "
             "order. Pass damping > 0, or method='exact'.",
             UserWarning,
@@ -306,7 +306,7 @@ class Refits(UnreliableSteps):
 
     def named(self, edits: Array) -> str:
         """Return what a warning calls edits."""
-        return f"each of the rows {edits[:20].tolist()} ({len(edits)} in all)"
+        return f"each of the rows {named_rows(edits)}"
 
     def column_blocks(self, rows: Array) -> Iterator[Array]:
         # As many edits together as keep the passes of the model in the caches, but 64.

@@ -11,6 +11,7 @@ from skinfluence.curvature import Inverse
 from skinfluence.minimisers.trust_region import Problem
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.process.warnings import warn
+from skinfluence.removal.edits import shared_directions
 from skinfluence.removal.groups import GroupRemoval, inverse_without
 from skinfluence.removal.nonlinear import (
     FARTHEST_SHIFT,
@@ -21,7 +22,6 @@ from skinfluence.removal.nonlinear import (
     exceeds_trust,
     remaining_gradients,
 )
-from skinfluence.removal.one_step import shared_directions
 from skinfluence.typing import Array
 
 

@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from skinfluence.curvature import Inverse
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.process.row_names import named_rows
 from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
+from skinfluence.removal.active_set import minima_under_l1
 from skinfluence.removal.base import Removal
-from skinfluence.removal.edits import Edits
+from skinfluence.removal.edits import Edits, shared_directions
 from skinfluence.removal.exact import in_row_space, minimise_guarded
-from skinfluence.removal.guard import exceeds_next_step
-from skinfluence.removal.leverages import quadratic_forms
+from skinfluence.removal.groups import Nearest
+from skinfluence.removal.guard import doubtful, exceeds_next_step, steps_beyond_zero
+from skinfluence.removal.leverages import ALONE, quadratic_forms
 from skinfluence.solvers import Factor, SingularCurvatureError
 from skinfluence.typing import Array
 
@@ -22,15 +26,9 @@ HIGH = 0.3
 """Sum of the eigenvalues of G_i Q_i above which the largest is computed."""
 
 
-ALONE = 1e-6
-"""A row whose leverage is within this of 1 (nearly) alone determines some direction.
-
-1 - h has lost six digits there; without the row the curvature is formed anew.
-"""
-
 OFF_STRATUM = 0.002
-"""Relative difference between a row's own weights left behind and those its factor was made with
-from which on the row is minimised on its own."""
+"""Relative difference between the weights a row leaves behind and those its factor was made with,
+as a part of the curvature that the row leaves to itself, from which on the row is minimised."""
 
 
 def first_order(edits: Edits, factor: Factor, damping: float = 0.0) -> Removal:
@@ -71,9 +69,9 @@ def newton(
 ) -> Removal:
     """Return the leverage-corrected Newton step of every edit, guarded.
 
-    Edits that move their own prediction by more than `trusted_shift` go on to their exact minimum,
-    from this step; where the loss does not say over which distance that is far, those do whose next
-    step would be longer than `trusted_next_step`.
+    Edits whose next step would be longer than `trusted_next_step` go on to their exact minimum,
+    from this step; so do those that move their own prediction by more than `trusted_shift`, where
+    the loss has a `curvature_scale`.
 
     Parameters
     ----------
@@ -97,12 +95,13 @@ def newton(
     """
     objective, features = edits.base, edits.features
     assert isinstance(objective, OutputObjective) and isinstance(features, OutputObjective)
+    under_l1 = isinstance(objective, LinearObjective) and objective.tilt is not None
     shares, shared, strata = 1.0 - edits.ratios, shared_directions(objective), edits.strata
     factors = _of_strata(edits, factorize) if shares.shape[1] else [factor]
     a = edits.gradients(slice(None), edits.ratios)
     coefficients, own_shift = np.empty_like(a), np.empty_like(a)
-    leverage = np.empty(edits.n_edits)
-    widest = 0.0
+    leverage, lengths = np.empty(edits.n_edits), np.empty(edits.n_edits)
+    squares, widest = np.empty_like(a), 0.0
     for stratum, stratum_factor in enumerate(factors):
         members = np.flatnonzero(strata == stratum)
         part = features.rows(members) if len(factors) > 1 else features
@@ -112,7 +111,8 @@ def newton(
             u = np.zeros_like(a[rows])
             if shares.shape[1]:
                 u = np.einsum("ikq,iq->ik", part.rows(index).jacobian_dot(H_E), shares[rows])
-            largest = Q if Q.ndim == 2 else np.trace(Q, axis1=1, axis2=2)
+            squares[rows] = Q if Q.ndim == 2 else np.einsum("ikk->ik", Q)
+            largest = squares[rows] if Q.ndim == 2 else squares[rows].sum(axis=1)
             widest = max(widest, float(largest.max(initial=0.0)))
             G = edits.curvatures(rows, edits.ratios[rows])
             if Q.ndim == 3 and G.ndim == 2:  # outputs that meet in the parameters alone
@@ -120,6 +120,9 @@ def newton(
             c, leverage[rows] = _down_date(a[rows], G, Q, u)
             own_shift[rows] = u + (Q * c if Q.ndim == 2 else np.einsum("ikl,il->ik", Q, c))
             coefficients[rows] = c
+            square = np.sum(c * (own_shift[rows] + u), axis=1)  # |J' c + E z|^2, by H^-1
+            square += np.sum(shares[rows] @ (shared.T @ H_E) * shares[rows], axis=1)
+            lengths[rows] = np.sqrt(np.maximum(square, 0.0))
     off = edits.off_stratum()
     removal = Removal(
         edits,
@@ -138,32 +141,42 @@ def newton(
     )
     if not guard and not isinstance(objective, LinearObjective):
         return removal
+    assert isinstance(objective, LinearObjective)
 
     def factors_of(inside: Edits) -> list[Factor]:
         return _of_strata(inside, factorize)
 
     alone = leverage > 1.0 - ALONE
-    trusted = tuning().trusted_shift if objective.loss.self_concordant else tuning().trusted_jump
+    by_one_step = objective.constant_hessian and not under_l1  # given the curvature without the row
     scale = objective.loss.curvature_scale
-    unsafe = np.zeros(len(alone), dtype=bool)
+    unsafe = off > OFF_STRATUM * np.clip(1.0 - leverage, 0.0, 1.0)
     if scale is not None:
-        unsafe |= np.abs(own_shift).max(axis=1) > trusted * scale
-    unsafe |= off > OFF_STRATUM
-    if objective.constant_hessian:
-        unsafe &= ~alone  # one step is exact, given the curvature without the row
+        unsafe |= np.abs(own_shift).max(axis=1) > tuning().trusted_shift * scale
+    if by_one_step:
+        unsafe &= ~alone
     else:
         unsafe |= alone
+    if under_l1 and guard:
+        unsafe |= steps_beyond_zero(removal)
     small = None
     if not guard:
         unsafe[:] = False
-    elif scale is None and not objective.constant_hessian:
-        small = in_row_space(removal, factors_of)
-        rest = np.flatnonzero(~unsafe)
-        unsafe[rest] = exceeds_next_step(small[0], rest)
-    guarded = np.flatnonzero(unsafe | (alone & objective.constant_hessian))
+    elif not objective.constant_hessian:
+        known = squares if edits.leaving else None
+        rows = np.flatnonzero(doubtful(removal, lengths, known) & ~unsafe)
+        if len(rows):
+            small = in_row_space(removal, factors_of)
+            unsafe[rows] = exceeds_next_step(small[0], rows, lengths, known)
+    if np.any(alone) and not (by_one_step or under_l1) and _some_unpenalised(objective):
+        _inverses_without(removal, np.flatnonzero(alone), factorize)
+    guarded = np.flatnonzero(unsafe | (alone & by_one_step))
     if not len(guarded):
         return removal
     changes = np.empty((objective.n_params, len(guarded)))
+    if under_l1:
+        within = Edits(objective.within_support(damping), edits.leaving, edits.coming)
+        changes = minima_under_l1(removal, within, guarded, factorize, rtol=tuning().guard_rtol)
+        return replace(removal, guarded=guarded, guarded_changes=changes)
     iterated = unsafe[guarded]
     if np.any(iterated):
         small = in_row_space(removal, factors_of) if small is None else small
@@ -181,16 +194,17 @@ def _of_strata(edits: Edits, factorize: Callable[[Objective], Factor]) -> list[F
     return [factorize(base.with_weights(w)) for w in weights.T]
 
 
-def _steps_of_their_own(
-    removal: Removal, a: Array, rows: Array, factorize: Callable[[Objective], Factor]
-) -> Array:
-    """Return the Newton steps of rows of leverage 1, with the curvature formed without each."""
+def _inverses_without(
+    removal: Removal, rows: Array, factorize: Callable[[Objective], Factor]
+) -> list[Inverse]:
+    """Return what solves with the curvature formed without each of some rows of leverage 1.
+
+    Rows without which it has no inverse are named: they alone determine a direction.
+    """
     objective, edits = removal.objective, removal.edits
     assert isinstance(objective, LinearObjective)
-    changes = np.zeros((objective.n_params, len(rows)))
-    gradient = objective.gradient()[:, None]
-    undetermined = []
-    for column, i in enumerate(rows):
+    inverses: list[Inverse] = []
+    for i in rows:
         row = np.array([i])
         w = objective.sample_weight
         weights = objective.weighting.all_weights(edits.ratios[row], w)[:, 0]
@@ -198,32 +212,43 @@ def _steps_of_their_own(
         if edits.coming is not None:  # the row is back, with another weight
             back = edits.coming.rows(row)
             weights[i] = (back.sample_weight * back.weighting.own(edits.ratios[row]))[0]
-        push = objective.rows(row).jacobian_t_rows(a[row])
-        push += removal.shared @ removal.shares[row].T
-        push -= gradient  # all but zero, and yet a part of the push in so stiff a direction
+        without = objective.with_weights(weights)
         try:
-            factor = factorize(replace(objective, sample_weight=weights))
+            inverses.append(factorize(without))
         except SingularCurvatureError:
-            undetermined.append(int(i))
-        else:
-            changes[:, column] = factor.solve(push)[:, 0]
+            inverses.append(Nearest.of(without))
+    undetermined = [
+        int(i) for i, one in zip(rows, inverses, strict=True) if isinstance(one, Nearest)
+    ]
     if undetermined:
         warn(
-            f"Rows {undetermined[:20]} ({len(undetermined)} in all) alone determine a direction of "
-            "the parameters: without one of them there is no unique optimum. Their scores are 0, "
-            "those of the nearest optimum; scikit-learn's own refit may choose another. Drop the "
-            "columns that only these rows have, or fit with a penalty.",
+            f"Rows {named_rows(np.array(undetermined))} alone determine a direction of the "
+            "parameters: without one of them there is more than one optimum. Their scores are "
+            "those of the nearest; scikit-learn's own refit may choose another. Drop the columns "
+            "that only these rows have, or fit with a penalty.",
             UserWarning,
         )
+    return inverses
+
+
+def _steps_of_their_own(
+    removal: Removal, a: Array, rows: Array, factorize: Callable[[Objective], Factor]
+) -> Array:
+    """Return the Newton steps of rows of leverage 1, with the curvature formed without each."""
+    objective = removal.objective
+    assert isinstance(objective, LinearObjective)
+    pushes = objective.rows(rows).jacobian_t_rows(a[rows]) + removal.shared @ removal.shares[rows].T
+    pushes -= objective.gradient()[:, None]  # all but zero, yet part of a push so stiff
+    changes = np.zeros((objective.n_params, len(rows)))
+    for column, inverse in enumerate(_inverses_without(removal, rows, factorize)):
+        changes[:, column] = inverse.solve(pushes[:, column : column + 1])[:, 0]
     return changes
 
 
-def shared_directions(objective: Objective) -> Array:
-    """Return E, shape (n_params, q)."""
-    columns = objective.weighting.shared_columns(objective.sample_weight)
-    if not columns.shape[1]:
-        return np.empty((objective.n_params, 0))
-    return objective.weighted_grad_sum(columns)
+def _some_unpenalised(objective: LinearObjective) -> bool:
+    """Whether the coefficient of a feature is not penalised, so that rows alone determine it."""
+    penalties = objective.spread(objective.l2[:, None]).reshape(-1, objective.block_size)
+    return bool(np.any(penalties[:, : objective.X.shape[1]] == 0))
 
 
 def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:

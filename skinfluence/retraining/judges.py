@@ -95,7 +95,7 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None, *, n_held_out: i
     notes = []
     kind = type(estimator)
     if kind in NETWORKS:
-        n_rows = int(X.shape[0]) - n_held_out
+        n_rows = int(np.shape(X)[0]) - n_held_out
         return _network_judge(estimator, n_rows, sample_weight is not None)
     if kind in _PLAIN:
         estimator, note = _PLAIN[kind](estimator, X)
@@ -120,7 +120,7 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None, *, n_held_out: i
         changes["warm_start"] = False
     if type(judge) in _TIGHT_SOLVERS and not _has_l1(params):
         for_dense, for_sparse = _TIGHT_SOLVERS[type(judge)]
-        swap = for_sparse if sparse.issparse(X) else for_dense
+        swap = for_sparse if _fitted_as_sparse(X) else for_dense
         if params["solver"] not in (swap, "newton-cholesky", "liblinear"):
             changes["solver"] = swap
             was = repr(params["solver"])
@@ -153,6 +153,11 @@ def _network_judge(net: Any, n_rows: int, weighted: bool) -> Judge:
         "a cold restart of a non-convex model ends in another minimum and measures something else",
     ]
     return Judge(judge, tuple(notes))
+
+
+def _fitted_as_sparse(X: Any) -> bool:
+    """Return whether scikit-learn makes rows a sparse matrix: a frame of sparse columns too."""
+    return sparse.issparse(X) or hasattr(X, "sparse")
 
 
 def _has_l1(params: dict[str, Any]) -> bool:
@@ -214,8 +219,8 @@ def _plain_machine(machine: Any, X: Any) -> tuple[Any, str]:
     if sparse.issparse(X):
         variance = float(X.multiply(X).mean() - X.mean() ** 2)
     else:
-        variance = float(np.var(np.asarray(X)))
-    gamma = 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+        variance = float(np.var(np.asarray(X, dtype=np.float64)))
+    gamma = 1.0 / (np.shape(X)[1] * variance) if variance > 0 else 1.0
     plain = clone(machine).set_params(gamma=gamma)
     return plain, f"no smoothing: the hinge itself, gamma={gamma:g} frozen"
 

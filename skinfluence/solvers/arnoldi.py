@@ -108,7 +108,7 @@ class Arnoldi(Solver):
                 "predictions, or refine=True to move to a minimum."
             )
         if np.any(values <= SINGULAR * largest):
-            raise singular(n, float(values.min()) / largest if largest else 0.0)
+            raise singular(curvature, float(values.min()) / largest if largest else 0.0)
         factor = ArnoldiFactor(curvature, values, vectors, Numerics(curvature.damping))
         probes = gradient_probes(curvature, self.random_state)
         worst = float(residual(curvature, probes, factor.solve(probes)).max(initial=0.0))

@@ -252,7 +252,7 @@ class CheckedFactor(Factor):
     def __init__(self, factor: Factor, curvature: Curvature) -> None:
         super().__init__(curvature)
         self.factor = factor
-        self.singular = bool(curvature.flat_shifts())
+        self.singular = bool(curvature.flat_shifts()) or curvature.flat is not None
 
     @property
     def numerics(self) -> Numerics | None:  # type: ignore[override]

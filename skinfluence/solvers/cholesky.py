@@ -70,7 +70,7 @@ class Cholesky(Solver):
         seen = np.empty((len(L), 2))
         for b, block in enumerate(L):
             try:
-                scale[b], seen[b] = _factorize_in_place(block, self.rcond)
+                scale[b], seen[b] = _factorize_in_place(block, curvature, self.rcond)
             except SingularCurvatureError as error:
                 if curvature.positive_semidefinite:
                     raise
@@ -154,7 +154,9 @@ def _indefinite(curvature: Curvature) -> SingularCurvatureError:
     )
 
 
-def _factorize_in_place(H: Array, limit: float) -> tuple[Array, tuple[float, float]]:
+def _factorize_in_place(
+    H: Array, curvature: Curvature, limit: float
+) -> tuple[Array, tuple[float, float]]:
     """Overwrite H by L, S H S = L L'; return S, the reciprocal condition and the smallest pivot."""
     diagonal = np.diagonal(H).copy()
     scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
@@ -163,7 +165,7 @@ def _factorize_in_place(H: Array, limit: float) -> tuple[Array, tuple[float, flo
     L, info = lapack.dpotrf(H, lower=1, clean=1, overwrite_a=1)
     rcond = float(lapack.dpocon(L, norm, uplo="L")[0]) if info == 0 else 0.0
     if not rcond >= limit:
-        raise singular(len(H), rcond)
+        raise singular(curvature, rcond)
     if not np.shares_memory(H, L):
         H[...] = L
     return scale, (rcond, float(np.diagonal(L).min()) ** 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import eigvalsh
+from scipy.linalg import eigh, eigvalsh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from skinfluence.curvature import Curvature
@@ -13,6 +13,9 @@ from skinfluence.process.memory import require_memory
 from skinfluence.process.tuning import tuning
 from skinfluence.solvers.base import SingularCurvatureError
 from skinfluence.typing import Array
+
+FLAT = 1e-12
+"""Eigenvalue, beside the largest, of a direction that is flat."""
 
 
 def form(curvature: Curvature) -> Array:
@@ -50,19 +53,47 @@ def form(curvature: Curvature) -> Array:
             "The curvature is not finite: the fitted parameters or the features overflow. Scale "
             "the features (StandardScaler) and fit again."
         )
-    for parameters in curvature.flat_shifts():
-        # H is zero along this shift, so any multiple of the projector on it may be added;
-        # right-hand sides of removals have no part along it.
-        fill = np.mean(np.abs(H[0, parameters, parameters])) / len(parameters)
-        H[0][np.ix_(parameters, parameters)] += fill if fill > 0 else 1.0
+    _curve_shifts(H[0], curvature)
     if curvature.objective.kind == "network":
         # What no training row moves, as the weights of a unit that is never active, stays.
         idle = np.flatnonzero(np.diagonal(H[0]) == 0.0)
         idle = idle[~np.any(H[0][idle], axis=1)]
         H[0, idle, idle] = 1.0
+    if curvature.flat is not None:
+        fill = np.mean(np.abs(np.diagonal(H[0])))
+        H[0] += fill * curvature.flat @ curvature.flat.T
     if H[0].flags.f_contiguous:
         return H
     return np.ascontiguousarray(H).transpose(0, 2, 1)  # the same numbers: they are symmetric
+
+
+def _curve_shifts(H: Array, curvature: Curvature) -> None:
+    """Add a curvature along the shifts of parameters that a block is promised to be flat along.
+
+    H is zero along them, so any multiple of the projector may be added; right-hand sides of
+    removals have no part there.
+    """
+    for parameters in curvature.flat_shifts():
+        fill = np.mean(np.abs(H[parameters, parameters])) / len(parameters)
+        H[np.ix_(parameters, parameters)] += fill if fill > 0 else 1.0
+
+
+def flat_directions(curvature: Curvature) -> Array | None:
+    """Return orthonormal directions that a curvature of one block maps to zero, (n_params, r).
+
+    None where there are none.
+    """
+    n = curvature.n_params
+    require_memory(
+        4.0 * n**2 * 8,
+        f"The eigenvectors of the curvature of {n:,} parameters",
+        "Pass damping > 0, or method='exact', which needs no inverse.",
+    )
+    H = curvature.blocks()[0]
+    _curve_shifts(H, curvature)
+    values, vectors = eigh(H)
+    flat: Array = vectors[:, np.abs(values) < FLAT * values[-1]]
+    return flat if flat.shape[1] else None
 
 
 def rescale(H: Array, scale: Array) -> None:
@@ -100,15 +131,21 @@ def diagonal_off_gauge(inverse: Array, shifts: list[Array]) -> Array:
     return diagonal
 
 
-def singular(size: int, rcond: float) -> SingularCurvatureError:
-    """Return the error of a curvature without an inverse."""
+def singular(curvature: Curvature, rcond: float) -> SingularCurvatureError:
+    """Return the error of a curvature without an inverse: its likely causes, and what is left."""
+    model, n_rows = curvature.objective, curvature.objective.n_samples
+    causes = []
+    if n_rows < model.block_shape()[1]:
+        causes.append(f"more parameters than the {n_rows:,} rows")
+    causes.append("constant, repeated or collinear columns, nearly so or exactly")
+    if not getattr(model, "constant_hessian", False):
+        causes.append("rows that are fitted so surely that the loss is flat (separated classes)")
+    penalty = "a larger penalty" if np.any(model.l2 > 0) else "a penalty (Ridge, a finite C)"
+    damping = "a larger damping" if curvature.damping > 0 else "damping > 0"
     return SingularCurvatureError(
-        f"The curvature of {size} parameters is singular (reciprocal condition number "
-        f"{rcond:.1e}): the fitted model is not the only optimum. Likely causes, in a model "
-        "without penalty: constant, repeated or collinear columns, columns far from zero "
-        "beside their spread, more columns than rows, or classes that can be separated. Drop "
-        "or scale such columns (StandardScaler), fit with a penalty (Ridge, a finite C), or "
-        "pass damping > 0."
+        f"The curvature of {curvature.n_params} parameters is singular (reciprocal condition "
+        f"number {rcond:.1e}): the fitted model is not the only optimum. Likely causes: "
+        f"{'; '.join(causes)}. Drop such columns, fit with {penalty}, or pass {damping}."
     )
 
 

@@ -75,7 +75,7 @@ class LU(Solver):
             With the inertia, where there are negative eigenvalues.
         """
         H = form(curvature)
-        blocks = [_factorize_in_place(block, self.rcond) for block in H]
+        blocks = [_factorize_in_place(block, curvature, self.rcond) for block in H]
         repeats = curvature.n_params // (H.shape[0] * H.shape[1])
         numerics = Numerics(
             curvature.damping,
@@ -196,7 +196,7 @@ def equilibrate(H: Array) -> Array:
     return scale
 
 
-def _factorize_in_place(H: Array, limit: float) -> LUBlock:
+def _factorize_in_place(H: Array, curvature: Curvature, limit: float) -> LUBlock:
     """Overwrite H, in Fortran order, by the factor of S H S."""
     scale = equilibrate(H)
     rescale(H, scale)
@@ -205,7 +205,7 @@ def _factorize_in_place(H: Array, limit: float) -> LUBlock:
     A, ipiv, info = lapack.dsytrf(H, lower=1, lwork=int(work), overwrite_a=1)
     rcond = float(lapack.dsycon(A, ipiv, norm, lower=1)[0]) if info == 0 else 0.0
     if not rcond >= limit:
-        raise singular(len(H), rcond)
+        raise singular(curvature, rcond)
     order, first = _read_pivots(ipiv)
     # L with its rows in order, and what D has beside its diagonal apart, as dsytrs2 does: that
     # one, and so triangular solves by blocks, is not in all versions of scipy; dsytrs is slow.

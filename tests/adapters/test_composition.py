@@ -9,6 +9,8 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import RFECV, SelectFromModel
@@ -22,6 +24,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     HalvingGridSearchCV,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
@@ -662,3 +665,91 @@ def test_a_target_transform_that_has_no_inverse_as_a_function():
     actual = np.transpose([predict(without(i)) - predict(np.arange(60)) for i in rows])
     scores = model.influence_scores(REAL.X_test, target="predict", method="exact")[:, rows]
     np.testing.assert_allclose(scores, actual, rtol=1e-6, atol=1e-10)
+
+
+# ------------------------------------------------------------------- what searches take and choose
+
+FOLDS = np.arange(60) % 5
+
+
+def grouped(estimator, name="alpha"):
+    return GridSearchCV(estimator, {name: [0.5, 5.0]}, cv=GroupKFold(3))
+
+
+GROUPED = {
+    "search": (lambda: grouped(svd()), "groups"),
+    "over a pipeline": (
+        lambda: grouped(make_pipeline(StandardScaler(), svd()), "ridge__alpha"),
+        "groups",
+    ),
+    "in a pipeline": (
+        lambda: make_pipeline(StandardScaler(), grouped(svd())),
+        "gridsearchcv__groups",
+    ),
+    "in a target": (lambda: logged(grouped(svd())), "groups"),
+}
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_are_for_the_folds_of_a_search(name, routing):
+    build, parameter = GROUPED[name]
+    ask = REAL.X_test, AMOUNT_TEST
+    with config_context(enable_metadata_routing=routing):
+        own = build().fit(REAL.X, AMOUNT, **{"groups" if routing else parameter: FOLDS})
+        given = {"groups" if routing else parameter: FOLDS}
+        model = InfluenceRegressor(build()).fit(REAL.X, AMOUNT, **given)
+        found = final_step(model.estimator_)
+        assert found.alpha == final_step(own).alpha
+        np.testing.assert_allclose(found.coef_, final_step(own).coef_, rtol=1e-12)
+        check = model.leave_one_out_check(*ask, rows=3, refit="pipeline")
+        smaller = model.without([0, 1])
+        again = smaller.leave_one_out_check(*ask, rows=3, refit="pipeline")
+    final, X, y = seen_by_the_final_step(model.estimator_, REAL.X, AMOUNT)
+    _, X_test, y_test = seen_by_the_final_step(model.estimator_, *ask)
+    alone = InfluenceRegressor(final).fit(X, y).influence_scores(X_test, y_test)
+    np.testing.assert_allclose(model.influence_scores(*ask), alone, rtol=1e-9, atol=1e-13)
+    assert check.noise_floor < 1e-8
+    assert again.noise_floor < 1e-8
+
+
+def test_weights_reach_the_best_estimator_past_the_folds():
+    with config_context(enable_metadata_routing=True):
+        inner_one = svd().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model = InfluenceRegressor(grouped(inner_one))
+        model.fit(REAL.X, REAL.y, groups=FOLDS, sample_weight=REAL.s)
+        check = model.leave_one_out_check(REAL.X_test, REAL.y_test, rows=3, refit="pipeline")
+    plain = InfluenceRegressor(svd(alpha=model.estimator_.best_params_["alpha"]))
+    plain.fit(REAL.X, REAL.y, REAL.s)
+    ask = REAL.X_test, REAL.y_test
+    np.testing.assert_allclose(
+        model.influence_scores(*ask), plain.influence_scores(*ask), rtol=1e-12
+    )
+    assert check.relative_error < 1e-9
+
+
+def choosing(first, *models):
+    steps = Pipeline([("scale", StandardScaler()), ("model", first)])
+    return GridSearchCV(steps, [{"model": [one]} for one in models], cv=3)
+
+
+def test_a_winner_without_influence_is_refused_by_fit():
+    forest = RandomForestClassifier(5, random_state=0)
+    with pytest.raises(TypeError, match="RandomForestClassifier has no known objective"):
+        InfluenceClassifier(choosing(tight(), forest)).fit(DATA.X, DATA.y)
+    # Nothing could take its place: refused before it is searched.
+    before = GridSearchCV(forest, {"max_depth": [1, 2]}, error_score="raise")
+    with pytest.raises(TypeError, match="RandomForestClassifier has no known objective"):
+        InfluenceClassifier(before).fit(np.full((9, 2), np.nan), DATA.y)
+
+
+@pytest.mark.parametrize("first", [DummyClassifier(), RandomForestClassifier(2)])
+def test_a_placeholder_that_is_replaced_is_accepted(first):
+    model = InfluenceClassifier(choosing(first, tight())).fit(DATA.X, DATA.y)
+    plain = InfluenceClassifier(make_pipeline(StandardScaler(), tight())).fit(DATA.X, DATA.y)
+    ask = DATA.X_test, DATA.y_test
+    np.testing.assert_allclose(
+        model.influence_scores(*ask), plain.influence_scores(*ask), rtol=1e-9, atol=1e-13
+    )
+    around_it = InfluenceClassifier(make_pipeline(StandardScaler(), choosing(first, tight())))
+    around_it.fit(DATA.X, DATA.y)

@@ -414,8 +414,8 @@ def test_the_only_row_of_its_class_is_left_in(select):
     assert sorted(found.rows) == [i for i in range(60) if i != 13]
     assert "- 1 row(s) that are the only ones of their class were left in" in found.summary()
     message = (
-        r"rows \[13\] are the only ones of their class: without them the model has other classes "
-        r"and no change can be compared\. Leave them in\."
+        r"rows \[13\] \(1 in all\) are the only ones of their class: without them the model has "
+        r"other classes and no change can be compared\. Leave them in\."
     )
     with pytest.raises(ValueError, match=message):
         model.leave_one_out_check(DATA.X_test, y_test, rows=[4, 13])

@@ -332,7 +332,7 @@ def test_precomputed_kernels_are_refused():
         ({"rows": [60]}, r"rows \[60\] are out of range.*0 to 59"),
         ({"rows": [1, 1]}, "duplicates"),
         ({"rows": []}, "rows is empty"),
-        ({"rows": [0.5]}, "type float64"),
+        ({"rows": [0.5]}, r"rows=\[0\.5\] are labels"),
         ({"rows": [True, False]}, r"mask of shape \(2,\)"),
         ({"rows": [0], "target": "predict"}, "target='predict' was given"),
         ({"rows": [0], "y_test": None}, "without y_test"),

@@ -20,7 +20,7 @@ from sklearn.svm import SVC, SVR
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from tests.model_table import MODELS
 from tests.oracles import slope_and_error
-from tests.twins import minimiser, raw_of, twin_of
+from tests.twins import minimiser, raw_of, spans_of, twin_of
 
 NAMED = {model.name: model for model in MODELS}
 OF_EACH_KIND = (
@@ -38,8 +38,14 @@ OF_EACH_KIND = (
     "MultiOutput-poisson",
     "TransformedTarget",
 )
+# Whose first three outputs are the classes of a multinomial.
+SOFTMAX = ("Logistic-l1-3", "Logistic-elastic-net-3", "MultiOutput-logistic")
 # Their parameters are coefficients of features of the kernel, which the twin has others of.
 IN_KERNELS = ("KernelRidge", "SVC", "SVR", "GaussianProcess")
+
+
+def in_kernel(name):
+    return name.split("-")[0] in IN_KERNELS or "kernel" in name
 
 
 def every(*without, where=lambda model: True):
@@ -540,7 +546,7 @@ def test_stationary_at_a_tight_fit_of_scikit_learn(name):
     assert np.linalg.norm(objective.gradient()) <= 1e-5 * typical_row(objective)
 
 
-@every(where=lambda m: m.name.split("-")[0] not in IN_KERNELS and "kernel" not in m.name)
+@every(where=lambda model: not in_kernel(model.name))
 def test_the_objective_is_its_twin_anywhere(name):
     """Value, gradient and curvature at random parameters, which no fit has seen."""
     twin, theta = optimum(name)
@@ -583,3 +589,125 @@ def conjugate_gradients(objective, b, steps=20):
             x, r = x + rr / (p @ Hp) * p, r - rr / (p @ Hp) * Hp
             p, rr = r + (r @ r) / rr * p, r @ r
     return x
+
+
+# ----------------------------------------------------------------------------------- diagnostics
+
+
+def innermost(estimator):
+    """Return the estimator whose loss is minimised."""
+    for name in ("best_estimator_", "estimator", "regressor"):
+        if hasattr(estimator, name):
+            return innermost(getattr(estimator, name))
+    return innermost(estimator[-1]) if hasattr(estimator, "steps") else estimator
+
+
+def power_of(name):
+    """Return the power of a Tweedie model; "log" for log losses, None for other losses."""
+    one = innermost(plain(name))
+    if type(one).__name__ == "LogisticRegression" or getattr(one, "loss", None) == "log_loss":
+        return "log"
+    powers = {"PoissonRegressor": 1, "GammaRegressor": 2}
+    return powers.get(type(one).__name__, getattr(one, "power", None))
+
+
+def squared_residuals(name, twin, theta, g, v, w, counted):
+    """Return those of Pearson, (n, K); of a loss of no family the gradients by their mean v."""
+    power = power_of(name)
+    if power not in ("log", None):
+        mu = twin.response(twin.raw(theta)).reshape(len(g), -1)
+        return w * (twin.y.reshape(mu.shape) - mu) ** 2 / mu**power
+    if power is None:
+        v = w * np.sum(v, axis=0) / np.sum(w * counted, axis=0)
+    return np.divide(g**2, v, out=np.zeros_like(g), where=counted)
+
+
+@every(where=lambda m: m.name != "GridSearch-hinge")  # without curvature anywhere
+def test_diagnostics_are_those_of_refits(name):
+    """By dense algebra at the twin's optimum, and by its minima without each of six rows."""
+    (twin, theta), rows = optimum(name), chosen(name)
+    eta, slope = twin.raw(theta), grad(twin.weighed)
+    n, K = eta.shape
+    g, designs = slope(eta), twin.designs(twin.X)
+    G = np.stack([grad(lambda e, k=k: anp.sum(slope(e)[:, k]))(eta) for k in range(K)], axis=1)
+    w = twin.W if twin.W.shape[1] == K else np.repeat(twin.W[:, :1], K, axis=1)
+    in_pairs = name.startswith(("OneVsOne", "SVC-3"))
+    counted = twin.encode(twin.y) != 0 if in_pairs else np.ones((n, K), dtype=bool)
+
+    H, free = twin.hessian(theta), (theta != 0) | (twin.lam == 0)
+    inverse = np.zeros_like(H)
+    inverse[np.ix_(free, free)] = np.linalg.pinv(H[np.ix_(free, free)], 1e-12, hermitian=True)
+    spans = spans_of([D.shape[1] for D in designs])
+    Q = np.empty((n, K, K))
+    for k, m in np.ndindex(K, K):
+        Q[:, k, m] = np.sum(designs[k] @ inverse[spans[k], spans[m]] * designs[m], axis=1)
+    hat = np.einsum("ikm,imk->ik", G, Q)
+    outputs = np.repeat(np.arange(K), [D.shape[1] for D in designs])
+    without = np.array([minimiser_without(name, (i,)) for i in rows])
+    shifts = np.array([(twin.raw(at) - eta)[i] for i, at in zip(rows, without, strict=True)])
+    C = np.eye(K)  # their common shift changes nothing
+    if name in SOFTMAX:
+        C[:3, :3] -= 1.0 / 3.0
+    spread_of_shifts = np.sqrt(np.diagonal(C @ Q @ C, axis1=1, axis2=2))[rows]
+
+    v = np.diagonal(G, axis1=1, axis2=2)
+    squares = squared_residuals(name, twin, theta, g, v, w, counted)
+    degrees = np.sum(counted, axis=0) - hat.sum(axis=0)
+    lost, per_row = squares / (1.0 - hat), np.ones(K)
+    if name in SOFTMAX:  # of the three classes, which have one dispersion
+        P = np.exp(eta[:, :3]) / np.sum(np.exp(eta[:, :3]), axis=1, keepdims=True)
+        own = np.where(g[:, :3] < 0, 1.0, 0.0)
+        squares[:, :3] = np.sum(w[:, :3] * (own - P) ** 2 / P, axis=1, keepdims=True)
+        lost[:, :3] = squares[:, :3] / (1.0 - np.sum(own * hat[:, :3], axis=1, keepdims=True))
+        per_row[:3], degrees[:3] = 2.0, 2 * n - hat[:, :3].sum()
+    total = np.sum(squares, axis=0)
+    estimated = total / degrees, (total - lost) / (degrees - per_row * counted)
+    of_family = (np.ones(K), np.ones((n, K))) if power_of(name) in ("log", 1) else estimated
+    for dispersion, (scale, deleted) in (("family", of_family), ("pearson", estimated)):
+        found = fitted(name).diagnostics(method="exact", dispersion=dispersion)
+        np.testing.assert_allclose(found.scale, scale, 1e-5)
+        shown = found.hat_diagonal.reshape(n, -1)
+        np.testing.assert_allclose(shown, hat[:, : shown.shape[1]], 1e-5, 1e-6)
+        volume = np.prod((deleted / scale) ** hat.sum(axis=0), axis=1)
+        np.testing.assert_allclose(found.cov_ratio, volume / np.linalg.det(np.eye(K) - G @ Q), 1e-4)
+        D = (without - theta) / np.sqrt(scale[outputs])
+        cook = np.einsum("ip,pq,iq->i", D, H, D) / hat.sum()
+        np.testing.assert_allclose(found.cooks_distance[rows], cook, 2e-5, 1e-9)
+        dffits = shifts @ C / (np.sqrt(deleted[rows]) * spread_of_shifts)
+        shown = found.dffits.reshape(n, -1)[rows]
+        np.testing.assert_allclose(shown, dffits[:, : shown.shape[1]], 2e-5, 1e-6)
+        if not in_kernel(name):
+            spread = np.sqrt(np.where(free, np.diag(inverse), np.nan))
+            errors = spread * np.sqrt(scale)[outputs]
+            np.testing.assert_allclose(found.standard_errors, errors, 1e-5)
+            dfbetas = (without - theta) / (np.sqrt(deleted[rows][:, outputs]) * spread)
+            np.testing.assert_allclose(found.dfbetas[rows], dfbetas, 2e-5, 1e-6)
+
+
+@every()
+@pytest.mark.parametrize("method", ["first_order", "newton"])
+def test_diagnostics_have_a_number_for_every_row(name, method):
+    model, (twin, theta) = NAMED[name], optimum(name)
+    found, n = fitted(name).diagnostics(method=method), len(model.data.X)
+    K = min(twin.raw(theta).shape[1], 1 if name.startswith("Huber") else 99)
+    each = (n,) if K == 1 else (n, K)
+    for measure in (
+        found.hat_diagonal,
+        found.internally_studentized_residuals,
+        found.studentized_residuals,
+        found.dffits,
+    ):
+        assert measure.shape == each
+        assert np.all(np.isfinite(measure))
+    assert found.cooks_distance.shape == found.cov_ratio.shape == (n,)
+    assert np.all(np.isfinite(found.cooks_distance) & np.isfinite(found.cov_ratio))
+    missing = np.isnan(found.standard_errors)
+    assert found.dfbetas.shape == (n, len(missing))
+    np.testing.assert_array_equal(np.isnan(found.dfbetas), np.tile(missing, (n, 1)))
+    if not in_kernel(name):
+        np.testing.assert_array_equal(missing, (theta == 0) & (twin.lam > 0))
+    assert len(found.to_frame()) == n
+    np.testing.assert_array_equal(
+        found.guarded_rows,
+        fitted(name).influence(model.data.X[:1], model.data.y[:1], method=method).guarded_rows,
+    )

@@ -180,12 +180,12 @@ def test_notes_say_what_it_is():
     assert "Nothing was refitted by scikit-learn" in text
     assert "refits know none" not in text  # the damping is part of this objective
     assert "judge:" not in text
-    assert re_refinement(check.notes) > 1.0
+    assert re_refinement(check.notes) > 0.1
     assert "proximal" in check.summary()
 
 
 def re_refinement(notes):
-    """Return the typical removals that the notes name."""
+    """Return the distance that the notes name."""
     (note,) = (note for note in notes if note.startswith("refinement:"))
     return float(note.split("were ")[1].split(" ")[0])
 

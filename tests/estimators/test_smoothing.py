@@ -141,8 +141,8 @@ def test_a_frozen_descent_far_from_its_optimum_is_refused(name):
     assert far.n_iter_ < far.max_iter
     model = kind(FrozenEstimator(far)).fit(data.X, data.y)
     message = (
-        rf"The Newton decrement of the fitted {type(far).__name__} on these rows is [\d,]+ times "
-        r"the effect of removing a typical row: .* or it did not converge\. Pass what it was"
+        rf"The fitted {type(far).__name__} is [\d.]+ times the sampling noise away from its "
+        r"optimum on these rows .* or it did not converge\. Pass what it was"
     )
     with pytest.raises(ValueError, match=message):
         model.influence_scores(data.X_test, data.y_test)

@@ -328,8 +328,9 @@ def test_the_only_row_of_a_class_is_named_once_per_call():
     X, y = lonely()
     model = InfluenceClassifier().fit(X, y)
     message = (
-        "The training rows 5 are the only ones of their class: without them the model has other "
-        "classes, or no finite optimum, and their scores mean nothing. Leave these scores out, or "
+        r"The training rows \[5\] \(1 in all\) are the only ones of their class: without them the "
+        "model has other classes, or no finite optimum, and their scores mean nothing. "
+        "Leave these scores out, or "
     )
     for call in (model.influence_scores, model.influence, model.influence):
         with pytest.warns(UserWarning, match=message) as record:
@@ -352,5 +353,5 @@ def test_no_row_is_named_where_every_class_has_two_or_the_check_leaves_it_out():
 def test_weights_decide_which_row_is_the_only_one():
     X, y = np.linspace(-1.0, 1.0, 12)[:, None], np.array(["no", "yes"] * 6)
     s = np.where((y == "yes") & (np.arange(12) != 7), 0.0, 1.0)
-    with pytest.warns(UserWarning, match="The training rows 7 are the only ones of their class"):
+    with pytest.warns(UserWarning, match=r"The training rows \[7\] \(1 in all\) are the only"):
         InfluenceClassifier().fit(X, y, s).influence_scores(X[:2], y[:2])

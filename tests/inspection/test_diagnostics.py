@@ -11,19 +11,34 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.inspection import Diagnostics
 from tests.cases import REAL, REALS, THREE
 
-COLUMNS = ["cooks_distance", "hat_diagonal", "studentized_residual", "largest_dfbetas"]
+COLUMNS = [
+    "position",
+    "cooks_distance",
+    "hat_diagonal",
+    "studentized_residual",
+    "internally_studentized_residual",
+    "dffits",
+    "cov_ratio",
+    "largest_dfbetas",
+    "guarded",
+]
 
 
 def diagnostics(**params):
     given = {
         "hat_diagonal": np.array([0.5, 0.25, 0.75, 0.5]),
+        "internally_studentized_residuals": np.array([0.9, -2.5, 0.45, -0.4]),
         "studentized_residuals": np.array([1.0, -3.0, 0.5, -0.5]),
+        "dffits": np.array([-0.4, 1.1, 0.2, 0.3]),
+        "cov_ratio": np.array([1.2, 0.4, 2.0, 1.1]),
+        "guarded_rows": np.array([1, 3]),
         "cooks_distance": np.array([0.1, 0.9, 0.1, 0.4]),
         "dfbetas": np.array([[0.1, -0.4], [0.8, 0.2], [0.0, 0.0], [-0.3, 0.1]]),
         "standard_errors": np.array([1.0, 2.0]),
         "scale": np.array([1.5]),
         "row_labels": np.array(["a", "b", "c", "d"]),
         "method": "newton",
+        "dispersion": "family",
     }
     return Diagnostics(**{**given, **params})
 
@@ -33,10 +48,27 @@ def test_table_has_the_largest_cooks_distance_first_and_ties_in_the_order_of_the
     assert frame.columns.tolist() == COLUMNS
     assert frame.index.tolist() == ["b", "d", "a", "c"]
     assert frame.index.name == "row"
+    assert frame["position"].tolist() == [1, 3, 0, 2]
     assert frame["cooks_distance"].tolist() == [0.9, 0.4, 0.1, 0.1]
     assert frame["hat_diagonal"].tolist() == [0.25, 0.5, 0.5, 0.75]
     assert frame["studentized_residual"].tolist() == [-3.0, -0.5, 1.0, 0.5]
+    assert frame["internally_studentized_residual"].tolist() == [-2.5, -0.4, 0.9, 0.45]
+    assert frame["dffits"].tolist() == [1.1, 0.3, -0.4, 0.2]
+    assert frame["cov_ratio"].tolist() == [0.4, 1.1, 1.2, 2.0]
     assert frame["largest_dfbetas"].tolist() == [0.8, 0.3, 0.4, 0.0]
+    assert frame["guarded"].tolist() == [True, True, False, False]
+
+
+def test_rows_and_coefficients_without_a_number_do_not_hide_the_others():
+    nan = np.nan
+    frame = diagnostics(
+        cooks_distance=np.array([0.1, nan, 0.3, 0.2]),
+        dfbetas=np.array([[0.1, nan], [nan, nan], [-0.3, nan], [0.2, nan]]),
+        dffits=np.array([[0.1, nan], [nan, nan], [nan, -0.3], [0.2, 0.1]]),
+    ).to_frame()
+    assert frame.index.tolist() == ["c", "d", "a", "b"]
+    np.testing.assert_array_equal(frame["largest_dfbetas"], [0.3, 0.2, 0.1, nan])
+    np.testing.assert_array_equal(frame["dffits"], [-0.3, 0.2, 0.1, nan])
 
 
 def test_several_outputs_are_one_line():
@@ -51,7 +83,7 @@ def test_several_outputs_are_one_line():
 
 def test_table_leaves_the_arrays_alone():
     found = diagnostics()
-    found.to_frame().loc["a"] = 0.0
+    found.to_frame().loc["a", "cooks_distance"] = 0.0
     assert found.cooks_distance.tolist() == [0.1, 0.9, 0.1, 0.4]
 
 
@@ -96,4 +128,6 @@ def test_shapes(model, data, K):
     assert found.dfbetas.shape == (n, 5 * K)
     assert found.standard_errors.shape == (5 * K,)
     assert found.scale.shape == (K,)
-    assert found.to_frame().shape == (n, 4)
+    assert found.internally_studentized_residuals.shape == found.dffits.shape == each
+    assert found.cov_ratio.shape == (n,)
+    assert found.to_frame().shape == (n, 9)

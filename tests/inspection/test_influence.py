@@ -68,17 +68,17 @@ def test_only_the_loss_knows_help_from_harm():
 def test_table():
     """One line for a row that helps or harms: c of test 10 does neither, and only d helps 11."""
     expected = [
-        (10, "helps", 1, "d", 1.5),
-        (10, "helps", 2, "a", 0.5),
-        (10, "harms", 1, "b", -2.0),
-        (10, "harms", 2, "e", -0.1),
-        (11, "helps", 1, "d", 4.0),
-        (11, "harms", 1, "b", -3.0),
-        (11, "harms", 2, "c", -2.0),
-        (11, "harms", 3, "a", -1.0),
+        (10, "helps", 1, "d", 3, 1.5),
+        (10, "helps", 2, "a", 0, 0.5),
+        (10, "harms", 1, "b", 1, -2.0),
+        (10, "harms", 2, "e", 4, -0.1),
+        (11, "helps", 1, "d", 3, 4.0),
+        (11, "harms", 1, "b", 1, -3.0),
+        (11, "harms", 2, "c", 2, -2.0),
+        (11, "harms", 3, "a", 0, -1.0),
     ]
     table = influence().to_frame(k=3)
-    assert table.columns.tolist() == ["test", "effect", "rank", "row", "score"]
+    assert table.columns.tolist() == ["test", "effect", "rank", "row", "position", "score"]
     assert list(table.itertuples(index=False, name=None)) == expected
     everything = influence().to_frame(k=100)
     assert len(everything) == np.count_nonzero(SCORES)

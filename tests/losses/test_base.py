@@ -1,6 +1,7 @@
 """The contract of a loss: every row of the table against its twin, in value."""
 
 import pickle
+import re
 
 import autograd
 import numpy as np
@@ -13,10 +14,14 @@ from skinfluence.losses import (
     Joint,
     Logistic,
     Loss,
+    ModifiedHuber,
     Multinomial,
     OneVsOne,
     OneVsRest,
+    SquaredEpsilonInsensitive,
+    SquaredHinge,
     TransformedTarget,
+    Tweedie,
     encode_labels,
 )
 from skinfluence.losses.base import PROMISES
@@ -25,14 +30,18 @@ from tests.losses.cases import CASES, THREE, TWO, losses
 SMOOTH = [
     name
     for name, case in CASES.items()
-    if case.loss.self_concordant and case.loss.separable and not case.loss.constant_hessian
+    if case.loss.curvature_scale is not None
+    and case.loss.separable
+    and not case.loss.constant_hessian
 ]
 
 
 COUPLED = [
     name
     for name, case in CASES.items()
-    if case.loss.self_concordant and not case.loss.separable and not case.loss.constant_hessian
+    if case.loss.curvature_scale is not None
+    and not case.loss.separable
+    and not case.loss.constant_hessian
 ]
 
 
@@ -52,6 +61,41 @@ def test_derivatives_equal_autograd(name):
         np.testing.assert_allclose(loss.gradient(y, eta)[i], gradient, rtol=1e-10, atol=1e-13)
         hessian = autograd.hessian(lambda e, i=i: case.twin(y[i], e))(eta[i])
         np.testing.assert_allclose(hessians[i], hessian, rtol=1e-10, atol=1e-13)
+
+
+@losses
+def test_residuals_are_minus_the_gradient_where_nothing_is_clipped(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    residual, gradient = loss.residual(y, eta), loss.gradient(y, eta)
+    assert residual.shape == gradient.shape
+    if re.search(r"\b(Concomitant)?Huber\(", repr(loss)):
+        assert np.all(np.abs(residual) >= np.abs(gradient) - 1e-12)
+    else:
+        np.testing.assert_array_equal(residual, -gradient)
+
+
+@losses
+def test_the_expected_hessian_is_known_of_likelihoods(name):
+    """And is what the Hessian is at the mean, in which that of every family here is linear."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    expected = loss.expected_hessian(y, eta)
+    assert (expected is not None) == (loss.canonical or isinstance(loss, Tweedie))
+    if expected is not None:
+        mean = loss.response(eta) if isinstance(loss, Tweedie) else y
+        G = diagonal(loss, loss.hessian(mean, eta))
+        np.testing.assert_allclose(expected, np.diagonal(G, axis1=1, axis2=2), rtol=1e-12)
+
+
+def test_what_has_no_dispersion_of_its_own():
+    without = [Logistic(TWO), Multinomial(THREE), Tweedie(1.0), Tweedie(1.0, "identity")]
+    assert all(loss.unit_dispersion for loss in without)
+    assert Joint(tuple(without)).unit_dispersion
+    assert OneVsRest(without[0], THREE).unit_dispersion
+    for loss in (HalfSquaredError(), Tweedie(2.0), Tweedie(0.0, "log"), Huber(1.0)):
+        assert not loss.unit_dispersion
+        assert not Joint((loss, without[0])).unit_dispersion
 
 
 @losses
@@ -235,6 +279,36 @@ def test_certified_bounds_hold(name):
 
 
 @losses
+def test_hessians_stay_as_far_as_is_said(name):
+    """Where it is constant in pieces it is the same, elsewhere within a factor or two."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows(n=60, scale=2.0)
+    room, before = loss.distance_to_bend(y, eta), loss.hessian(y, eta)
+    assert room.shape == eta.shape and np.all(room >= 0.0)
+    assert np.any(room > 0.0)
+    size = np.abs(before).reshape(len(eta), -1).max(axis=1)
+    for way in (-0.999, -0.5, 0.5, 0.999):
+        moved = loss.hessian(y, eta + way * np.minimum(room, 1e3))
+        off = np.abs(moved - before).reshape(len(eta), -1).max(axis=1)
+        assert np.all(off <= 1.75 * size + 1e-15)
+
+
+@pytest.mark.parametrize(
+    "loss", [SquaredHinge(TWO), ModifiedHuber(TWO), Huber(0.7), SquaredEpsilonInsensitive(0.3)]
+)
+def test_bends_are_where_the_second_derivative_jumps(loss):
+    """Both ways up to the bend it is the same, and just beyond it is another one way."""
+    rng = np.random.default_rng(0)
+    y = rng.choice([-1.0, 1.0], (50, 1)) if loss.classes is not None else np.zeros((50, 1))
+    eta = rng.uniform(-3.0, 3.0, (50, 1))
+    room, G = loss.distance_to_bend(y, eta), loss.hessian(y, eta)
+    for way in (-0.999, 0.999):
+        np.testing.assert_array_equal(loss.hessian(y, eta + way * room), G)
+    beyond = [loss.hessian(y, eta + way * room) != G for way in (-1.001, 1.001)]
+    assert np.all(beyond[0] | beyond[1])
+
+
+@losses
 def test_convexity_is_what_it_says(name):
     case = CASES[name]
     loss, (y, eta) = case.loss, case.rows(n=60, scale=3.0)
@@ -313,7 +387,7 @@ class Shy(Stated):
     """One promise at a time is left out of those the logistic loss could make."""
 
     curvature_scale = 1.0
-    canonical = self_concordant = identical_outputs = convex = True
+    canonical = identical_outputs = convex = True
 
     def __init__(self, without):
         setattr(self, without, None if without == "curvature_scale" else False)
@@ -337,11 +411,9 @@ def test_losses_composed_of_one_that_promises_nothing_promise_nothing():
         assert not any(getattr(loss, promise) for promise in PROMISES), name
 
 
-@pytest.mark.parametrize(
-    "promise", ["curvature_scale", "canonical", "self_concordant", "identical_outputs", "convex"]
-)
+@pytest.mark.parametrize("promise", ["curvature_scale", "canonical", "identical_outputs", "convex"])
 def test_a_promise_that_a_part_does_not_make_is_not_made(promise):
-    others = {"canonical", "self_concordant", "convex"} - {promise}
+    others = {"canonical", "convex"} - {promise}
     for name, loss in wrapped(Shy(promise)).items():
         assert not getattr(loss, promise), name
         assert all(getattr(loss, other) for other in others), name
@@ -349,9 +421,9 @@ def test_a_promise_that_a_part_does_not_make_is_not_made(promise):
 
 def test_unknown_is_not_the_smallest_scale():
     """The minimum over parts of which one is unknown is not that of the others."""
-    joint = Joint((Huber(0.3), HalfSquaredError(), Stated()))
+    joint = Joint((Logistic(TWO), HalfSquaredError(), Stated()))
     assert joint.curvature_scale is None
-    assert Joint((Huber(0.3), HalfSquaredError())).curvature_scale == 0.3
+    assert Joint((Logistic(TWO), HalfSquaredError())).curvature_scale == 1.0
 
 
 @losses

@@ -61,8 +61,8 @@ def test_joint_is_the_sum_of_its_parts():
 def test_flags_of_a_joint_loss_are_those_of_all_parts():
     loss = Joint(MIXED)
     assert loss.targets == ("loss",) and loss.shift_groups() == [slice(0, 3)]
-    assert not loss.self_concordant and loss.convex and not loss.shift_invariant
-    assert not loss.constant_hessian and loss.curvature_scale == 1.0
+    assert loss.convex and not loss.shift_invariant
+    assert not loss.constant_hessian and loss.curvature_scale is None
     assert loss.temperature is None
     same = Joint((HalfSquaredError(), HalfSquaredError(1, TWO)))
     assert same.constant_hessian and same.identical_outputs and same.curvature_scale == np.inf
@@ -110,6 +110,25 @@ def test_wrong_targets_of_a_joint_loss_are_named():
         loss.encode(np.ones(4))
     with pytest.raises(ValueError, match=r"\['zz'\] were never seen in training"):
         loss.encode(np.array([["a", 1.0], ["zz", 2.0]], dtype=object))
+
+
+def test_residuals_and_the_expected_hessian_are_those_of_the_parts():
+    parts = (Tweedie(2.0), Multinomial(THREE))
+    loss, rng = Joint(parts), np.random.default_rng(0)
+    raw = np.array([[1.5, "a"], [0.3, "c"]], dtype=object)
+    y, eta = loss.encode(raw), rng.standard_normal((2, 4))
+    codes = y[:, 1].astype(int)
+    split = [(parts[0], y[:, :1], eta[:, :1]), (parts[1], codes, eta[:, 1:])]
+    for name in ("residual", "expected_hessian"):
+        expected = np.column_stack([getattr(part, name)(own, at) for part, own, at in split])
+        np.testing.assert_array_equal(getattr(loss, name)(y, eta), expected)
+    assert (
+        Joint((Tweedie(2.0), SmoothHinge(TWO, 0.1))).expected_hessian(y[:, :2], eta[:, :2]) is None
+    )
+    moved = TransformedTarget(Tweedie(2.0), np.exp, np.log)
+    assert moved.expected_hessian(y[:, :1], eta[:, :1]).tolist() == [[1.0], [1.0]]
+    clipped = TransformedTarget(Joint((Huber(1.0), Huber(2.0))), np.asarray, np.asarray)
+    assert clipped.residual(np.zeros((1, 2)), np.array([[7.0, 1.0]])).tolist() == [[-7.0, -1.0]]
 
 
 def test_a_transformed_target_is_judged_in_its_new_units():

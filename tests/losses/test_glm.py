@@ -69,19 +69,16 @@ def test_names_and_what_is_proven():
         "inverse Gaussian",
         "Tweedie(power=1.5)",
     ]
-    flags_of = {p: (Tweedie(p).self_concordant, Tweedie(p).convex) for p in POWERS}
-    assert [p for p, flags in flags_of.items() if all(flags)] == [1.0, 1.3, 1.9, 2.0]
-    assert not any(any(flags) for p, flags in flags_of.items() if not 1 <= p <= 2)
-    scales = [Tweedie(p).curvature_scale for p in (1.0, 1.5, 1.75, 2.0, 3.0)]
-    np.testing.assert_allclose(scales, [1.0, 2.0, 4 / 3, 1.0, 1.0])
+    for p in POWERS:
+        assert Tweedie(p).convex == (Tweedie(p).curvature_scale is not None) == (1 <= p <= 2)
+    scales = [Tweedie(p).curvature_scale for p in (1.0, 1.5, 1.75, 2.0)]
+    np.testing.assert_allclose(scales, [1.0, 2.0, 4 / 3, 1.0])
     assert Tweedie(1).canonical and Tweedie(0, "identity").canonical
     assert not Tweedie(2).canonical and not Tweedie(1, "identity").canonical
     squared = Tweedie(0, "identity")
-    assert (
-        squared.constant_hessian and squared.self_concordant and squared.curvature_scale == np.inf
-    )
-    poisson = Tweedie(1, "identity", scale=6.0)
-    assert poisson.convex and not poisson.self_concordant and poisson.curvature_scale == 3.0
+    assert squared.constant_hessian and squared.curvature_scale == np.inf
+    poisson = Tweedie(1, "identity")
+    assert poisson.convex and poisson.curvature_scale is None
 
 
 @pytest.mark.parametrize("power", [1.0, 1.5])
@@ -91,6 +88,16 @@ def test_counts_of_0_recede(power):
     assert loss.is_separated(np.array([[0.0], [0.0], [1.0]]), eta).tolist() == [True, False, False]
     assert not np.any(Tweedie(2).is_separated(np.ones((3, 1)), eta))
     assert not np.any(Tweedie(1, "identity").is_separated(np.zeros((3, 1)), eta))
+
+
+@pytest.mark.parametrize("link", ["log", "identity"])
+@pytest.mark.parametrize("power", [0, 1, 1.5, 2, 3])
+def test_residuals_by_the_root_of_the_expected_hessian_are_pearsons(power, link):
+    loss, rng = Tweedie(power, link), np.random.default_rng(0)
+    mu, y = rng.gamma(3.0, size=(2, 9, 1))
+    eta = np.log(mu) if link == "log" else mu
+    found = loss.residual(y, eta) / np.sqrt(loss.expected_hessian(y, eta))
+    np.testing.assert_allclose(found, (y - mu) / np.sqrt(mu**power), rtol=1e-10)
 
 
 def test_targets_outside_the_domain_name_the_loss():

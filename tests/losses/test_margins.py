@@ -82,7 +82,8 @@ def test_values_by_hand():
     assert ModifiedHuber(TWO).value(y, eta).tolist() == [12.0, 4.0, 1.0, 0.25, 0.0]
     assert SquaredHinge(TWO).hessian(y, eta)[:, 0].tolist() == [2.0, 2.0, 2.0, 2.0, 0.0]
     assert ModifiedHuber(TWO).hessian(y, eta)[[0, 2, 4], 0].tolist() == [0.0, 2.0, 0.0]
-    assert not SquaredHinge(TWO).self_concordant and SmoothHinge(TWO, 0.1).self_concordant
+    assert SquaredHinge(TWO).curvature_scale is None
+    assert SmoothHinge(TWO, 0.1).curvature_scale == 0.1
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, None])

@@ -27,12 +27,12 @@ def test_values_by_hand():
     loss = SquaredEpsilonInsensitive(0.5)
     assert loss.value(y, eta).tolist() == [6.25, 0.0, 0.0, 0.0625, 2.25]
     assert loss.hessian(y, eta)[:, 0].tolist() == [2.0, 0.0, 0.0, 2.0, 2.0]
-    assert loss.curvature_scale == 0.5 and not loss.self_concordant and not loss.constant_hessian
+    assert loss.curvature_scale is None and not loss.constant_hessian
 
 
 def test_without_an_insensitive_part_the_curvature_is_constant():
     loss = SquaredEpsilonInsensitive(0.0)
-    assert loss.constant_hessian and loss.self_concordant and loss.curvature_scale == np.inf
+    assert loss.constant_hessian and loss.curvature_scale == np.inf
     zero = np.zeros((2, 1))
     assert loss.hessian(zero, np.array([[0.0], [3.0]])).tolist() == [[2.0], [2.0]]
 

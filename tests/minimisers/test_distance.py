@@ -1,4 +1,4 @@
-"""Newton decrements, in typical removals, against dense algebra."""
+"""Newton decrements, beside the sampling noise, against dense algebra."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,14 @@ def test_distances_are_those_of_dense_algebra():
     norms = np.sum(G * np.linalg.solve(H, G), axis=0)
     expected = np.sqrt(np.mean(norms))
     assert typical_removal(moved, factorize(moved).solve) == pytest.approx(expected, rel=1e-9)
-    assert measured.relative_distance == pytest.approx(measured.newton_decrement / expected)
+    # every fourth row, its gradient as the model expects it: sqrt(p (1 - p)) x
+    p = 1.0 / (1.0 + np.exp(-moved.raw_predictions()[::4]))
+    X = np.column_stack([BINARY.X, np.ones(len(BINARY.X))])[::4]
+    scatter = (X * p * (1 - p)).T @ X / len(X)
+    family = np.sqrt(len(BINARY.X) * np.trace(np.linalg.solve(H, scatter)))
+    rows = np.sqrt(len(BINARY.X)) * expected
+    assert measured.sampling_noise == pytest.approx(max(family, rows), rel=1e-9)
+    assert measured.relative_distance == measured.newton_decrement / measured.sampling_noise
 
 
 def test_distances_of_networks_are_those_of_dense_algebra():
@@ -47,6 +54,7 @@ def test_distances_of_networks_are_those_of_dense_algebra():
     G = twin("reals-tanh").row_gradients(one.theta).T
     expected = np.sqrt(np.mean(np.sum(G * np.linalg.solve(M, G), axis=0)))
     assert found.typical_removal == pytest.approx(expected, rel=1e-8)
+    assert found.sampling_noise == pytest.approx(expected * np.sqrt(len(G.T)), rel=1e-8)
 
 
 def test_wide_models_are_measured_by_inner_products_of_rows():
@@ -61,10 +69,10 @@ def test_wide_models_are_measured_by_inner_products_of_rows():
 def test_distances_are_in_roundings_where_rows_do_nothing():
     model = KINDS["squared"]()
     found = measure(model, factorize)
-    assert found.relative_distance == found.newton_decrement / found.typical_removal
+    assert found.relative_distance == found.newton_decrement / found.sampling_noise
     quiet = measure(model.with_weights(1e-30 * model.sample_weight), factorize)
     assert quiet.relative_distance == pytest.approx(
-        quiet.newton_decrement / max(quiet.typical_removal, 100.0 * quiet.noise), rel=1e-12
+        quiet.newton_decrement / max(quiet.sampling_noise, 100.0 * quiet.noise), rel=1e-12
     )
 
 

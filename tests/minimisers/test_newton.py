@@ -1,10 +1,12 @@
 """Refinement against optima found by scikit-learn's tight solvers."""
 
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from scipy import optimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPRegressor
@@ -12,11 +14,18 @@ from sklearn.neural_network import MLPRegressor
 from skinfluence import InfluenceRegressor
 from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
-from skinfluence.losses import HalfSquaredError
+from skinfluence.losses import (
+    HalfSquaredError,
+    Huber,
+    Logistic,
+    ModifiedHuber,
+    SquaredEpsilonInsensitive,
+    SquaredHinge,
+)
 from skinfluence.minimisers.distance import measure, measured
-from skinfluence.minimisers.newton import polish, refine
-from skinfluence.objectives import NetworkObjective
-from skinfluence.solvers import Cholesky
+from skinfluence.minimisers.newton import minimum, newton_step, polish, refine, shortened
+from skinfluence.objectives import LinearObjective, NetworkObjective
+from skinfluence.solvers import Cholesky, SingularCurvatureError
 from skinfluence.solvers.approximate import definite_preconditioner
 from tests import oracles
 from tests.cases import BINARY, THREE, wide_logistic
@@ -229,3 +238,72 @@ def test_what_is_left_is_in_typical_removals(tune):
     length = np.sqrt(g @ near(start)(g[:, None])[:, 0])
     assert left == pytest.approx(length / before.typical_removal, rel=1e-6)
     assert left > 1e-8
+
+
+# ------------------------------------------------------------------------- far from the minimum
+
+
+CLASSES = np.array([0, 1])
+BENT = {
+    "huber": Huber(0.3, 1),
+    "tube": SquaredEpsilonInsensitive(0.3),
+    "squared hinge": SquaredHinge(CLASSES),
+    "modified huber": ModifiedHuber(CLASSES),
+    "logistic": Logistic(CLASSES),
+}
+
+
+def bent(name, start, offset=0.0, l2=0.1):
+    """Return an objective in columns of very different size, far from its minimum, and these."""
+    rng = np.random.default_rng(3)
+    Z = rng.standard_normal((40, 3))
+    size = np.array([1e-4, 1.0, 1e4])
+    y = Z @ [1.0, -1.0, 0.5] + rng.standard_normal(40)
+    y = y + offset if name in ("huber", "tube") else (y > 0).astype(int)
+    theta = start * rng.standard_normal(4)
+    one = LinearObjective.from_coefficients(
+        Z * size, y, BENT[name], theta[:3] / size, theta[3], l2=l2 * 1e-4
+    )
+    return one, np.r_[1.0 / size, 1.0]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize("start", [1e-3, 10.0, 1e4, 1e8])
+@pytest.mark.parametrize("name", BENT)
+def test_a_minimum_is_reached_from_where_no_row_is_curved(name, start, offset):
+    """Against scipy from 0, in columns of one size."""
+    one, size = bent(name, start, offset)
+
+    def of(theta):
+        there = one.at(theta * size)
+        return there.value(), there.gradient() * size
+
+    judge = optimize.minimize(
+        of, np.zeros(4), jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 10_000}
+    )
+    end = minimum(one, factorize)
+    found = end.objective.theta / size
+    np.testing.assert_allclose(found, judge.x, rtol=1e-5, atol=1e-6)
+    assert np.abs(of(found)[1]).max() < 1e-8
+    again = minimum(one, factorize, start=end)
+    assert again.newton_decrement == end.newton_decrement  # of the start that was given
+
+
+def test_columns_that_depend_on_each_other_do_so_wherever_it_starts():
+    one, _ = bent("squared hinge", 1e4, l2=0.0)
+    twice = np.column_stack([one.X, one.X[:, 0]])
+    theta, zeros = np.r_[one.theta[:3], 1.0, one.theta[3]], np.zeros(5)
+    double = replace(one, X=twice, theta=theta, l2=zeros, row_products=None)
+    with pytest.raises(SingularCurvatureError, match="collinear columns"):
+        minimum(double, factorize)
+
+
+def test_a_step_across_a_bend_does_not_rise():
+    """There the decrement may be half of what it was, and back again, for ever."""
+    X, y = np.ones((2, 1)), np.array([1.0, 1.0])
+    one = LinearObjective.from_coefficients(X, y, Huber(1e-3, 1), [0.0], None, l2=1e-5)
+    factor, gradient = factorize(one), one.gradient()
+    step, decrement = newton_step(factor, gradient)
+    moved = shortened(one, factor, step, decrement)
+    assert moved.objective.value() < one.value()
+    assert minimum(one, factorize).objective.theta[0] == pytest.approx(1.0, abs=1e-5)

@@ -161,7 +161,7 @@ def test_many_classes_cost_products_not_hessians():
 
 def huber(**kw):
     """Return robust regression, whose second output is a scale: a positive intercept alone."""
-    full = objective(REAL, ConcomitantHuber(1.35, 1.3), **kw)
+    full = objective(REAL, ConcomitantHuber(1.35), **kw)
     W = full.theta.reshape(2, -1).copy()
     W[1] = np.r_[np.zeros(4), 1.3]
     return full.at(W.ravel())

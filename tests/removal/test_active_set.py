@@ -44,7 +44,7 @@ def test_rows_that_move_the_support_are_named(model, refits):
     # To first order: rows within the rounding of the edge may be on the other side of it.
     assert np.sum(named != moves) <= 5
     first = np.flatnonzero(named)[0]
-    assert f"Removing each of the rows {first}, " in str(caught[0].message)
+    assert f"Removing each of the rows [{first}, " in str(caught[0].message)
     assert "Use method='exact'" in str(caught[0].message)
 
 

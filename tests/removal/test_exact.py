@@ -44,7 +44,7 @@ def test_minima_equal_refits(case):
 def test_near_separable_minima_equal_refits(seed, tune):
     data, estimator = wide_logistic(seed, C=100.0)
     rows = np.arange(0, 150, 10)
-    tune(trusted_shift=np.inf)
+    tune(trusted_shift=np.inf, negligible_step=np.inf)
     removal = removal_of(estimator.set_params(tol=1e-10, max_iter=5000), data)
     changes = minimise_after(removal, rows, rtol=1e-10)
     actual, _ = oracles.leave_one_out(estimator, data, rows=rows)

@@ -18,7 +18,7 @@ from skinfluence.adapters import adapt
 from skinfluence.curvature import Curvature
 from skinfluence.minimisers.distance import measure
 from skinfluence.minimisers.newton import refine
-from skinfluence.process.tuning import tuned
+from skinfluence.process.tuning import tuned, tuning
 from skinfluence.removal import (
     Edits,
     ExactGroups,
@@ -350,9 +350,9 @@ def test_steps_that_are_off_are_doubted(alpha):
     error = np.linalg.norm(predicted - actual, axis=0) / np.linalg.norm(actual, axis=0)
     off = error > 0.2
     assert off.sum() > 1
-    assert np.mean(doubt[off] > groups.TRUSTED_NEXT) >= 0.95
-    assert np.any(doubt < groups.TRUSTED_NEXT)
-    assert error[doubt < groups.TRUSTED_NEXT].max() < 0.1
+    assert np.mean(doubt[off] > tuning().trusted_next_step) >= 0.95
+    assert np.any(doubt < tuning().trusted_next_step)
+    assert error[doubt < tuning().trusted_next_step].max() < 0.1
     if alpha >= 0.1:
         slope, _ = oracles.slope_and_error(predicted, actual)
         assert abs(slope - 1) < 0.1

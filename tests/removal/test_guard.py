@@ -1,13 +1,28 @@
-"""Losses that promise nothing: the guard that looks where a step ends, against refits by scipy."""
+"""The guard that looks where a step ends: on data, and of losses that promise nothing."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_classification,
+    make_friedman1,
+    make_regression,
+)
+from sklearn.linear_model import HuberRegressor, LogisticRegression, SGDClassifier, SGDRegressor
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import scale
+from sklearn.svm import LinearSVC, LinearSVR
 
-from skinfluence import InfluenceRegressor
+from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.curvature.operator import Curvature
 from skinfluence.losses import Loss
+from skinfluence.models import SmoothLinearSVC
 from skinfluence.objectives import LinearObjective
 from skinfluence.removal import Edits, guard, newton
 from skinfluence.removal.edited import EditedRows, norm_in
@@ -91,7 +106,7 @@ def test_smooth_losses_are_hardly_guarded():
 class Known(LogCosh):
     """The same with what is true of it: |l'''| <= 2 l''."""
 
-    curvature_scale, self_concordant, convex = 0.5, True, True
+    curvature_scale, convex = 0.5, True
 
 
 def test_promises_that_are_kept_change_no_number_but_for_the_guard(tune):
@@ -144,10 +159,11 @@ def test_next_steps_equal_dense_algebra(kind, tune):
     w = np.ones((60, len(rows)))
     w[rows, np.arange(len(rows))] = 0.0
     expected = dense_next_steps(objective, w, D)
-    np.testing.assert_allclose(guard.next_steps(problem, D), expected, rtol=1e-6, atol=1e-12)
+    found = guard.next_steps(problem, D, problem.unforeseen(D))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
     middle = 1.001 * np.median(expected)
-    tune(trusted_next_step=middle, negligible_step=0.0)
-    flagged = guard.exceeds_next_step(removal, rows)
+    tune(trusted_next_step=middle)
+    flagged = guard.exceeds_next_step(removal, rows, np.ones(60), None)
     np.testing.assert_array_equal(flagged, expected > middle)
 
 
@@ -158,7 +174,10 @@ def test_rows_that_move_next_to_nothing_are_not_looked_at(tune):
     removal = newton(Edits(mechanism.objective), mechanism.factor, mechanism.solving.factorize)
     tune(trusted_next_step=-1.0)
     rows = np.arange(200)
-    flagged = guard.exceeds_next_step(removal, rows)
+    flagged = np.isin(
+        rows,
+        newton(Edits(mechanism.objective), mechanism.factor, mechanism.solving.factorize).guarded,
+    )
     lengths = norm_in(removal.pushes(rows), removal.changes(rows))
     small = lengths < 0.005 * np.sqrt(np.mean(lengths**2))
     assert small.sum() > 20
@@ -304,3 +323,170 @@ def test_several_outputs_that_are_coupled(leaving):
     assert len(removal.guarded) > 0
     assert error < 0.1
     assert abs(slope - 1.0) < 0.05
+
+
+# ------------------------------------------------------- what is not named is near the truth
+
+
+def noise(n_classes):
+    return make_classification(
+        300, 20, n_informative=8, n_classes=n_classes, flip_y=0.1, random_state=0
+    )
+
+
+SETS = {
+    "cancer": lambda: load_breast_cancer(return_X_y=True),
+    "wine": lambda: load_wine(return_X_y=True),
+    "digits": lambda: [part[:300] for part in load_digits(return_X_y=True)],
+    "iris": lambda: load_iris(return_X_y=True),
+    "noise": lambda: noise(2),
+    "classes": lambda: noise(5),
+    "diabetes": lambda: load_diabetes(return_X_y=True),
+    "friedman": lambda: make_friedman1(200, random_state=0),
+    "outliers": lambda: make_regression(150, 30, n_informative=10, noise=50.0, random_state=0),
+}
+CLASSES, NUMBERS = list(SETS)[:6], list(SETS)[6:]
+METHODS = ("newton", "exact")
+TIGHT = {"dual": False, "tol": 1e-10, "max_iter": 100_000}
+DESCENT = {"random_state": 0, "tol": None, "max_iter": 200}
+CLASSIFIERS = {
+    **{f"squared hinge, C = {C:g}": LinearSVC(C=C, **TIGHT) for C in (0.01, 0.1, 1.0, 10.0)},
+    "one versus the rest": OneVsRestClassifier(LinearSVC(C=0.3, **TIGHT)),
+    "modified Huber": SGDClassifier("modified_huber", alpha=1e-2, **DESCENT),
+    "squared hinge, descent": SGDClassifier(
+        "squared_hinge", alpha=1e-2, learning_rate="constant", eta0=1e-3, **DESCENT
+    ),
+    "logistic": LogisticRegression(tol=1e-8, max_iter=10_000),
+    "logistic, C = 100": LogisticRegression(C=100.0, tol=1e-8, max_iter=10_000),
+    "smooth hinge": SmoothLinearSVC(C=0.1, temperature=0.1),
+}
+REGRESSORS = {
+    **{
+        f"squared tube, {epsilon:g}": LinearSVR(
+            loss="squared_epsilon_insensitive", epsilon=epsilon, C=1.0, **TIGHT
+        )
+        for epsilon in (0.1, 0.5, 1.0)
+    },
+    "robust": HuberRegressor(max_iter=10_000, tol=1e-8),
+    "Huber's loss": SGDRegressor("huber", epsilon=0.3, alpha=1e-3, random_state=0),
+}
+LONG = {"digits": {"squared hinge, C = 10", "logistic", "logistic, C = 100", "smooth hinge"}}
+TABLE = [
+    pytest.param(
+        data, kind, marks=[pytest.mark.slow] * (data == "digits" or kind == "squared hinge, C = 10")
+    )
+    for sets, kinds in ((CLASSES, CLASSIFIERS), (NUMBERS, REGRESSORS))
+    for data in sets
+    for kind in kinds
+    if kind not in LONG.get(data, ())
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("data", "kind"), TABLE)
+def test_large_effects_that_are_off_are_named(data, kind):
+    """No effect above a twentieth of the largest is off by a fifth, but for guarded rows."""
+    X, y = SETS[data]()
+    X = X / 16.0 if data == "digits" else scale(X)
+    if data in NUMBERS:
+        model, target = InfluenceRegressor(REGRESSORS[kind]).fit(X, scale(y)), "linear_predictor"
+    else:
+        model, target = InfluenceClassifier(CLASSIFIERS[kind]).fit(X, y), "decision_function"
+    T, y_test = X[::-1][:40], None
+    if data in CLASSES and len(np.unique(y)) > 2:  # every class of every row
+        y_test = np.repeat(np.unique(y), len(T))
+        T = np.tile(T, (len(np.unique(y)), 1))
+    found = model.influence(T, y_test, target=target, method="newton")
+    actual = model.influence_scores(T, y_test, target=target, method="exact")
+    size, off = (np.linalg.norm(a, axis=0) for a in (actual, found.scores - actual))
+    large = np.setdiff1d(np.flatnonzero(size > size.max() / 20.0), found.guarded_rows)
+    assert np.all(off[large] < 0.2 * size[large])
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0])
+def test_rows_that_take_others_across_the_hinge_are_guarded(C):
+    """Against refits: one such row was off by 70 % unnamed, others by 20 to 60 %."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X, judge = scale(X), LinearSVC(C=C, **TIGHT | {"tol": 1e-12})
+    found = InfluenceClassifier(judge).fit(X, y).influence(X[:40], target="decision_function")
+    rows = np.argsort(-np.linalg.norm(found.scores, axis=0))[:50]
+    assert 135 in rows
+    before = judge.fit(X, y).decision_function(X[:40])
+    for i in rows:
+        refit = judge.fit(np.delete(X, i, axis=0), np.delete(y, i)).decision_function(X[:40])
+        off = np.linalg.norm(found.scores[:, i] - (refit - before))
+        limit = 1e-3 if i in found.guarded_rows else 0.2
+        assert off < limit * np.linalg.norm(refit - before)
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0])
+def test_rows_that_come_or_change_sides_across_the_hinge(C):
+    """A row that comes bends too. Other rows are brought than any that is there."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X, rng = scale(X), np.random.default_rng(0)
+    model = InfluenceClassifier(LinearSVC(C=C, **TIGHT)).fit(X[:400], y[:400])
+    T = X[400:440]
+    asked = {"target": "decision_function"}
+    changed = [model.relabel_influence(1 - y[:400], T, method=m, **asked) for m in METHODS]
+    noisy = X[440:] + 0.3 * rng.standard_normal(X[440:].shape)
+    added = [model.addition_influence(noisy, 1 - y[440:], T, method=m, **asked) for m in METHODS]
+    for found, actual in (changed, added):
+        size, off = (np.linalg.norm(a, axis=0) for a in (actual, found - actual))
+        assert np.all(off < 0.2 * np.maximum(size, size.max() / 20.0))
+
+
+def test_groups_that_take_others_across_the_hinge_are_minimised():
+    X, y = load_breast_cancer(return_X_y=True)
+    X, judge = scale(X), LinearSVC(C=1.0, **TIGHT | {"tol": 1e-12})
+    model, rng = InfluenceClassifier(judge).fit(X, y), np.random.default_rng(0)
+    near = np.argsort(np.abs(judge.fit(X, y).decision_function(X)))[:150]
+    groups = [rng.choice(near, size, replace=False) for size in (1, 2, 3, 5, 8, 12) * 5]
+    masks = np.array([np.isin(np.arange(len(X)), rows) for rows in groups])
+    mine = model.group_influence(masks, X[:40], target="decision_function", method="newton")
+    before = judge.decision_function(X[:40])
+    for found, mask in zip(mine.T, masks, strict=True):
+        actual = judge.fit(X[~mask], y[~mask]).decision_function(X[:40]) - before
+        assert np.linalg.norm(found - actual) < 0.1 * np.linalg.norm(actual) + 1e-5
+
+
+def test_rows_that_cannot_reach_a_bend_are_not_looked_at(monkeypatch):
+    """Many rows of few features: what each moves is known to be too little, without a look."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 2))
+    y = X[:, 0] + rng.standard_normal(20_000) > 0
+    model, looked = InfluenceClassifier(LogisticRegression()).fit(X, y), []
+    seen = guard._looked_at
+    monkeypatch.setattr(guard, "_looked_at", lambda *a: looked.append(len(a[1])) or seen(*a))
+    model.influence(X[:3], target="decision_function", method="newton")
+    assert not looked
+    model.set_params(estimator=LinearSVC(**TIGHT)).fit(X, y)
+    among = []
+    monkeypatch.setattr(guard, "_looked_at", lambda *a: among.append(len(a[3])) or seen(*a))
+    model.influence(X[:3], target="decision_function", method="newton")
+    assert among and np.mean(among) < 200
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["squared hinge, C = 0.1", "Huber's loss"])
+def test_steps_said_to_be_short_are(kind):
+    """The bound that spares a solve, against the length that the solve gives."""
+    X, y = SETS["cancer"]() if kind in CLASSIFIERS else SETS["diabetes"]()
+    wrapper = InfluenceClassifier if kind in CLASSIFIERS else InfluenceRegressor
+    y = y if kind in CLASSIFIERS else scale(y)
+    model = wrapper((CLASSIFIERS | REGRESSORS)[kind]).fit(scale(X), y)
+    said, short = [], guard._surely_short
+
+    def spy(*args):
+        said.append(short(*args))
+        return said[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "_surely_short", spy)
+        sparing = model._current().mechanism("newton").removal("newton").guarded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "_surely_short", lambda *args: np.zeros(args[3].shape[1], bool))
+        mechanism = model._current().mechanism("newton")
+        edits = Edits(mechanism.objective)
+        every = newton(edits, mechanism.factor, mechanism.solving.factorize).guarded
+    assert np.sum(np.concatenate(said)) > 20
+    np.testing.assert_array_equal(sparing, every)

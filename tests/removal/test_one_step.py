@@ -38,7 +38,7 @@ def at_optimum(case):
 @cases
 def test_newton_equals_a_dense_newton_step_on_the_remaining_rows(case, tune):
     """Form the twin without the row, take one minimum-norm Newton step: the same change."""
-    tune(trusted_shift=np.inf)
+    tune(trusted_shift=np.inf, negligible_step=np.inf)
     data = case.data
     fitted, objective, factor = at_optimum(case)
     removal = newton(Edits(objective), factor, factorize)
@@ -106,7 +106,7 @@ def test_guarded_newton_with_few_rows_per_parameter(seed, C):
 
 def test_without_its_guard_newton_fails_there(tune):
     """The guard is what makes the test above pass."""
-    tune(trusted_shift=np.inf)
+    tune(trusted_shift=np.inf, negligible_step=np.inf)
     data, estimator = wide_logistic(0, 100.0)
     with pytest.raises(AssertionError):
         check_against_refits(data, estimator, rows=np.arange(0, 150, 5), error=0.5)

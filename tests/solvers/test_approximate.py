@@ -210,9 +210,11 @@ def test_what_is_close_leads_to_the_same_minimum_with_one_factor(monkeypatch, tu
 
 def test_models_without_an_inverse_are_refused_all_the_same(tune):
     X, y = load_digits(n_class=2, return_X_y=True)
-    X = np.column_stack([X / 16, X[:, 20] / 16])  # repeated, and nothing is penalised
+    rng = np.random.default_rng(0)
+    # repeated but for more than rounding, and nothing is penalised
+    X = np.column_stack([X / 16, X[:, 20] / 16 + 1e-9 * rng.standard_normal(len(X))])
     tune(approximate_work=0.0)
-    y = np.where(np.random.default_rng(0).random(len(y)) < 0.3, 1 - y, y)
+    y = np.where(rng.random(len(y)) < 0.3, 1 - y, y)
     model = InfluenceClassifier(LogisticRegression(C=np.inf, max_iter=1000)).fit(X, y)
     with pytest.raises(SingularCurvatureError, match="collinear columns"):
         model.influence_scores(X[:2], y[:2])

@@ -544,13 +544,12 @@ def refused(inner, X, y, **params):
 
 @pytest.mark.filterwarnings("ignore:.*failed to converge")
 @pytest.mark.parametrize("refine", ["auto", False])
-@pytest.mark.parametrize("name", ["collinear", "separable", "constant"])
+@pytest.mark.parametrize("name", ["collinear", "separable"])
 def test_models_without_one_optimum_are_refused_as_by_cholesky(name, refine, dear):
     X, y = BINARY.X, BINARY.y
-    if name == "collinear":
-        X = np.column_stack([X, X[:, 0] - X[:, 1]])
-    elif name == "constant":
-        X = np.column_stack([X, np.full(len(X), 2.0)])
+    if name == "collinear":  # nearly: by more than rounding, and by less than could be solved for
+        noise = 1e-9 * np.random.default_rng(0).standard_normal(len(X))
+        X = np.column_stack([X, X[:, 0] - X[:, 1] + noise])
     else:
         y = np.where(X[:, 0] > 0, "no", "yes")
     expected, found = refused(LogisticRegression(C=np.inf, tol=1e-8), X, y, refine=refine)

@@ -127,6 +127,7 @@ def test_blocks_that_are_stored_once_are_counted_as_often_as_they_are_there():
     twice = SimpleNamespace(
         n_params=6,
         damping=0.0,
+        flat=None,
         objective=SimpleNamespace(kind="linear", convex=True),
         block_shape=lambda: (1, 3),
         blocks=lambda: H[None].copy(),

@@ -262,6 +262,7 @@ def test_cholesky_says_how_indefinite_a_curvature_is():
     class Own(Huge):
         theta = np.zeros(2)
         l2 = np.zeros(2)
+        sample_weight = np.ones(2)
         convex = False
         H = np.diag([3.0, -2.0])
 
