@@ -24,6 +24,9 @@ from skinfluence.solvers import Factor, SingularCurvatureError
 from skinfluence.solvers.dense import form
 from skinfluence.typing import Array
 
+Step = tuple[LinearObjective, Array, float]
+"""An objective after a step, the signs of its support, and how far the minimum there then is."""
+
 _NOT_REACHED = (
     "No minimum was reached under the l1 penalty: the data may be separable, or the features "
     "badly scaled. Fit with a stronger penalty or on scaled features, or pass refine=False."
@@ -37,6 +40,9 @@ FLAT = 1e-12
 
 STIFF = 1e-8
 """Damping, in mean curvatures, of steps where the curvature is singular."""
+
+LOOKED_AT = 4
+"""Coefficients of which one may enter before F is at its minimum on the support."""
 
 ENTERS = 1e-9
 """Relative excess of a derivative over its l1 penalty at which a coefficient enters."""
@@ -72,15 +78,17 @@ def follow_active_set(
     signs = np.sign(objective.theta)
     for _ in range(max_iter):
         part = objective.on_support(signs)
-        moved = _descend(objective, part, factorize, signs, goal) if part.n_params else None
-        if moved is not None:
-            objective, signs = moved
-            continue
-        entering = _entering(objective, signs, goal)
-        if entering is None:
-            return objective
-        j, sign = entering
-        signs[j] = sign
+        moved = _descend(objective, part, factorize, signs, goal)
+        if moved is None:
+            entering = _entering(objective, signs, goal, objective.n_params)
+            if entering is None:
+                return objective
+        else:  # no need to wait for the minimum here
+            objective, signs, distance = moved
+            far = np.isinf(distance)
+            entering = None if far else _entering(objective, signs, max(goal, distance), LOOKED_AT)
+        if entering is not None:
+            signs[entering[0]] = entering[1]
     raise ValueError(_NOT_REACHED)
 
 
@@ -110,7 +118,7 @@ def _descend(
     factorize: Callable[[Objective], Factor],
     signs: Array,
     goal: float,
-) -> tuple[LinearObjective, Array] | None:
+) -> Step | None:
     """Take a Newton step on the support; None where it is at its minimum."""
     try:
         factor = factorize(part)
@@ -131,9 +139,7 @@ def _descend(
     return moved
 
 
-def _off_the_flat(
-    objective: LinearObjective, part: LinearObjective, signs: Array
-) -> tuple[LinearObjective, Array] | None:
+def _off_the_flat(objective: LinearObjective, part: LinearObjective, signs: Array) -> Step | None:
     """Go along directions without curvature to where coefficients leave; None where F would rise.
 
     More coefficients than rows, or columns that repeat each other, leave F linear there: what does
@@ -161,7 +167,7 @@ def _off_the_flat(
     value = part.value()
     if part.at(theta).value() > value + FLAT * abs(value):
         return None
-    return _with_part(objective, part, theta), after
+    return _with_part(objective, part, theta), after, np.inf
 
 
 def _flat_directions(part: LinearObjective) -> tuple[Array, Array]:
@@ -181,7 +187,7 @@ def _move(
     step: Array,
     decrement: float,
     signs: Array,
-) -> tuple[LinearObjective, Array] | None:
+) -> Step | None:
     """Take a step on the support, or to where it changes; None where only rounding is left."""
     assert part.support is not None and objective.l1 is not None
     penalised = objective.l1[part.support] > 0
@@ -192,7 +198,7 @@ def _move(
         moved = shortened(part, factor, step, decrement)
         if moved is None:
             return None
-        return _with_part(objective, part, moved.objective.theta), signs
+        return _with_part(objective, part, moved.objective.theta), signs, moved.newton_decrement
     # All that would change their sign leave at once, if F falls; else the first of them.
     at_zero = np.where(crossing, 0.0, target)
     ratio = np.where(crossing, np.abs(part.theta) / np.where(crossing, np.abs(step), 1.0), np.inf)
@@ -204,9 +210,11 @@ def _move(
         if part.at(theta).value() < value or (t == 0.0 and leaving is nearest):
             after = signs.copy()
             after[part.support[leaving]] = 0.0
-            return _with_part(objective, part, theta), after
+            return _with_part(objective, part, theta), after, np.inf
     moved = shortened(part, factor, t * step, np.sqrt(t) * decrement)  # not as far as that
-    return None if moved is None else (_with_part(objective, part, moved.objective.theta), signs)
+    if moved is None:
+        return None
+    return _with_part(objective, part, moved.objective.theta), signs, moved.newton_decrement
 
 
 def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) -> LinearObjective:
@@ -216,20 +224,23 @@ def _with_part(objective: LinearObjective, part: LinearObjective, theta: Array) 
     return replace(objective, theta=whole)
 
 
-def _entering(objective: LinearObjective, signs: Array, goal: float) -> tuple[int, float] | None:
+def _entering(
+    objective: LinearObjective, signs: Array, distance: float, most: int
+) -> tuple[int, float] | None:
     """Return the coefficient whose derivative exceeds its penalty most, and the sign it takes.
 
-    At this distance from the minimum on the support a derivative is known to goal * sqrt(H_jj): one
-    that exceeds by less, as those of columns that repeat each other may, does not.
+    At this distance from the minimum on the support a derivative is known to distance * sqrt(H_jj):
+    one that exceeds by less, as those of columns that repeat each other may, does not. So many of
+    the coefficients are looked at, at `most`.
     """
     assert objective.l1 is not None
     gradient = objective.smooth_gradient()
     outside = (signs == 0) & (objective.l1 > 0)
     excess = np.where(outside, np.abs(gradient) / np.where(outside, objective.l1, 1.0) - 1.0, 0.0)
-    for j in np.argsort(-excess)[: int(np.sum(excess > ENTERS))]:
+    for j in np.argsort(-excess)[: min(most, int(np.sum(excess > ENTERS)))]:
         unit = np.zeros((objective.n_params, 1))
         unit[j] = 1.0
         curvature = float(objective.hvp(unit)[j, 0])
-        if excess[j] * objective.l1[j] > goal * np.sqrt(max(curvature, 0.0)):
+        if excess[j] * objective.l1[j] > distance * np.sqrt(max(curvature, 0.0)):
             return int(j), -float(np.sign(gradient[j]))
     return None
