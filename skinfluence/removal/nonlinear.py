@@ -55,8 +55,8 @@ MOST_REMAINING = 0.2
 """The same for what is left of the gradient that the edit caused, where a look at it is cheap.
 
 In units of what the edit caused it is about what the step is off by: more than a fifth is named.
-The Gauss-Newton step of a network that misfits is off by that nearly always (at 1, of the 80 largest
-rows of five networks, none of wine is named, 54 of digits, 64 of iris and all of a misfit).
+The Gauss-Newton step of a network that misfits is nearly always: at 1, of the 80 largest rows of
+five networks, none of wine is named, 54 of digits, 64 of iris and all of a misfit.
 """
 
 GRADIENT_WORK = 3e11
