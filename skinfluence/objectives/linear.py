@@ -314,7 +314,7 @@ class LinearObjective(OutputObjective):
         """Return F as `on_support` left it, with its l1 penalty in place of the linear term.
 
         There coefficients may become 0, and F has a minimum where that in all of them has one.
-        Damping adds 1/2 damping |theta' - theta|^2.
+        Damping adds ``1/2 damping |theta' - theta|^2``.
         """
         assert self.tilt is not None
         pull = -damping * self.theta if damping else None
