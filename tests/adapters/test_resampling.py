@@ -27,6 +27,7 @@ from sklearn.svm import SVC, LinearSVC
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.models import RecordedTraining
 from tests.cases import Data, classification, regression
+from tests.model_table import OLD
 
 
 class Drawing(BaseEstimator):
@@ -137,6 +138,8 @@ MODELS = {
     "lasso": (Lasso(alpha=0.1, tol=1e-14, max_iter=100000), REAL, 1e-6),
     "huber": (HuberRegressor(tol=1e-11, max_iter=10000), REAL, 1e-2),
 }
+if OLD:  # where LogisticRegression(class_weight="balanced") counts rows, and is refused
+    del MODELS["balanced"], MODELS["multinomial"]
 models = pytest.mark.parametrize("name", MODELS)
 
 
@@ -218,6 +221,7 @@ def test_scores_are_those_of_groups_of_copies(name):
     near(found[:, drawn], expected, 1e-6)
 
 
+@pytest.mark.skipif(OLD, reason="networks of scikit-learn 1.6 take no weights")
 def test_networks_are_weighed_too():
     case = Case(NET, TWO)
     wrapped = InfluenceClassifier(case.pipeline, damping=0.1).fit(TWO.X, TWO.y)
@@ -240,6 +244,7 @@ def test_a_hinge_is_smoothed_alike():
     near(wrapped.influence_scores(TWO.X_test, TWO.y_test, method="exact"), expected, 1e-6)
 
 
+@pytest.mark.skipif(OLD, reason="networks of scikit-learn 1.6 take no weights")
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1")
 def test_steps_of_a_recorded_training_add_up():
     net = MLPClassifier((3,), solver="sgd", batch_size=200, max_iter=20, random_state=0, tol=0.0)

@@ -589,7 +589,7 @@ def test_frames_and_arrays_have_the_same():
     expected = InfluenceClassifier(model).fit(BINARY.X, BINARY.y).diagnostics()
     for measure in WITHOUT_UNIT:
         close(getattr(found, measure), getattr(expected, measure))
-    assert found.row_labels.tolist() == days.tolist()
+    np.testing.assert_array_equal(found.row_labels, days.to_numpy())
 
 
 def test_losses_without_a_family_have_an_estimated_dispersion():

@@ -17,6 +17,7 @@ from sklearn.linear_model import (
 )
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
+from tests.model_table import OLD
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -57,7 +58,8 @@ def test_under_an_l1_penalty_where_it_ends_says_how_near_is_enough(share, distan
 
 
 def logistic(penalty, kept):
-    ways = {"l2": {"solver": "newton-cholesky"}, "l1": {"solver": "saga", "l1_ratio": 1.0}}
+    l1 = {"penalty": "l1"} if OLD else {"l1_ratio": 1.0}
+    ways = {"l2": {"solver": "newton-cholesky"}, "l1": {"solver": "saga", **l1}}
     C = 1.0 / (0.03 * kept.sum())
     judge = LogisticRegression(C=C, tol=1e-10, max_iter=10**5, random_state=0, **ways[penalty])
     return judge.fit(Z[kept], LABELS[kept])

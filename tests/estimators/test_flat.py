@@ -27,6 +27,7 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.solvers import SingularCurvatureError
+from tests.model_table import OLD
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -48,9 +49,11 @@ def dense(X):
     return X.toarray() if sparse.issparse(X) else X
 
 
+# scikit-learn 1.6 has no `tol`, and stops at a gradient of 1e-6.
+TIGHT = {} if OLD else {"tol": 1e-14}
 LEAST_SQUARES = {
     "plain": (LinearRegression(), FULL, TARGET),
-    "sparse": (LinearRegression(tol=1e-14), SPARSE, TARGET),
+    "sparse": (LinearRegression(**TIGHT), SPARSE, TARGET),
     "two targets": (LinearRegression(), FULL, np.column_stack([TARGET, NUMBER**2])),
     "no intercept": (
         LinearRegression(fit_intercept=False),
@@ -60,6 +63,8 @@ LEAST_SQUARES = {
     "constant": (LinearRegression(), np.column_stack([FULL, np.full(N, 5.0)]), TARGET),
     "units": (LinearRegression(), FULL * np.geomspace(1e-3, 1e3, FULL.shape[1]), TARGET),
 }
+if OLD:
+    del LEAST_SQUARES["sparse"]  # its fitted parameters are too far off to be compared with
 
 
 @pytest.mark.parametrize("name", LEAST_SQUARES)
@@ -145,7 +150,7 @@ def test_columns_that_only_rows_without_weight_have():
 
 def test_a_pipeline_with_a_full_encoding():
     encoder = make_column_transformer((OneHotEncoder(), [0, 1]), remainder="passthrough")
-    model = InfluenceRegressor(make_pipeline(encoder, LinearRegression(tol=1e-14)))
+    model = InfluenceRegressor(make_pipeline(encoder, LinearRegression(**TIGHT)))
     found = model.fit(ROWS, TARGET).leave_one_out().predictions
     expected = InfluenceRegressor(LinearRegression()).fit(FEWER, TARGET).leave_one_out().predictions
     np.testing.assert_allclose(found, expected, rtol=1e-9)
