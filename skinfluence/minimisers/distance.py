@@ -120,6 +120,8 @@ def measured(objective: Objective, precondition: Solve, factor: Factor | None = 
     decrement = decrement_of(gradient, precondition(gradient[:, None])[:, 0])
     typical = typical_removal(objective, precondition, factor)
     sampling = sampling_noise(objective, precondition, typical)
+    if isinstance(objective, LinearObjective):
+        sampling = max(sampling, 100.0 * objective.rounding_of_fit())
     noise = objective.gradient_noise()
     return Refinement(objective, None, norm, norm, decrement, typical, sampling, noise, n_iter=0)
 

@@ -577,14 +577,26 @@ class LinearObjective(OutputObjective):
             and bool(np.all(penalties == penalties[0]))
         )
 
+    def rounding_of_fit(self) -> float:
+        """Return what rounding leaves of a distance of the fitted parameters.
+
+        As `gradient_noise`, for an estimator that saw the features where they were.
+        """
+        noise = self.gradient_noise()
+        if not isinstance(self.features, Shifted):
+            return noise
+        size = float(np.max(np.abs(self.coefficients()[:, :-1]) @ np.abs(self.features.shift)))
+        G = self.output_hessians()
+        G = G if self.loss.separable else np.diagonal(G, axis1=1, axis2=2)
+        curvature = float(np.sum(self.sample_weight[:, None] * np.abs(G)))
+        return noise + float(np.finfo(np.float64).eps) * size * curvature**0.5
+
     def gradient_noise(self) -> float:
         # An error e_i in eta_i is an error X' D e in the gradient, D the curvature, and
         # |X' D e| in the norm of H^-1 is at most |sqrt(D) e|. Rounding makes e_i eps |x_i|'|theta|.
         p, n = self.X.shape[1], self.n_samples
         W = np.abs(self.coefficients())
         total = 0.0
-        if isinstance(self.features, Shifted):  # the estimator saw them where they were
-            W[:, -1] += W[:, :p] @ np.abs(self.features.shift)
         width = self.loss.n_outputs * max(self._row_width, self.loss.n_outputs)
         sample = self if n <= 2 * NOISY else self.rows(np.arange(0, n, n // NOISY))
         for index in row_blocks(sample.n_samples, width):
