@@ -59,7 +59,8 @@ class Refinement:
     typical_removal : float
         Root mean square over rows of the effect of removing one row, in the same norm.
     sampling_noise : float
-        How far the optimum of another sample of as many rows would typically be, in the same norm.
+        How far the optimum of another sample of as many rows would typically be, in the same norm;
+        a hundred roundings of the fit at least.
     noise : float
         What rounding leaves of such distances.
     n_iter : int
@@ -84,8 +85,8 @@ class Refinement:
 
     @property
     def relative_distance(self) -> float:
-        """The Newton decrement in units of the sampling noise (or of rounding, if that is more)."""
-        return self.newton_decrement / max(self.sampling_noise, 100.0 * self.noise, TINY)
+        """The Newton decrement in units of the sampling noise."""
+        return self.newton_decrement / max(self.sampling_noise, TINY)
 
 
 def measure(objective: Objective, factorize: Factorize) -> Refinement:
@@ -120,8 +121,7 @@ def measured(objective: Objective, precondition: Solve, factor: Factor | None = 
     decrement = decrement_of(gradient, precondition(gradient[:, None])[:, 0])
     typical = typical_removal(objective, precondition, factor)
     sampling = sampling_noise(objective, precondition, typical)
-    if isinstance(objective, LinearObjective):
-        sampling = max(sampling, 100.0 * objective.rounding_of_fit())
+    sampling = max(sampling, 100.0 * objective.rounding_of_fit())
     noise = objective.gradient_noise()
     return Refinement(objective, None, norm, norm, decrement, typical, sampling, noise, n_iter=0)
 

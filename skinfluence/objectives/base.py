@@ -178,6 +178,10 @@ class Objective(ABC):
         """Return what rounding leaves of the gradient at an optimum, in the norm of H^-1."""
         return 1e-14 * float(np.sqrt(max(self.value(), 0.0)))
 
+    def rounding_of_fit(self) -> float:
+        """Return what rounding leaves of the distance of a fit, which may be more than here."""
+        return self.gradient_noise()
+
     def block_shape(self) -> tuple[int, int]:
         """Return (n_blocks, block_size) of the block-diagonal Hessian.
 

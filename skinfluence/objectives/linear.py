@@ -578,10 +578,7 @@ class LinearObjective(OutputObjective):
         )
 
     def rounding_of_fit(self) -> float:
-        """Return what rounding leaves of a distance of the fitted parameters.
-
-        As `gradient_noise`, for an estimator that saw the features where they were.
-        """
+        # The estimator saw features that are far from zero where they were.
         noise = self.gradient_noise()
         if not isinstance(self.features, Shifted):
             return noise

@@ -11,7 +11,7 @@ from skinfluence.minimisers.distance import NO_OPTIMUM, measure, measured, typic
 from skinfluence.objectives import LinearObjective
 from skinfluence.solvers import Cholesky, SingularCurvatureError
 from tests import oracles
-from tests.cases import BINARY
+from tests.cases import BINARY, THREE
 from tests.network_twins import twin
 from tests.objectives.test_linear import KINDS
 from tests.objectives.test_network import objective
@@ -22,10 +22,11 @@ def factorize(objective):
     return Cholesky().factorize(Curvature(objective))
 
 
-def test_distances_are_those_of_dense_algebra():
+@pytest.mark.parametrize("s", [np.ones(len(BINARY.y)), 3.0 * BINARY.s], ids=["plain", "weighted"])
+def test_distances_are_those_of_dense_algebra(s):
     estimator = LogisticRegression(C=0.3)
-    judge = oracles.tight(estimator, BINARY.X, BINARY.y)
-    model = adapt(judge, BINARY.X, BINARY.y, None)
+    judge = oracles.tight(estimator, BINARY.X, BINARY.y, s)
+    model = adapt(judge, BINARY.X, BINARY.y, s)
     moved = model.at(model.theta + 0.01)
     H = Curvature(moved).matmat(np.eye(moved.n_params))
     g = moved.gradient()
@@ -35,14 +36,28 @@ def test_distances_are_those_of_dense_algebra():
     norms = np.sum(G * np.linalg.solve(H, G), axis=0)
     expected = np.sqrt(np.mean(norms))
     assert typical_removal(moved, factorize(moved).solve) == pytest.approx(expected, rel=1e-9)
-    # every fourth row, its gradient as the model expects it: sqrt(p (1 - p)) x
+    # every fourth row, its gradient as the model expects it: s sqrt(p (1 - p)) x
     p = 1.0 / (1.0 + np.exp(-moved.raw_predictions()[::4]))
     X = np.column_stack([BINARY.X, np.ones(len(BINARY.X))])[::4]
-    scatter = (X * p * (1 - p)).T @ X / len(X)
+    scatter = (X * s[::4, None] ** 2 * p * (1 - p)).T @ X / len(X)
     family = np.sqrt(len(BINARY.X) * np.trace(np.linalg.solve(H, scatter)))
     rows = np.sqrt(len(BINARY.X)) * expected
     assert measured.sampling_noise == pytest.approx(max(family, rows), rel=1e-9)
     assert measured.relative_distance == measured.newton_decrement / measured.sampling_noise
+
+
+def test_the_sampling_noise_of_classes_that_share_a_shift_is_about_that_of_dense_algebra():
+    """Rows stand for all, and a random sign of each output for their covariance."""
+    judge = oracles.tight(LogisticRegression(C=0.3), THREE.X, THREE.y, 2.0 * THREE.s)
+    model = adapt(judge, THREE.X, THREE.y, 2.0 * THREE.s)
+    P, w = judge.predict_proba(THREE.X), 2.0 * THREE.s
+    X = np.column_stack([THREE.X, np.ones(len(THREE.X))])
+    G = P[:, :, None] * np.eye(3) - P[:, :, None] * P[:, None]
+    J = np.einsum("i,ikl,ip,iq->kplq", w**2, G, X, X).reshape(model.n_params, -1)
+    H = np.linalg.pinv(Curvature(model).matmat(np.eye(model.n_params)), 1e-10, hermitian=True)
+    assert measure(model, factorize).sampling_noise == pytest.approx(
+        np.sqrt(np.trace(H @ J)), rel=0.2
+    )
 
 
 def test_distances_of_networks_are_those_of_dense_algebra():
