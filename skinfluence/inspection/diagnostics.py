@@ -49,8 +49,8 @@ class Diagnostics:
 
     There is no such number, nan, where no degrees of freedom are left, where a number and its
     spread are both zero, for a row that alone determines a direction of the parameters (hat
-    diagonal 1, within 1e-6), and for coefficients that an l1 penalty keeps at 0 (their standard
-    error and DFBETAS).
+    diagonal 1, within 1e-6; within 1e-12 where all features are penalised), and for coefficients
+    that an l1 penalty keeps at 0 (their standard error and DFBETAS).
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.features import LinearFeatures
 from skinfluence.objectives.independent import Independent
 from skinfluence.removal.base import Removal
-from skinfluence.removal.leverages import ALONE, quadratic_forms
+from skinfluence.removal.leverages import ALONE, quadratic_forms, some_unpenalised
 from skinfluence.solvers import Factor
 from skinfluence.typing import Array
 
@@ -148,17 +148,19 @@ class _Leverages:
         hat, quadratic = np.empty((n, K)), np.empty((n, K))
         determinant, alone = np.empty(n), np.empty((n, K), dtype=bool)
         C = _centring(objective.loss)
+        # A penalty leaves an optimum without the row; then only 1 - h may be rounding.
+        least = ALONE if some_unpenalised(objective) else ALONE**2
         for rows, Q in quadratic_forms(objective, factor):
             quadratic[rows] = np.einsum("km,iml,lk->ik", C, Q, C) if Q.ndim == 3 else Q
             if objective.loss.separable:
                 hat[rows] = h = w[rows] * G[rows] * quadratic[rows]
                 determinant[rows] = (1.0 - h).prod(axis=1)
-                alone[rows] = np.abs(1.0 - h) < ALONE
+                alone[rows] = np.abs(1.0 - h) < least
             else:
                 GQ = w[rows, :, None] * (G[rows] @ Q)
                 hat[rows] = np.diagonal(GQ, axis1=1, axis2=2)
                 determinant[rows] = np.linalg.det(np.eye(K) - GQ)
-                alone[rows] = _singular(np.eye(K) - GQ, determinant[rows])[:, None]
+                alone[rows] = _singular(np.eye(K) - GQ, determinant[rows], least)[:, None]
         return cls(hat, quadratic, determinant, alone)
 
 
@@ -170,10 +172,10 @@ def _centring(loss: Loss) -> Array:
     return C
 
 
-def _singular(A: Array, determinants: Array) -> Array:
+def _singular(A: Array, determinants: Array, least: float) -> Array:
     """Return which of the matrices A, with eigenvalues of at most 1 in size, have one of 0."""
-    out = np.abs(determinants) < ALONE
-    out[out] = np.abs(np.linalg.eigvals(A[out])).min(axis=1, initial=1.0) < ALONE
+    out = np.abs(determinants) < least
+    out[out] = np.abs(np.linalg.eigvals(A[out])).min(axis=1, initial=1.0) < least
     return out
 
 

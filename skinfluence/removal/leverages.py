@@ -20,6 +20,12 @@ ALONE = 1e-6
 """
 
 
+def some_unpenalised(objective: LinearObjective) -> bool:
+    """Return whether rows alone determine the coefficient of a feature: it has no penalty."""
+    penalties = objective.spread(objective.l2[:, None]).reshape(-1, objective.block_size)
+    return bool(np.any(penalties[:, : objective.X.shape[1]] == 0))
+
+
 @singledispatch
 def quadratic_forms(objective: OutputObjective, factor: Factor) -> Iterator[tuple[slice, Array]]:
     """Yield (rows, Q) with Q_i = J_i H^-1 J_i' for blocks of rows.

@@ -18,7 +18,7 @@ from skinfluence.removal.edits import Edits, shared_directions
 from skinfluence.removal.exact import in_row_space, minimise_guarded
 from skinfluence.removal.groups import Nearest
 from skinfluence.removal.guard import doubtful, exceeds_next_step, steps_beyond_zero
-from skinfluence.removal.leverages import ALONE, quadratic_forms
+from skinfluence.removal.leverages import ALONE, quadratic_forms, some_unpenalised
 from skinfluence.solvers import Factor, SingularCurvatureError
 from skinfluence.typing import Array
 
@@ -167,7 +167,7 @@ def newton(
         if len(rows):
             small = in_row_space(removal, factors_of)
             unsafe[rows] = exceeds_next_step(small[0], rows, lengths, known)
-    if np.any(alone) and not (by_one_step or under_l1) and _some_unpenalised(objective):
+    if np.any(alone) and not (by_one_step or under_l1) and some_unpenalised(objective):
         _inverses_without(removal, np.flatnonzero(alone), factorize)
     guarded = np.flatnonzero(unsafe | (alone & by_one_step))
     if not len(guarded):
@@ -243,12 +243,6 @@ def _steps_of_their_own(
     for column, inverse in enumerate(_inverses_without(removal, rows, factorize)):
         changes[:, column] = inverse.solve(pushes[:, column : column + 1])[:, 0]
     return changes
-
-
-def _some_unpenalised(objective: LinearObjective) -> bool:
-    """Whether the coefficient of a feature is not penalised, so that rows alone determine it."""
-    penalties = objective.spread(objective.l2[:, None]).reshape(-1, objective.block_size)
-    return bool(np.any(penalties[:, : objective.X.shape[1]] == 0))
 
 
 def _down_date(a: Array, G: Array, Q: Array, u: Array) -> tuple[Array, Array]:

@@ -315,3 +315,22 @@ def test_a_perfect_fit_is_diagnosed_without_a_warning():
     found = InfluenceRegressor(LinearRegression()).fit(X, np.zeros(5)).diagnostics()
     close(found.hat_diagonal, [0.6, 0.3, 0.2, 0.3, 0.6])
     assert found.scale.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("alpha", [1e-5, 3e-7, 1e-9])
+def test_a_row_that_a_small_penalty_alone_holds_has_its_distance(alpha):
+    """The optimum without it is unique, however near 1 its leverage is."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal((30, 2)), np.arange(30) == 3]).astype(float)
+    y = X[:, 0] + rng.standard_normal(30)
+    y[3] += 8.0
+    found = InfluenceRegressor(Ridge(alpha=alpha, solver="svd")).fit(X, y).diagnostics()
+    ridge = Ridge(alpha=alpha, solver="svd").fit(X, y)
+    kept = np.arange(30) != 3
+    without = Ridge(alpha=alpha, solver="svd").fit(X[kept], y[kept])
+    d = np.r_[without.coef_ - ridge.coef_, without.intercept_ - ridge.intercept_]
+    A = np.column_stack([X, np.ones(30)])
+    H = A.T @ A + alpha * np.diag([1.0, 1.0, 1.0, 0.0])
+    expected = d @ H @ d / found.scale[0] / found.hat_diagonal.sum()
+    assert found.cooks_distance[3] == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(found.studentized_residuals[3])
