@@ -36,6 +36,12 @@ COOLING = 0.25
 EASING = 10.0 ** np.arange(0, -11, -2)
 """Additional penalties from minimum to minimum."""
 
+STRIDE = 0.5
+"""Way of a raw prediction, in curvature scales, after which the curvature is another one.
+
+A Newton step of that length does not end at a minimum. Down an exponential tail each is 1 long.
+"""
+
 ROUNDING = 1e-10
 """Part of a value below which its rise may be rounding."""
 
@@ -126,6 +132,8 @@ def _descended(start: Refinement, factorize: Factorize, rtol: float, max_iter: i
     serves = factor.iterates or _same_curvature(start.objective, objective)
     if factor.approximate or not serves:
         factor = renewed(factor, factorize, objective)
+    if _recedes(objective, factor, gradient):
+        raise ValueError(_NOT_FOUND)
     remaining = float(np.linalg.norm(gradient))
     return replace(
         start,
@@ -326,6 +334,17 @@ def newton_step(factor: Factor, gradient: Array) -> tuple[Array, float]:
 def _step(solve: Solve, gradient: Array) -> tuple[Array, float]:
     step = -solve(gradient[:, None])[:, 0]
     return step, decrement_of(gradient, -step)
+
+
+def _recedes(objective: Objective, factor: Factor, gradient: Array) -> bool:
+    """Return whether the minimum is at infinity, where gradients are 0 and steps are not short."""
+    if not isinstance(objective, OutputObjective):
+        return False
+    scale = objective.loss.curvature_scale
+    if scale is None or np.isinf(scale):
+        return False
+    way = np.abs(objective.jacobian_dot(newton_step(factor, gradient)[0][:, None]))
+    return bool(np.any(way[objective.sample_weight > 0] > STRIDE * scale))
 
 
 def _same_curvature(a: Objective, b: Objective) -> bool:

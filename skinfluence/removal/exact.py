@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
-from skinfluence.minimisers.newton import minimum
+from skinfluence.minimisers.newton import STRIDE, minimum
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.row_space import Axes, lifted, within
 from skinfluence.process.blocks import edit_elements, row_blocks
@@ -43,12 +43,6 @@ SHRINKS = 0.25
 
 FLAT = 1e-14
 """Curvature along a direction, relative to that of the preconditioner, that is none."""
-
-STRIDE = 0.5
-"""Way of a raw prediction, in curvature scales, after which the curvature is another one.
-
-A Newton step of that length does not end at a minimum. Down an exponential tail each is 1 long.
-"""
 
 MOST_REACHED = 0.8
 """Part of the training rows above which all of them take part in the iteration."""

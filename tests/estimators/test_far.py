@@ -12,6 +12,7 @@ from sklearn.linear_model import (
     ElasticNet,
     HuberRegressor,
     LogisticRegression,
+    PoissonRegressor,
     SGDClassifier,
     SGDRegressor,
 )
@@ -106,3 +107,21 @@ def test_a_scale_at_its_bound_is_the_reason_that_is_given():
     found = InfluenceRegressor(larger).fit(x, y).leave_one_out().predictions
     refit = clone(larger).fit(x[:-1], y[:-1])
     assert found[-1] == pytest.approx(refit.predict(x[-1:])[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-12])
+def test_a_level_without_a_count_has_no_finite_optimum(tol):
+    """Its coefficient runs to minus infinity, slowly: no way to the optimum makes one of it."""
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 4, 200)
+    X = np.column_stack([rng.standard_normal(200), 1.0 * (level[:, None] == np.arange(1, 4))])
+    y = rng.poisson(0.4, 200) * (level != 2)
+    model = InfluenceRegressor(PoissonRegressor(alpha=0.0, tol=tol, max_iter=1000)).fit(X, y)
+    for ask in (model.leave_one_out, lambda: model.without([5]), model.self_influence):
+        with pytest.raises(ValueError, match=r"No stationary point .*Fit with a stronger penalty"):
+            ask()
+    penalised = InfluenceRegressor(PoissonRegressor(alpha=1e-6, tol=tol, max_iter=1000)).fit(X, y)
+    kept = np.arange(200) != 5
+    refit = PoissonRegressor(alpha=1e-6, tol=1e-12, solver="newton-cholesky").fit(X[kept], y[kept])
+    near = penalised.without([5]).estimator_
+    np.testing.assert_allclose(near.predict(X[level != 2]), refit.predict(X[level != 2]), rtol=1e-5)
