@@ -338,7 +338,7 @@ def statsmodels(setting, case, name, model, title):
         )
 
     work = {
-        "ours": lambda: copy.copy(model).parameter_influence(method="newton"),
+        "ours": lambda: copy.copy(model).parameter_influence(method="newton").changes,
         "theirs": ask,
     }
     found = Rounds(work, min(setting.repeats, 5), budget=20.0)

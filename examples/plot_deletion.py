@@ -76,13 +76,37 @@ print(f"probabilities of the test patients moved by up to {np.abs(moved).max():.
 print(f"largest difference to a refit {np.abs(apart).max():.0e}")
 
 # %%
-# What this does not delete: the mean and scale of the scaler, which have seen all patients, and
-# the C, if it was chosen with them. The wrapper ``model`` still holds its training rows; the new
-# one holds those that stayed, in their order, and more can be deleted from it. An integer could be
-# a label or a position of this frame, whose labels are not 0, 1, ...: which is meant must be said.
+# What this does not delete
+# -------------------------
+#
+# The mean and scale of the scaler have seen all patients. The certificate says so, in sentences for
+# whoever has to be told: which rows are gone, how near the model is to one without them, what still
+# contains them, when and by which versions.
 
-again = smaller.without(positions=[0, 1])
-print(f"rows left: {len(again.self_influence())}")
+print(smaller.certificate_.summary())
+
+# %%
+# ``transformers="refit"`` fits the scaler anew as well, and gives the model that fitting the whole
+# Pipeline without these patients gives.
+
+forgotten = model.without(withdrawn, transformers="refit")
+whole = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", tol=1e-10))
+whole.fit(X_train.drop(withdrawn), y_train.drop(withdrawn))
+apart = forgotten.predict_proba(X_test) - whole.predict_proba(X_test)
+print(f"largest difference to a refit of the Pipeline {np.abs(apart).max():.0e}")
+print(f"still containing the rows: {forgotten.certificate_.in_transformers or 'nothing'}")
+
+# %%
+# More patients can leave, one after the other; the last certificate accounts for all. The wrapper
+# ``model`` still holds its training rows, the new one those that stayed, in their order. An integer
+# could be a label or a position of this frame, whose labels are not 0, 1, ...: which is meant must
+# be said.
+
+again = forgotten
+for position in (0, 0, 7):
+    again = again.without(positions=[position])
+print(again.certificate_)
+again.certificate_.to_frame().tail(4)
 
 # %%
 # Groups
@@ -95,7 +119,7 @@ print(f"rows left: {len(again.self_influence())}")
 decades = (X_train["age"] // 10 * 10).astype(int)
 names, sizes = np.unique(decades, return_counts=True)
 effects = {
-    method: model.group_influence(decades, X_test, y_test, method=method).mean(axis=0)
+    method: model.group_influence(decades, X_test, y_test, method=method).scores.mean(axis=0)
     for method in ("first_order", "newton")
 }
 
@@ -144,10 +168,10 @@ ax.spines[["top", "right"]].set_visible(False)
 # Which of five new patients would help most, and which training label, if it were the other one?
 
 X_new, y_new, X_later, y_later = X_test[:5], y_test[:5], X_test[5:], y_test[5:]
-added = model.addition_influence(X_new, y_new, X_later, y_later).mean(axis=0)
+added = model.addition_influence(X_new, y_new, X_later, y_later).scores.mean(axis=0)
 
 other = y_train.map({"fast": "slow", "slow": "fast"})
-relabelled = model.relabel_influence(other, X_later, y_later).mean(axis=0)
+relabelled = model.relabel_influence(other, X_later, y_later).scores.mean(axis=0)
 
 print("change of the mean test loss:")
 for name, effect in (("adding", added), ("relabelling", relabelled)):

@@ -49,7 +49,7 @@ for name, i, score in zip(("most helpful", "most harmful"), rows, scores, strict
 # One row of derivatives for every test row and every training row asked about. Red: the loss of the
 # test digit rises as the pixel of the training digit gets darker; blue: it falls.
 
-derivatives = model.input_influence(one, label, positions=rows)
+derivatives = model.input_influence(one, label, positions=rows).derivatives
 print("shape (n_test, n_rows, n_features):", derivatives.shape)
 
 import matplotlib.pyplot as plt

@@ -33,7 +33,7 @@ print(f"alpha = {chosen.estimator_.alpha_:.3g}, in the model: {', '.join(X.colum
 
 def supports_without_each_row(model):
     """Return which coefficients are not 0 without each training row, shape (n_train, 10)."""
-    changes = model.parameter_influence(method="exact")[:, :-1]
+    changes = model.parameter_influence(method="exact").changes[:, :-1]
     return np.abs(model.estimator_.coef_ + changes) > 1e-6  # what its fit has not settled
 
 
@@ -56,7 +56,7 @@ print(caught[0].message)
 
 exact = model.influence_scores(X, y, method="exact")
 
-changes = model.parameter_influence(method="exact")
+changes = model.parameter_influence(method="exact").changes
 supports = supports_without_each_row(model)
 selected = model.estimator_.coef_ != 0
 moving = np.flatnonzero(np.any(supports != selected, axis=1))

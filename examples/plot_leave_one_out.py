@@ -4,7 +4,7 @@ Choosing C by leave-one-out
 
 The loss of every training row by the model that never saw it, for every C of a grid, from one fit
 per C. How close is it to fitting the model anew without each row, and what does it cost? The same
-numbers say which rows fit the rest of the data badly.
+numbers compare two models, and say which rows fit the rest of the data badly.
 """
 
 # %%
@@ -12,9 +12,9 @@ numbers say which rows fit the rest of the data badly.
 # -------------
 #
 # Three hundred patients of the breast cancer data, standardised features, a penalty from strong
-# (small C) to weak (large C). ``leave_one_out`` returns the left-out losses of all rows and, by
-# ``score()``, their mean. "first_order" and "newton" take one step per row (approximate
-# leave-one-out), "exact", its default, goes on to the minimum without each row.
+# (small C) to weak (large C). ``leave_one_out_curve`` fits one model per value and returns the
+# left-out losses of all rows under each. "first_order" and "newton" take one step per row
+# (approximate leave-one-out), "exact", its default, goes on to the minimum without each row.
 
 import time
 
@@ -34,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skinfluence import InfluenceClassifier
+from skinfluence import InfluenceClassifier, leave_one_out_curve
 
 X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -48,14 +48,23 @@ def pipeline(C):
 
 
 grid = 10.0 ** np.arange(-2.0, 2.01, 0.5)
-models = [InfluenceClassifier(pipeline(C)).fit(X_train, y_train) for C in grid]
 
 threadpool_limits(1)  # one thread for all that is timed
-risk, seconds = {}, {}
+curves, risk, seconds = {}, {}, {}
 for method in ("first_order", "newton", "exact"):
     began = time.perf_counter()
-    risk[method] = [model.leave_one_out(method=method).score() for model in models]
+    curves[method] = leave_one_out_curve(
+        pipeline(1.0), X_train, y_train, "logisticregression__C", grid, method=method
+    )
     seconds[method] = (time.perf_counter() - began) / len(grid)
+    risk[method] = curves[method].scores
+
+print(curves["exact"])
+
+# %%
+# ``above_best`` is how far a value is from the best, and its standard error is paired over rows:
+# patients that are hard for both models are no part of it. The strongest penalties are worse for
+# certain. Weak ones are far worse on a few patients, which is less sure to happen again.
 
 # %%
 # The truth, and ten folds
@@ -105,19 +114,36 @@ ax.minorticks_off()
 ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 
-best = int(np.argmin(risk["exact"]))
+best_C = curves["exact"].best
 print("      C  exact leave-one-out  10 folds  test loss")
-for C, model, exact, tenfold in zip(grid, models, risk["exact"], risk["10 folds"], strict=True):
-    test = log_loss(y_test, model.predict_proba(X_test))
+for C, exact, tenfold in zip(grid, risk["exact"], risk["10 folds"], strict=True):
+    test = log_loss(y_test, pipeline(C).fit(X_train, y_train).predict_proba(X_test))
     print(f"{C:7.3g}  {exact:19.4f}  {tenfold:8.4f}  {test:9.4f}")
-print(f"leave-one-out chooses C = {grid[best]:.3g}")
+print(f"leave-one-out chooses C = {best_C:.3g}")
+
+# %%
+# Two models, row by row
+# ----------------------
+#
+# Does the model need all thirty features? ``compare`` takes the left-out losses of two models of
+# the same rows and says whether chance explains the difference.
+
+all_features = InfluenceClassifier(pipeline(best_C)).fit(X_train, y_train).leave_one_out()
+means = InfluenceClassifier(pipeline(best_C)).fit(X_train[:, :10], y_train).leave_one_out()
+print(all_features.compare(means))
+
+# %%
+# The rows that the model fits worst, and what it says of them when it has not seen them:
+
+all_features.plot(k=6)
+print(all_features)
 
 # %%
 # In a search
 # -----------
 #
-# A search that scores by leave-one-out needs no folds: one "split" that trains on all rows, and a
-# scorer that asks the fitted wrapper.
+# Several parameters at once are a search. One that scores by leave-one-out needs no folds: one
+# "split" that trains on all rows, and a scorer that asks the fitted wrapper.
 
 rows = np.arange(len(X_train))
 
@@ -141,8 +167,8 @@ print("the search chooses", search.best_params_)
 #
 # How much does it matter that the scaler has seen every row? Refit it too, at the C chosen:
 
-refit("scaler, too", [pipeline(grid[best])], X_train, LeaveOneOut())
-print(f"scaler frozen                 {risk['exact'][best]:.5f}")
+refit("scaler, too", [pipeline(best_C)], X_train, LeaveOneOut())
+print(f"scaler frozen                 {all_features.score():.5f}")
 print(f"refitted without each row too {risk['scaler, too'][0]:.5f}")
 
 # %%
@@ -166,7 +192,7 @@ y_noisy[flipped] = 1 - y_noisy[flipped]
 noisy = InfluenceClassifier(pipeline(1.0)).fit(X_train, y_noisy)
 given = noisy.predict_proba(X_train)[np.arange(len(y_noisy)), y_noisy]
 rankings = {
-    "self_influence": noisy.self_influence(),
+    "self_influence": noisy.self_influence().scores,
     "left-out loss": noisy.leave_one_out().losses,
     "training loss": -np.log(given),
 }

@@ -180,7 +180,7 @@ with warnings.catch_warnings():
     by_method = [
         (
             recorded.influence_scores(X_test[:200], y_test[:200], method=method),
-            recorded.self_influence(method=method)[None],
+            recorded.self_influence(method=method).scores[None],
         )
         for method in ("tracin", "first_order")
     ]

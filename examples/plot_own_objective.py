@@ -166,5 +166,5 @@ else:
     for method in ("first_order", "newton", "exact"):
         check = counts.leave_one_out_check(about[400:], visits[400:], rows=20, method=method)
         print(f"{method:12} slope {check.slope:.4f}, relative error {check.relative_error:.1e}")
-    most = np.argsort(-counts.self_influence(method="newton"))[:3]
+    most = np.argsort(-counts.self_influence(method="newton").scores)[:3]
     print("visits that the model expects least without their own row:", visits[:400][most])

@@ -8,7 +8,7 @@ rows on test rows, and check the scores against real retraining.
 
 from skinfluence import curvature, inspection, losses, mechanisms, models, objectives, solvers
 from skinfluence.adapters import register_adapter
-from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor
+from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, leave_one_out_curve
 from skinfluence.models import RecordedTraining, SmoothLinearSVC
 from skinfluence.objectives import AutogradObjective
 
@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "curvature",
     "inspection",
+    "leave_one_out_curve",
     "losses",
     "mechanisms",
     "models",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -67,3 +68,26 @@ def test_a_line_says_where_its_bar_is_missed(monkeypatch):
     assert Line("case", "what", 4.0, bar=5.0, least=True).missed
     assert not Line("case", "what", 6.0, bar=5.0, least=True).missed
     assert not Line("case", "what", None, bar=5.0).missed
+
+
+def test_verdicts_are_counted_against_the_truth(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    verdicts = pytest.importorskip("verdicts")
+    monkeypatch.setattr(sys, "argv", ["verdicts.py", "--splits", "1", "--only", "Ridge"])
+    monkeypatch.setattr(verdicts.networks, "OPERATIONS", 0.0)  # which it sets, and is put back
+    verdicts.main()
+    out = capsys.readouterr().out
+    assert out.count("fit for values: relative error ") == 4  # two models, two data sets
+    assert "4 checks of 2 models" in out
+    assert "says too much 0, too little 0, of 4" in out
+
+
+def test_the_share_of_rows_on_top(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    share = pytest.importorskip("verdicts").share_on_top
+    actual = np.array([[-2.0, 0.0, 1.0, 3.0]])
+    assert share(actual / 10.0, actual) == 1.0
+    assert share(-actual, actual) == -1.0
+    assert share(np.array([[-1.0, 0.0, 2.0, 1.0]]), actual) == pytest.approx(3.0 / 5.0)
+    of_each = np.vstack([actual, 1e3 * actual, -actual, 0.0 * actual])
+    assert share(np.vstack([actual] * 4), of_each) == 1.0  # the median of three that move

@@ -142,7 +142,7 @@ def remove(draw, problem, model):
 
 def self_influence(draw, problem, model):
     edits = removals(problem, lambda i: loss_at(problem, slice(i, i + 1)))
-    return Answer(edits, model.self_influence(method=draw.method)[:, None])
+    return Answer(edits, model.self_influence(method=draw.method).scores[:, None])
 
 
 def leave_one_out(draw, problem, model):
@@ -157,7 +157,7 @@ def parameters(draw, problem, model):
     if isinstance(judge, NetworkJudge):
         raise Unjudged("parameters of a network")
     twin = judge.twin(judge.trained, problem.t)
-    changes = model.parameter_influence(method=draw.method)
+    changes = model.parameter_influence(method=draw.method).changes
     raws = [predicted(twin.raw(change, problem.X[problem.train]), problem) for change in changes]
     return Answer(edits, np.array(raws))
 
@@ -168,7 +168,7 @@ def group(draw, problem, model):
     target, y, values = target_of(draw, problem)
     scores = model.group_influence(
         labels, problem.rows(problem.test), y, target=target, method=draw.method
-    )
+    ).scores
     groups = [np.flatnonzero(labels == name) for name in np.unique(labels)]
     edits = [
         Edit((name,), leaving(problem, rows), values)
@@ -201,7 +201,7 @@ def add(draw, problem, model):
         y,
         target=target,
         method=draw.method,
-    )
+    ).scores
     first = problem.new.start
     edits = [
         Edit((i,), -leaving(problem, first + i), values) for i in range(problem.new.stop - first)
@@ -218,7 +218,7 @@ def relabel(draw, problem, model):
         y,
         target=target,
         method=draw.method,
-    )
+    ).scores
     first = len(problem.X) - problem.n
     edits = []
     for i in range(problem.n):

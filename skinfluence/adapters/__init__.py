@@ -14,6 +14,7 @@ from skinfluence.adapters import (  # noqa: F401  (they register their adapters)
 )
 from skinfluence.adapters.composition import (
     check_composition,
+    feature_names_of,
     features_of,
     final_step,
     freezes_transformers,
@@ -33,6 +34,14 @@ from skinfluence.adapters.registry import (
     register_adapter,
     write_parameters,
 )
+from skinfluence.adapters.remains import (
+    choices_of_searches,
+    fitted_numbers,
+    frozen_transformers,
+    left_over,
+    tables_of_searches,
+    transformers_that_learned,
+)
 from skinfluence.adapters.resampling import Training
 
 __all__ = [
@@ -40,12 +49,17 @@ __all__ = [
     "adapt",
     "check_composition",
     "check_supported",
+    "choices_of_searches",
+    "feature_names_of",
     "features_of",
     "final_step",
     "fit_recorded",
+    "fitted_numbers",
     "freezes_transformers",
+    "frozen_transformers",
     "is_frozen",
     "is_smoothed",
+    "left_over",
     "past_searches",
     "reached_max_iter",
     "recorded",
@@ -53,7 +67,9 @@ __all__ = [
     "replaces_estimators",
     "rows_drawn",
     "searches",
+    "tables_of_searches",
     "target_transformers",
+    "transformers_that_learned",
     "weighted_fit_params",
     "write_parameters",
 ]

@@ -60,13 +60,22 @@ def is_frozen(estimator: Any) -> bool:
     return held is not estimator and (isinstance(estimator, FrozenEstimator) or is_frozen(held))
 
 
-def freezes_transformers(estimator: Any) -> bool:
-    """Return whether the final step sits in a Pipeline that is frozen as a whole."""
+def freezes_transformers(estimator: Any, *, frozen: bool = False) -> bool:
+    """Return whether a Pipeline, or a transformed target, is frozen as a whole.
+
+    Parameters
+    ----------
+    estimator : estimator
+    frozen : bool, default=False
+        Whether something around it is.
+    """
     held = inner(estimator)
     if held is estimator:
         return False
-    frozen = isinstance(estimator, FrozenEstimator) and isinstance(held, Pipeline)
-    return frozen or freezes_transformers(held)
+    frozen = frozen or isinstance(estimator, FrozenEstimator)
+    if frozen and isinstance(held, (Pipeline, TransformedTargetRegressor)):
+        return True
+    return freezes_transformers(held, frozen=frozen)
 
 
 def final_step(estimator: Any) -> Any:
@@ -172,6 +181,34 @@ def features_of(estimator: Any, X: Any) -> Any:
             X = Pipeline(transforms).transform(copied(X))
     held = inner(estimator)
     return X if held is estimator else features_of(held, X)
+
+
+def feature_names_of(estimator: Any) -> list[str] | None:
+    """Return the names of what the final step sees; None where they are not known.
+
+    Its own, else what the transformers in front of it call what they give.
+    """
+    held, names = inner(estimator), None
+    if held is not estimator:
+        names = feature_names_of(held)
+        if names is None and isinstance(estimator, Pipeline):
+            names = _names_out(estimator)
+    elif hasattr(estimator, "feature_names_in_"):
+        names = [str(name) for name in estimator.feature_names_in_]
+    return names
+
+
+def _names_out(pipeline: Pipeline) -> list[str] | None:
+    """Return what the last transformer calls its features; None where it has no names for them."""
+    names = None
+    for _, step in pipeline.steps[:-1]:
+        if not does_something(step) or draws(step):
+            continue
+        try:
+            names = step.get_feature_names_out(names)
+        except (AttributeError, NotImplementedError, TypeError, ValueError):  # it has no such names
+            names = None
+    return None if names is None else [str(name) for name in names]
 
 
 def rows_drawn(estimator: Any) -> Array | None:

@@ -34,18 +34,29 @@ from skinfluence.adapters.resampling import Training, counted, drawn, draws, ref
 
 
 class _Recorder:
-    """Stands in for the final step during `fit` and keeps what it was given."""
+    """Stands in for the final step during `fit` and keeps what it was given.
+
+    Whatever else is read or written, such as callbacks, is the step's.
+    """
+
+    estimator: Any
+    training: Training | None
 
     def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
-        self.training: Training | None = None
+        vars(self).update(estimator=estimator, training=None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self).get("estimator"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.estimator, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.estimator, name)
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-        self.training = _fit(self.estimator, X, y, params)
+        vars(self)["training"] = _fit(self.estimator, X, y, params)
         return self
-
-    def predict(self, X: Any) -> Any:
-        return self.estimator.predict(X)
 
     def __sklearn_clone__(self) -> Any:
         return self

@@ -13,7 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from skinfluence.effects.targets import Target, change_in_pieces, target_gradients
 from skinfluence.effects.top_k import Buffers, Extremes
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.process.blocks import row_blocks
+from skinfluence.process.blocks import n_rows_of, row_blocks
+from skinfluence.process.memory import require_memory
+from skinfluence.process.progress import counted, counting
 from skinfluence.process.threads import in_threads
 from skinfluence.removal import Counterfactuals, ProjectedEdits
 from skinfluence.typing import Array
@@ -26,6 +28,46 @@ Scores = Callable[[Array | None], Array]
 
 Consume = Callable[[Scores, slice, Any], None]
 """Takes a block of scores with its test rows and its edits; another block may come meanwhile."""
+
+
+ROWS = "training rows"
+"""What is edited where nothing else is said; of these alone, questions have a top."""
+
+
+def require_scores(
+    n_edits: int, n_test: int, n_bytes: int, edits: str = ROWS, *, chosen: bool = False
+) -> None:
+    """Raise MemoryError, before anything is allocated, if scores of so many bytes do not fit.
+
+    `chosen` are edits of which the question may be asked for fewer.
+    """
+    top = "influence(top=10) where the largest are enough, " if edits == ROWS else ""
+    less = "fewer rows" if chosen else f"aggregate='mean' or 'sum', {top}"
+    require_memory(
+        float(n_edits) * n_test * n_bytes,
+        f"A score for each of {n_edits:,} {edits} and {n_test:,} test rows",
+        f"Ask for {less.rstrip(', ')}, or fewer test rows at a time.",
+    )
+
+
+def require_sums(n_edits: int, n_sums: int, edits: str = ROWS) -> None:
+    """Raise MemoryError, before anything is allocated, if sums over test rows do not fit."""
+    over = f"{n_sums:,} groups of test rows" if n_sums > 1 else "all test rows at once"
+    fewer = f"fewer {edits}" if n_sums == 1 else "fewer groups, or aggregate='mean' or 'sum'"
+    require_memory(
+        8.0 * n_edits * n_sums,
+        f"A score for each of {n_edits:,} {edits} and {over}",
+        f"Ask for {fewer}.",
+    )
+
+
+def require_extremes(k: int, n_test: int) -> None:
+    """Raise MemoryError, before anything is allocated, if so many largest scores do not fit."""
+    require_memory(
+        2.0 * k * n_test * 16,
+        f"The {k:,} largest and the {k:,} smallest scores of each of {n_test:,} test rows",
+        "Ask for a smaller top, aggregate='mean' or 'sum', or fewer test rows at a time.",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +86,15 @@ class Scorer:
     n_jobs : int or None
         Threads; for linear models None is as many as BLAS would use. Block boundaries, and so the
         results, do not depend on it.
+    edits : str
+        What a message calls the edits.
     """
 
     removal: Counterfactuals
     test: Objective
     make_target: Callable[[Objective, slice], Target | None]
     n_jobs: int | None
+    edits: str = ROWS
 
     @property
     def linear(self) -> bool:
@@ -84,6 +129,8 @@ class Scorer:
         chosen = np.arange(self.n_edits) if among is None else among
         column = np.empty(self.n_edits, dtype=int)
         column[chosen] = np.arange(len(chosen))
+        n_bytes, some = np.dtype(dtype).itemsize, among is not None
+        require_scores(len(chosen), self.test.n_samples, n_bytes, self.edits, chosen=some)
         # Rows of training data come in blocks: stored by training row, a block is one piece.
         out: Array = np.empty((len(chosen), self.test.n_samples), dtype=dtype).T
 
@@ -113,20 +160,29 @@ class Scorer:
         self._run(add)
         return np.sqrt(squares)
 
-    def total(self) -> Array:
-        """Return the scores summed over the test rows, shape (n_edits,)."""
-        out = np.zeros(self.n_edits)
+    def combined(self, weights: Any) -> Array:
+        """Return weighted sums of the scores over the test rows, shape (n_sums, n_edits).
+
+        Parameters
+        ----------
+        weights : sparse matrix of shape (n_sums, n_test)
+        """
+        weights = weights.tocsc()
+        require_sums(self.n_edits, weights.shape[0], self.edits)
+        out = np.zeros((weights.shape[0], self.n_edits))
         if self.linear and isinstance(self.removal, ProjectedEdits):
-            U = np.zeros((self.removal.objective.n_params, 1))
-            for tests in self._test_blocks():
-                U += self.gradients(tests).sum(axis=1, keepdims=True)
+            U = np.zeros((self.removal.objective.n_params, len(out)))
+            blocks, n_test = self._test_blocks(), self.test.n_samples
+            what = f"the gradients of {n_test:,} test rows"
+            for tests in counted(blocks, what, n_test, size=n_rows_of, unit="test rows"):
+                U += (weights[:, tests] @ self.gradients(tests).T).T
             projections = self.removal.project(U)
-            for stratum, rows in self.removal.blocks(1):
-                out[rows] = self.removal.along(projections[stratum], rows)[:, 0]
+            for stratum, rows in self.removal.blocks(len(out)):
+                out[:, rows] = self.removal.along(projections[stratum], rows).T
             return out
 
         def add(scores: Scores, tests: slice, rows: Any) -> None:
-            out[rows] += scores(None).sum(axis=0)
+            out[:, rows] += weights[:, tests] @ scores(None)
 
         self._run(add)
         return out
@@ -143,6 +199,7 @@ class Scorer:
         scores : ndarray of shape (n_test, 2 k)
         """
         k = min(k, self.n_edits)
+        require_extremes(k, self.test.n_samples)
         indices = np.empty((self.test.n_samples, 2 * k), dtype=int)
         scores = np.empty((self.test.n_samples, 2 * k))
         found: dict[tuple[int, int], Extremes] = {}
@@ -179,11 +236,20 @@ class Scorer:
 
     def _run(self, consume: Consume, among: Array | None = None) -> None:
         """Give `consume` the scores of every block of edits."""
-        if self.removal.columnwise:
-            self._run_by_columns(consume, among)
-        else:
-            assert isinstance(self.removal, ProjectedEdits)
-            self._run_projected(self.removal, consume, among)
+        n_tests, n_edits = self.test.n_samples, self.n_edits if among is None else len(among)
+        what = f"the effects of {n_edits:,} changes of the training data on {n_tests:,} test rows"
+        with counting(what, n_tests * n_edits, "scores") as advance:
+
+            def count(scores: Scores, tests: slice, rows: Any) -> None:
+                consume(scores, tests, rows)
+                n_rows = n_rows_of(rows) if isinstance(rows, slice) else len(rows)
+                advance(n_rows_of(tests) * n_rows)
+
+            if self.removal.columnwise:
+                self._run_by_columns(count, among)
+            else:
+                assert isinstance(self.removal, ProjectedEdits)
+                self._run_projected(self.removal, count, among)
 
     def _run_projected(
         self, removal: ProjectedEdits, consume: Consume, among: Array | None

@@ -116,7 +116,7 @@ def check_target(name: str, objective: Objective) -> None:
         accepted: tuple[str, ...] = ("loss",)
     elif objective.loss.targets is not None:
         accepted = objective.loss.targets
-    elif objective.loss.classes is None:
+    elif objective.loss.classes is None and not objective.loss.multilabel:
         accepted = REGRESSOR_TARGETS
     elif objective.loss.has_probabilities:
         accepted = CLASSIFIER_TARGETS
@@ -124,10 +124,7 @@ def check_target(name: str, objective: Objective) -> None:
         accepted = CLASSIFIER_TARGETS[:2]
     if name not in accepted:
         own = isinstance(objective, OutputObjective) and objective.loss.targets is not None
-        why = (
-            " Its raw predictions are of pairs of classes, or of several labels or targets; wrap "
-            "its parts one by one for theirs."
-        )
+        why = " Its raw predictions are of pairs of classes; wrap its parts one by one for theirs."
         raise ValueError(
             f"target={name!r} was given; this model has the targets {accepted}."
             + (why if own else " Pass one of them.")
@@ -152,7 +149,7 @@ def target_of(name: str, test: OutputObjective, y: Any | None, output: int | Non
     loss = test.loss
     if name == "loss":
         return LossTarget(loss, test.targets, eta)
-    if loss.classes is None:
+    if loss.classes is None or loss.multilabel:
         index = _output_index(output, loss.n_responses, len(eta))
     elif name == "decision_function" and loss.n_outputs == 1:
         index = np.zeros(len(eta), dtype=int)

@@ -24,10 +24,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from skinfluence.effects.scores import require_extremes, require_scores, require_sums
 from skinfluence.effects.targets import Target, target_gradients
 from skinfluence.effects.top_k import Extremes
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.process.blocks import row_blocks
+from skinfluence.process.blocks import n_rows_of, row_blocks
+from skinfluence.process.progress import counted
 from skinfluence.typing import Array
 
 
@@ -49,7 +51,9 @@ class TrainingPath:
 
     def stops(self) -> Iterator[tuple[Objective, float]]:
         """Yield the objective at each checkpoint, with its step."""
-        for theta, step in zip(self.thetas, self.steps, strict=True):
+        stops = zip(self.thetas, self.steps, strict=True)
+        what = f"the gradients of {self.objective.n_samples:,} rows at each stop of the training"
+        for theta, step in counted(stops, what, len(self.steps), size=lambda _: 1, unit="stops"):
             yield self.objective.at(theta), float(step)
 
     def self_influence(self, n_jobs: int | None = None) -> Array:
@@ -122,19 +126,28 @@ class PathScorer:
 
     def matrix(self, dtype: Any) -> Array:
         """Return the scores, shape (n_test, n_train)."""
+        require_scores(self.n_edits, self.test.n_samples, np.dtype(dtype).itemsize)
         out = np.empty((self.test.n_samples, self.n_edits), dtype=dtype)
         for tests, scores in self._blocks():
             out[tests] = scores
         return out
 
-    def total(self) -> Array:
-        """Return the scores summed over the test rows, shape (n_train,)."""
+    def combined(self, weights: Any) -> Array:
+        """Return weighted sums of the scores over the test rows, shape (n_sums, n_train).
+
+        Parameters
+        ----------
+        weights : sparse matrix of shape (n_sums, n_test)
+        """
+        weights = weights.tocsc()
+        require_sums(self.n_edits, weights.shape[0])
 
         def directions(theta: Array) -> Array:
-            parts = [self._gradients(theta, tests).sum(axis=1) for tests in self._test_blocks()]
-            return np.sum(parts, axis=0)[:, None]
+            blocks = self._test_blocks()
+            parts = [weights[:, tests] @ self._gradients(theta, tests).T for tests in blocks]
+            return np.sum(parts, axis=0).T
 
-        return self.path.along(directions, self.n_jobs)[:, 0]
+        return self.path.along(directions, self.n_jobs).T
 
     def top(self, k: int) -> tuple[Array, Array]:
         """Return the k largest and k smallest scores of each test row, ties by row.
@@ -147,6 +160,7 @@ class PathScorer:
         """
         n = self.n_edits
         k = min(k, n)
+        require_extremes(k, self.test.n_samples)
         indices = np.empty((self.test.n_samples, 2 * k), dtype=int)
         values = np.empty((self.test.n_samples, 2 * k))
         for tests, scores in self._blocks():
@@ -157,7 +171,9 @@ class PathScorer:
 
     def _blocks(self) -> Iterator[tuple[slice, Array]]:
         """Yield blocks of test rows with their scores, shape (n_tests, n_train)."""
-        for tests in self._test_blocks():
+        n_tests = self.test.n_samples
+        what = f"the effects of {self.n_edits:,} training rows on {n_tests:,} test rows"
+        for tests in counted(self._test_blocks(), what, n_tests, size=n_rows_of, unit="test rows"):
 
             def directions(theta: Array, tests: slice = tests) -> Array:
                 return self._gradients(theta, tests)

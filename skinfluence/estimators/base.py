@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
@@ -28,7 +29,7 @@ from skinfluence.adapters import (
 from skinfluence.mechanisms import Mechanism
 from skinfluence.minimisers.distance import Refinement
 from skinfluence.models.delegation import Predicting
-from skinfluence.process.row_names import named_row, rows_of
+from skinfluence.process.row_names import n_rows_of, named_row, rows_of
 from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Answers, Fitted
 from skinfluence.questions.options import Options, check_options
@@ -159,6 +160,59 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         )
         return self
 
+    @classmethod
+    def from_fitted(
+        cls, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **params: Any
+    ) -> Self:
+        """Return a wrapper around an estimator that is fitted already, as it is.
+
+        Nothing is fitted or copied; a fitted Pipeline transforms the rows once. The same as
+        ``InfluenceClassifier(FrozenEstimator(estimator), **params).fit(X, y, sample_weight)``.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            Alone, a Pipeline, a search, or in a FrozenEstimator.
+        X, y, sample_weight
+            What it was fitted on, as in `fit`; where the gradient there says otherwise, the first
+            question raises ValueError.
+        **params : dict
+            Of the constructor, such as ``method``.
+
+        Returns
+        -------
+        InfluenceClassifier or InfluenceRegressor
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        TypeError, ValueError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skinfluence import InfluenceClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fitted = LogisticRegression(max_iter=1000).fit(X, y)
+        >>> InfluenceClassifier.from_fitted(fitted, X, y).influence_scores(X[:2], y[:2]).shape
+        (2, 150)
+        """
+        frozen = estimator if isinstance(estimator, FrozenEstimator) else FrozenEstimator(estimator)
+        return cls(frozen, **params).fit(X, y, sample_weight)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "estimator_") and _is_fitted(self._inner()):
+            name, inner = type(self).__name__, self._inner()
+            raise NotFittedError(
+                f"This {name} instance is not fitted yet, but the {type(inner).__name__} in it is: "
+                f"{name}.from_fitted(estimator, X, y) takes it as it is, with the rows it was "
+                "fitted on. Call 'fit' to fit a copy of it."
+            )
+        check_is_fitted(self)
+
     def _take(self, fitted: Fitted) -> None:
         """Become the wrapper of a fitted estimator."""
         self._fitted, self.estimator_ = fitted, fitted.estimator
@@ -195,14 +249,14 @@ class FittedWrapper(Predicting, MetaEstimatorMixin, BaseEstimator):
         -------
         float
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return float(self.estimator_.score(X, y, **params))
 
     # ------------------------------------------------------------------------------ questions
 
     def _current(self) -> Fitted:
         """Return what questions are asked of, answered as the parameters say now."""
-        check_is_fitted(self)
+        self._check_fitted()
         options = _options_of(self)
         check_options(options, self.estimator_)
         return self._fitted.under(options)
@@ -250,7 +304,7 @@ def weights_per_row(sample_weight: Any, X: Any) -> Any:
         For a negative weight: scikit-learn fits some models with one, to no minimum.
     """
     if isinstance(sample_weight, Number):
-        sample_weight = np.full(X.shape[0] if hasattr(X, "shape") else len(X), sample_weight)
+        sample_weight = np.full(n_rows_of(X), sample_weight)
     given = None if sample_weight is None else np.asarray(sample_weight)
     if given is not None and given.dtype.kind in "if" and np.any(given < 0):
         wrong = np.flatnonzero(given.ravel() < 0)
@@ -262,6 +316,14 @@ def weights_per_row(sample_weight: Any, X: Any) -> Any:
             "negative weight the fit may have no minimum: leave the row out, or pass 0."
         )
     return sample_weight
+
+
+def _is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
 
 
 def _options_of(wrapper: Any) -> Options:

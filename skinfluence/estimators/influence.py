@@ -8,14 +8,21 @@ from sklearn.base import clone
 
 from skinfluence.estimators.base import FittedWrapper
 from skinfluence.inspection import (
+    AdditionInfluence,
     Certificate,
     Diagnostics,
+    GroupInfluence,
     Influence,
+    InputInfluence,
     LeaveOneOut,
     LeaveOneOutCheck,
+    ParameterInfluence,
+    RelabelInfluence,
+    SelfInfluence,
 )
 from skinfluence.questions import (
     check,
+    deletion,
     editing,
     embedding,
     input_influence,
@@ -38,8 +45,9 @@ class InfluenceWrapper(FittedWrapper):
         *,
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
-        aggregate: str | None = None,
+        output: int | str | None = None,
+        aggregate: Any = None,
+        test_weight: Any = None,
     ) -> Array:
         """Predict what removing each training row would do to a target at each test row.
 
@@ -62,14 +70,20 @@ class InfluenceWrapper(FittedWrapper):
             The constructor's by default. "tracin" (Pruthi et al. 2020) scores what the row's own
             gradient steps did on the way to the fitted parameters, sum_k step_k w_i g_i(theta_k)'
             g_t(theta_k), for an estimator in a `RecordedTraining`.
-        output : int, optional
-            The output of a regressor with several.
-        aggregate : {"mean", "sum"}, optional
-            Over the test rows.
+        output : int or str, optional
+            Which output of a regressor with several, or which label of a multi-label classifier,
+            by position or by name. Names are those of the columns of y; of a target with several
+            classes "species = setosa".
+        aggregate : {"mean", "sum"}, array-like of shape (n_test,), str or list of str, optional
+            Over the test rows; a label for every test row, or a column of their frame (or several),
+            gives the mean of each group of them, in the order of ``numpy.unique(aggregate)``.
+            The name of `y_test` is a column, too.
+        test_weight : array-like of shape (n_test,), optional
+            Weights of the test rows in `aggregate`, where all count alike otherwise.
 
         Returns
         -------
-        ndarray of shape (n_test, n_train), or (n_train,) with `aggregate`
+        ndarray of shape (n_test, n_train), or (n_train,) with "mean" and "sum"
             Change of the target, in its own unit, when the training row is removed with its whole
             weight. For the loss: positive = the row helps, negative = it harms.
 
@@ -105,8 +119,8 @@ class InfluenceWrapper(FittedWrapper):
         >>> model.influence_scores([[1.0]], [1.0]).round(2)
         array([[-0.29,  0.34,  0.73, -0.35]])
         """
-        asked = Asked(X_test, y_test, target, method, output)
-        return scoring.influence_scores(self._current(), asked, aggregate)
+        asked = Asked(X_test, y_test, target, method, output, aggregate, test_weight)
+        return scoring.influence_scores(self._current(), asked)
 
     def influence(
         self,
@@ -115,15 +129,18 @@ class InfluenceWrapper(FittedWrapper):
         *,
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
+        output: int | str | None = None,
+        aggregate: Any = None,
+        test_weight: Any = None,
         top: int | None = None,
     ) -> Influence:
         """Return the scores with rankings, labels of the training frame, a table and a plot.
 
         Parameters
         ----------
-        X_test, y_test, target, method, output
-            As in `influence_scores`, with the same errors.
+        X_test, y_test, target, method, output, aggregate, test_weight
+            As in `influence_scores`, with the same errors. With ``aggregate=groups`` the result
+            has a line for every group of test rows, and `Influence.gap` for two of them.
         top : int, optional
             Keep only this many rows at either end for each test row: memory O(n_test * top).
 
@@ -148,7 +165,7 @@ class InfluenceWrapper(FittedWrapper):
         >>> influence.helpful(k=1), influence.harmful(k=1)
         (array([[2]]), array([[3]]))
         """
-        asked = Asked(X_test, y_test, target, method, output)
+        asked = Asked(X_test, y_test, target, method, output, aggregate, test_weight)
         return scoring.influence(self._current(), asked, top)
 
     def leave_one_out_check(
@@ -162,7 +179,7 @@ class InfluenceWrapper(FittedWrapper):
         select: str = "extreme",
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
+        output: int | str | None = None,
         refit: str = "final",
         random_state: Any = None,
     ) -> LeaveOneOutCheck:
@@ -175,7 +192,7 @@ class InfluenceWrapper(FittedWrapper):
 
         The judge is a clone of the user's own estimator, with the tightest solver scikit-learn has
         for the same objective; what was changed is in the summary. Refits run in ``n_jobs``
-        processes, with progress where ``verbose``.
+        processes; callbacks of scikit-learn are for the user's own fit, and not called by them.
 
         Parameters
         ----------
@@ -203,7 +220,8 @@ class InfluenceWrapper(FittedWrapper):
         -------
         LeaveOneOutCheck
             Predicted and actual changes, in the unit of the target; for the loss positive = the
-            row helps. Slope and relative error have no unit.
+            row helps. Slope and relative error have no unit. `verdict` says in one line what the
+            scores are fit for.
 
         Raises
         ------
@@ -262,8 +280,9 @@ class InfluenceWrapper(FittedWrapper):
         Returns
         -------
         LeaveOneOut
-            ``score()`` is the leave-one-out risk, in the unit of the loss (half the squared error);
-            smaller is better.
+            A line per row. ``score()`` is the leave-one-out risk, in the unit of the loss (half the
+            squared error); smaller is better. ``compare`` holds two models against each other,
+            `leave_one_out_curve` many values of a parameter.
 
         Raises
         ------
@@ -288,23 +307,24 @@ class InfluenceWrapper(FittedWrapper):
 
         Examples
         --------
-        Choose C without fitting a fold:
-
         >>> from sklearn.datasets import load_iris
-        >>> from sklearn.linear_model import LogisticRegression
         >>> from sklearn.preprocessing import scale
         >>> from skinfluence import InfluenceClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> X = scale(X)
-        >>> models = [InfluenceClassifier(LogisticRegression(C=C)) for C in (0.1, 1, 10)]
-        >>> [round(model.fit(X, y).leave_one_out().score(), 3) for model in models]
-        [0.34, 0.142, 0.076]
+        >>> left_out = InfluenceClassifier().fit(scale(X), y).leave_one_out()
+        >>> round(left_out.score(), 3), round(left_out.standard_error(), 3)
+        (0.142, 0.016)
+        >>> left_out.to_frame().head(3).round(2)
+           row  position  given  probability  predicted  loss
+        0   70        70      1         0.39          2  0.94
+        1  133       133      2         0.39          1  0.94
+        2   83        83      1         0.41          2  0.88
         """
         return left_out.leave_one_out(
             self._current(), method=method, return_parameters=return_parameters
         )
 
-    def self_influence(self, *, method: str | None = None) -> Array:
+    def self_influence(self, *, method: str | None = None) -> SelfInfluence:
         """Return what removing each training row does to its own loss.
 
         Large for rows that only they themselves explain: outliers, mislabelled rows.
@@ -319,9 +339,9 @@ class InfluenceWrapper(FittedWrapper):
 
         Returns
         -------
-        ndarray of shape (n_train,)
-            In the unit of the loss, the row's weight left out of it; never negative, but for
-            class weights that move and the rounding of zero.
+        SelfInfluence
+            Its scores, of shape (n_train,), in the unit of the loss, the row's weight left out of
+            it; never negative, but for class weights that move and the rounding of zero.
 
         Raises
         ------
@@ -343,13 +363,15 @@ class InfluenceWrapper(FittedWrapper):
         >>> import numpy as np
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
-        >>> InfluenceRegressor().fit(X, y).self_influence().round(2)
+        >>> InfluenceRegressor().fit(X, y).self_influence().scores.round(2)
         array([ 0.76,  0.34,  2.33, 19.1 ])
         """
         return left_out.self_influence(self._current(), method=method)
 
-    def parameter_influence(self, *, method: str | None = None) -> Array:
-        """Return what removing each training row does to the parameters.
+    def parameter_influence(
+        self, *, coefficients: Any = None, method: str | None = None
+    ) -> ParameterInfluence:
+        """Return what removing each training row does to the coefficients, by their names.
 
             theta_without_i - theta = H^-1 (J_i' c_i + E z_i),
 
@@ -358,20 +380,25 @@ class InfluenceWrapper(FittedWrapper):
 
         Parameters
         ----------
+        coefficients : str, int, or several, optional
+            Names or positions; all by default. "age" is the coefficient of that feature, in every
+            class where there are several, "setosa: age" that of one class. Of some coefficients
+            never more than these are kept, and "first_order" and "newton" solve once for each in
+            place of once for each row: the way to ask a model with many.
         method : {"auto", "first_order", "newton", "exact"}, optional
             The constructor's by default.
 
         Returns
         -------
-        ndarray of shape (n_train, n_params)
-            In the units of the parameters, class-major: [coef_0, intercept_0, coef_1, ...], on
-            the features the final step sees. statsmodels and R's ``dfbeta`` of an ``lm`` have the
-            opposite sign.
+        ParameterInfluence
+            ``changes`` of shape (n_train, n_coefficients) with their names, in the units of the
+            parameters, class-major: [coef_0, intercept_0, coef_1, ...], on the features the final
+            step sees. statsmodels and R's ``dfbeta`` of an ``lm`` have the opposite sign.
 
         Raises
         ------
         ValueError
-            Where the fitted model has no unique optimum.
+            For coefficients that the model has not, and where it has no unique optimum.
         MemoryError
             Before allocating an array that does not fit.
 
@@ -385,13 +412,16 @@ class InfluenceWrapper(FittedWrapper):
         >>> import numpy as np
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
-        >>> InfluenceRegressor().fit(X, y).parameter_influence().round(2)
-        array([[ 0.33, -0.83],
-               [-0.1 ,  0.44],
-               [ 0.25,  0.38],
-               [-1.67,  0.83]])
+        >>> InfluenceRegressor().fit(X, y).parameter_influence().to_frame().round(2)
+           row  position    x0  intercept
+        0    3         3 -1.67       0.83
+        1    0         0  0.33      -0.83
+        2    1         1 -0.10       0.44
+        3    2         2  0.25       0.38
         """
-        return left_out.parameter_influence(self._current(), method=method)
+        return left_out.parameter_influence(
+            self._current(), coefficients=coefficients, method=method
+        )
 
     def diagnostics(self, *, method: str | None = None, dispersion: str = "family") -> Diagnostics:
         """Return leverage, studentised residuals, DFBETAS, DFFITS, Cook's distance of every row.
@@ -439,9 +469,10 @@ class InfluenceWrapper(FittedWrapper):
         *,
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
-        aggregate: str | None = None,
-    ) -> Array:
+        output: int | str | None = None,
+        aggregate: Any = None,
+        test_weight: Any = None,
+    ) -> GroupInfluence:
         """Predict what removing each group of training rows, as a whole, would do to a target.
 
         "newton" is the joint step with the curvature of the group taken out,
@@ -456,24 +487,26 @@ class InfluenceWrapper(FittedWrapper):
 
         Parameters
         ----------
-        groups : array-like of shape (n_train,), or masks of shape (n_groups, n_train)
-            A label for every row (a column per label, in the order of ``numpy.unique(groups)``),
-            or boolean masks, dense or sparse, which may overlap.
-        X_test, y_test, target, method, output, aggregate
+        groups : str, list of str, array-like of shape (n_train,), or masks (n_groups, n_train)
+            A column of the training rows or their target by its name, or several, whose values
+            together are the label of a row; a label for every row (groups in the order of
+            ``numpy.unique(groups)``); or boolean masks, dense or sparse, which may overlap.
+        X_test, y_test, target, method, output, aggregate, test_weight
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_groups), or (n_groups,) with `aggregate`
-            Change of the target, in its own unit, when all rows of the group are removed. For the
-            loss: positive = the group helps.
+        GroupInfluence
+            Its scores, of shape (n_test, n_groups): change of the target, in its own unit, when all
+            rows of the group are removed. For the loss: positive = the group helps. Also labels
+            and sizes of the groups.
 
         Raises
         ------
         ValueError
-            For groups of another shape, or under the labels of the training frame in another
-            order; groups that take away every row or every row of a class; and as in
-            `influence_scores`.
+            For groups of another shape, columns that are not there, labels that are missing, or
+            under the labels of the training frame in another order; groups that take away every
+            row or every row of a class; and as in `influence_scores`.
         MemoryError
             As in `influence_scores`.
 
@@ -495,11 +528,11 @@ class InfluenceWrapper(FittedWrapper):
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
         >>> model = InfluenceRegressor().fit(X, y)
-        >>> model.group_influence(["a", "b", "a", "b"], [[1.0]], [1.0]).round(2)
+        >>> model.group_influence(["a", "b", "a", "b"], [[1.0]], [1.0]).scores.round(2)
         array([[ 0.54, -0.35]])
         """
-        asked = Asked(X_test, y_test, target, method, output)
-        return editing.group_influence(self._current(), groups, asked, aggregate)
+        asked = Asked(X_test, y_test, target, method, output, aggregate, test_weight)
+        return editing.group_influence(self._current(), groups, asked)
 
     def addition_influence(
         self,
@@ -510,9 +543,10 @@ class InfluenceWrapper(FittedWrapper):
         *,
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
-        aggregate: str | None = None,
-    ) -> Array:
+        output: int | str | None = None,
+        aggregate: Any = None,
+        test_weight: Any = None,
+    ) -> AdditionInfluence:
         """Predict what adding each new row to the training data would do to a target.
 
         The removal of a row of negative weight: with a and G those of the row that comes, "newton"
@@ -525,14 +559,14 @@ class InfluenceWrapper(FittedWrapper):
             As the inner estimator takes them; transformers of a Pipeline stay as fitted.
         y_new : array-like of shape (n_new,) or (n_new, n_outputs)
             Of known classes.
-        X_test, y_test, target, method, output, aggregate
+        X_test, y_test, target, method, output, aggregate, test_weight
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_new), or (n_new,) with `aggregate`
-            Target with the row minus target without it, in its own unit. For the loss: positive =
-            adding the row harms.
+        AdditionInfluence
+            Its scores, of shape (n_test, n_new): target with the row minus target without it, in
+            its own unit. For the loss: positive = adding the row would harm.
 
         Raises
         ------
@@ -547,11 +581,11 @@ class InfluenceWrapper(FittedWrapper):
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
         >>> model = InfluenceRegressor().fit(X, y)
-        >>> model.addition_influence([[1.0], [3.0]], [1.0, 9.0], [[1.0]], [1.0]).round(2)
+        >>> model.addition_influence([[1.0], [3.0]], [1.0, 9.0], [[1.0]], [1.0]).scores.round(2)
         array([[-0.14,  0.18]])
         """
-        asked = Asked(X_test, y_test, target, method, output)
-        return editing.addition_influence(self._current(), X_new, y_new, asked, aggregate)
+        asked = Asked(X_test, y_test, target, method, output, aggregate, test_weight)
+        return editing.addition_influence(self._current(), X_new, y_new, asked)
 
     def relabel_influence(
         self,
@@ -561,9 +595,10 @@ class InfluenceWrapper(FittedWrapper):
         *,
         target: str = "loss",
         method: str | None = None,
-        output: int | None = None,
-        aggregate: str | None = None,
-    ) -> Array:
+        output: int | str | None = None,
+        aggregate: Any = None,
+        test_weight: Any = None,
+    ) -> RelabelInfluence:
         """Predict what giving each training row another target, one at a time, would do.
 
         The row leaves and comes back with its new target and the same sample weight; its class
@@ -574,14 +609,14 @@ class InfluenceWrapper(FittedWrapper):
         ----------
         y_new : array-like of shape (n_train,) or (n_train, n_outputs)
             One target per training row, of known classes; where it is the old one, nothing moves.
-        X_test, y_test, target, method, output, aggregate
+        X_test, y_test, target, method, output, aggregate, test_weight
             As in `influence_scores`.
 
         Returns
         -------
-        ndarray of shape (n_test, n_train), or (n_train,) with `aggregate`
-            Target after the change minus before, in its own unit. For the loss: positive =
-            relabelling the row harms.
+        RelabelInfluence
+            Its scores, of shape (n_test, n_train): target after the change minus before, in its own
+            unit. For the loss: positive = relabelling the row would harm.
 
         Raises
         ------
@@ -602,11 +637,11 @@ class InfluenceWrapper(FittedWrapper):
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
         >>> model = InfluenceRegressor().fit(X, y)
-        >>> model.relabel_influence([0.0, 1.0, 2.0, 3.0], [[1.0]], [1.0]).round(2)
+        >>> model.relabel_influence([0.0, 1.0, 2.0, 3.0], [[1.0]], [1.0]).scores.round(2)
         array([[ 0.  ,  0.  ,  0.  , -0.34]])
         """
-        asked = Asked(X_test, y_test, target, method, output)
-        return editing.relabel_influence(self._current(), y_new, asked, aggregate)
+        asked = Asked(X_test, y_test, target, method, output, aggregate, test_weight)
+        return editing.relabel_influence(self._current(), y_new, asked)
 
     def without(
         self,
@@ -615,14 +650,20 @@ class InfluenceWrapper(FittedWrapper):
         positions: Any = None,
         labels: Any = None,
         method: str = "exact",
+        transformers: str = "frozen",
     ) -> Self:
         """Return a fitted wrapper as if its final step had never seen these rows.
 
         Deletion without retraining: the parameters are moved to the optimum of the rows that stay
         ("exact", to rounding) or one step towards it, and written into a copy of the fitted
-        estimator. Transformers of a Pipeline stay as they are, and have seen the rows. SVC and SVR
-        are the exception: scikit-learn fits them anew on the rows that stay, gamma="scale" frozen
-        to its number, and the certificate says so.
+        estimator. Transformers of a Pipeline stay as they are, and have seen the rows, unless
+        ``transformers="refit"`` fits them anew. SVC and SVR are the exception: scikit-learn fits
+        them anew on the rows that stay, gamma="scale" frozen to its number.
+
+        ``print(model.certificate_.summary())`` says which rows are gone, how near the model is to
+        one without them, and what still contains them. Deletions may follow each other: each goes
+        to the optimum of the rows that stay, so that "exact" ones add up to a refit without all of
+        them, and the last certificate accounts for all.
 
         Parameters
         ----------
@@ -635,20 +676,27 @@ class InfluenceWrapper(FittedWrapper):
             In place of `rows`, to say which of the two is meant. The rows that stay keep their
             labels and are numbered anew in their order.
         method : {"exact", "newton", "first_order", "auto"}, default="exact"
+        transformers : {"frozen", "refit"}, default="frozen"
+            "refit" gives the model as if the whole Pipeline had been fitted without the rows:
+            clones of all transformers, of the target too, are fitted to the rows that stay,
+            samplers draw anew, and the final step goes to its optimum over what they give. What a
+            search or a CV estimator chose is kept, and ``estimator_`` is then the plain estimator
+            with it. A network goes on from its weights, to the minimum next to them.
 
         Returns
         -------
         InfluenceClassifier or InfluenceRegressor
             Its ``estimator_`` is a plain scikit-learn copy of the fitted one, ready to predict and
-            to pickle; its ``certificate_`` holds the gradient norm that remains, and the one
-            before. More rows can be removed from it.
+            to pickle; its ``certificate_`` is a `Certificate`. More rows can be removed from it.
 
         Raises
         ------
         ValueError
             For rows that are unknown, repeated or none, all of them, or all of a class; integers
             that could be labels or positions, and labels that several rows have; a mask of another
-            length; and where the rows that stay have no finite optimum.
+            length; and where the rows that stay have no finite optimum. With
+            ``transformers="refit"`` for a Pipeline that is frozen as a whole, methods but "exact",
+            and networks whose transformers give another number of features without the rows.
         TypeError
             For a registered estimator whose parameters cannot be written back.
 
@@ -674,8 +722,14 @@ class InfluenceWrapper(FittedWrapper):
         >>> model.certificate_.gradient_norm < 1e-12
         True
         """
-        fitted, certificate = editing.without(
-            self._current(), rows, positions=positions, labels=labels, method=method
+        fitted, certificate = deletion.without(
+            self._current(),
+            rows,
+            positions=positions,
+            labels=labels,
+            method=method,
+            transformers=transformers,
+            previous=self.__dict__.get("certificate_"),
         )
         smaller = clone(self).set_params(temperature=fitted.options.temperature)
         smaller._take(fitted)
@@ -692,8 +746,8 @@ class InfluenceWrapper(FittedWrapper):
         positions: Any = None,
         labels: Any = None,
         target: str = "loss",
-        output: int | None = None,
-    ) -> Array:
+        output: int | str | None = None,
+    ) -> InputInfluence:
         """Differentiate a target at each test row in the features of training rows.
 
         How the target moves as a feature of a training row does, the row staying in the training
@@ -723,9 +777,10 @@ class InfluenceWrapper(FittedWrapper):
 
         Returns
         -------
-        ndarray of shape (n_test, n_rows, n_features)
-            Target per unit of each feature of the final step; dense, also for sparse features. For
-            the loss: positive = the feature, made larger, harms.
+        InputInfluence
+            ``derivatives`` of shape (n_test, n_rows, n_features): target per unit of each feature
+            of the final step; dense, also for sparse features. For the loss: positive = the
+            feature, made larger, harms.
 
         Raises
         ------
@@ -746,7 +801,8 @@ class InfluenceWrapper(FittedWrapper):
         >>> from skinfluence import InfluenceRegressor
         >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 9.0])
         >>> model = InfluenceRegressor().fit(X, y)
-        >>> model.input_influence([[1.0]], rows=[0, 3], target="predict").round(2)
+        >>> influence = model.input_influence([[1.0]], rows=[0, 3], target="predict")
+        >>> influence.derivatives.round(2)
         array([[[-0.92],
                 [-0.5 ]]])
         """
@@ -761,7 +817,7 @@ class InfluenceWrapper(FittedWrapper):
         y: Any = None,
         *,
         target: str = "loss",
-        output: int | None = None,
+        output: int | str | None = None,
     ) -> Array:
         """Return a vector for each row, such that inner products are first-order scores.
 

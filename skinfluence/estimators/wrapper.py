@@ -26,8 +26,8 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InfluenceWrapper):
         LogisticRegression, RidgeClassifier, SGDClassifier, LinearSVC, SVC, SmoothLinearSVC, their
         CV variants, MLPClassifier (also in a RecordedTraining), OneVsRestClassifier,
         OneVsOneClassifier, MultiOutputClassifier, and searches over them; what `register_adapter`
-        was told of. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is.
-        Hyper-parameters that a search or a CV estimator chose are frozen.
+        was told of. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is,
+        as `from_fitted` does. Hyper-parameters that a search or a CV estimator chose are frozen.
     method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
         How a removal is computed. "auto" is "newton" for linear models and kernels, "first_order"
         for networks and models of your own; "exact" iterates to the minimum without each row, at
@@ -58,7 +58,10 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InfluenceWrapper):
         Threads for scoring, processes for refits. Where it is None, linear models and exact minima
         take as many threads as BLAS would. Results do not depend on it.
     verbose : int, default=0
-        Progress of refits.
+        With 1, every question shows how far it is, at which rate, and the time left: bars where
+        tqdm is installed, else lines on the standard error. With 0, one that takes more than five
+        seconds says so once, with the time left and what to pass for less: on the standard error
+        of a terminal or a notebook, else to the logger "skinfluence" (level INFO). No warning.
 
     Attributes
     ----------
@@ -121,8 +124,8 @@ class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
         linear models, SGDRegressor, LinearSVR, SVR, KernelRidge, GaussianProcessRegressor,
         MLPRegressor (also in a RecordedTraining), MultiOutputRegressor, TransformedTargetRegressor,
         and searches over them; what `register_adapter` was told of. None is Ridge().
-        ``FrozenEstimator(fitted)`` is taken as it is. Hyper-parameters that a search or a CV
-        estimator chose, or a Gaussian process fitted, are frozen.
+        ``FrozenEstimator(fitted)`` is taken as it is, as `from_fitted` does. Hyper-parameters that
+        a search or a CV estimator chose, or a Gaussian process fitted, are frozen.
     method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
         How a removal is computed. "auto" is "newton" for linear models and kernels, where it is
         exact for Ridge and alike, and "first_order" for networks and models of your own; "exact"
@@ -154,7 +157,10 @@ class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
         Threads for scoring, processes for refits. Where it is None, linear models and exact minima
         take as many threads as BLAS would. Results do not depend on it.
     verbose : int, default=0
-        Progress of refits.
+        With 1, every question shows how far it is, at which rate, and the time left: bars where
+        tqdm is installed, else lines on the standard error. With 0, one that takes more than five
+        seconds says so once, with the time left and what to pass for less: on the standard error
+        of a terminal or a notebook, else to the logger "skinfluence" (level INFO). No warning.
 
     Attributes
     ----------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy import stats
@@ -63,3 +64,36 @@ def agreement(predicted: Array, actual: Array) -> Agreement:
         slope = float(np.divide(p @ a, p @ p))
         error = float(np.divide(np.linalg.norm(p - a), np.linalg.norm(a)))
     return Agreement(pearson, spearman, slope, error)
+
+
+def median_agreement(by_test: Sequence[Agreement]) -> Agreement:
+    """Return the agreement of the median test row, each number by itself.
+
+    Test rows that no removal moves are left out. A correlation that is NaN, where predictions are
+    constant, counts as 0, unless it is NaN for all: with one row there is nothing to correlate.
+
+    Parameters
+    ----------
+    by_test : sequence of Agreement
+        Of every test row.
+
+    Returns
+    -------
+    Agreement
+        NaN without test rows that move.
+
+    Examples
+    --------
+    >>> from skinfluence.inspection.agreement import Agreement, median_agreement
+    >>> fair, good = Agreement(0.9, 0.8, 1.5, 0.5), Agreement(1.0, 1.0, 1.1, 0.1)
+    >>> unmoved = Agreement(float("nan"), float("nan"), 0.0, float("inf"))
+    >>> median_agreement([fair, good, good, unmoved])
+    Agreement(pearson=1.0, spearman=1.0, slope=1.1, relative_error=0.1)
+    """
+    moved = [astuple(one) for one in by_test if np.isfinite(one.relative_error)]
+    if not moved:
+        return Agreement(*[float("nan")] * 4)
+    numbers = np.array(moved)
+    known = ~np.all(np.isnan(numbers), axis=0)
+    numbers[:, known] = np.nan_to_num(numbers[:, known], nan=0.0)
+    return Agreement(*np.median(numbers, axis=0).tolist())

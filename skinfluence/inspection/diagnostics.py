@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skinfluence.inspection.result import LINES_SHOWN, Result
+from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skinfluence.inspection.displays import DiagnosticsDisplay
 
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Diagnostics(Result):
     """Case diagnostics of every training row, for penalised models and other losses too.
 
-    What `InfluenceRegressor.diagnostics` returns. With H the curvature of the (penalised)
-    objective, w the row weights, l the loss and d = theta_without_i - theta:
+    What `InfluenceRegressor.diagnostics` returns; ``np.asarray`` gives Cook's distances. With H the
+    curvature of the (penalised) objective, w the row weights, l the loss and
+    d = theta_without_i - theta:
 
     - The covariance of the parameters is scale * H^-1: the classical one where nothing is
       penalised, that of the Laplace approximation where something is. H is the *observed*
@@ -59,7 +64,7 @@ class Diagnostics:
     cooks_distance, cov_ratio : ndarray of shape (n_train,)
         Without unit; over all outputs.
     dfbetas : ndarray of shape (n_train, n_params)
-        Class-major, the intercept last in each block. Without unit.
+        Class-major, the intercept last in each block; `coefficients` names them. Without unit.
     standard_errors : ndarray of shape (n_params,)
         Roots of the diagonal of the covariance, in the units of the parameters.
     scale : ndarray of shape (K,)
@@ -68,6 +73,8 @@ class Diagnostics:
     guarded_rows : ndarray of int
         Positions of the rows whose change is not one Newton step: they were minimised on their own,
         as in `Influence`. Their Cook's distance is that of the minimum, not of a textbook's step.
+    coefficients : ndarray of str, shape (n_params,)
+        What the parameters are called, as in `ParameterInfluence`.
     row_labels : ndarray of shape (n_train,)
     method : str
         How the removals were computed.
@@ -97,59 +104,131 @@ class Diagnostics:
     (11, (442, 11))
     """
 
-    hat_diagonal: Array = field(repr=False)
-    internally_studentized_residuals: Array = field(repr=False)
-    studentized_residuals: Array = field(repr=False)
-    dffits: Array = field(repr=False)
-    cooks_distance: Array = field(repr=False)
-    cov_ratio: Array = field(repr=False)
-    dfbetas: Array = field(repr=False)
-    standard_errors: Array = field(repr=False)
-    scale: Array = field(repr=False)
-    guarded_rows: Array = field(repr=False)
-    row_labels: Array = field(repr=False)
+    hat_diagonal: Array
+    internally_studentized_residuals: Array
+    studentized_residuals: Array
+    dffits: Array
+    cooks_distance: Array
+    cov_ratio: Array
+    dfbetas: Array
+    standard_errors: Array
+    scale: Array
+    guarded_rows: Array
+    coefficients: Array
+    row_labels: Array
     method: str
     dispersion: str
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row per training row, largest Cook's distance first, those without one last.
+    def to_frame(self, columns: Any = None, *, dfbetas: bool = False) -> pd.DataFrame:
+        """Return a line per training row, largest Cook's distance first, those without one last.
+
+        Parameters
+        ----------
+        columns : True, or names, optional
+            Columns of the rows that are shown beside, as in `Influence.to_frame`.
+        dfbetas : bool
+            Whether to show those of every coefficient, under its name.
 
         Returns
         -------
         pandas.DataFrame
-            Under its label. Columns position, cooks_distance, hat_diagonal, studentized_residual,
-            internally_studentized_residual, dffits, cov_ratio, largest_dfbetas and guarded. Over
-            several outputs the hat diagonal is the sum, residuals and dffits are the largest in
-            size.
+            Columns row (label), position, cooks_distance, hat_diagonal, studentized_residual,
+            internally_studentized_residual, dffits, cov_ratio, largest_dfbetas, most_changed (the
+            coefficient that is of) and guarded. Over several outputs the hat diagonal is the sum,
+            residuals and dffits are the largest in size.
 
         Raises
         ------
         ImportError
             Without pandas.
+        ValueError
+            For a column that the rows have not.
         """
-        import pandas as pd
+        order = self._order()
+        frame = pandas().DataFrame(self._table(order))
+        if dfbetas:
+            names = [f"dfbetas {name}" for name in self.coefficients]
+            frame = frame.join(pandas().DataFrame(self.dfbetas[order], columns=names))
+        return self._with_own_columns(frame, order, columns)
 
-        n = len(self.cooks_distance)
-        frame = pd.DataFrame(
-            {
-                "position": np.arange(n),
-                "cooks_distance": self.cooks_distance,
-                "hat_diagonal": self.hat_diagonal.reshape(n, -1).sum(axis=1),
-                "studentized_residual": _largest(self.studentized_residuals),
-                "internally_studentized_residual": _largest(self.internally_studentized_residuals),
-                "dffits": _largest(self.dffits),
-                "cov_ratio": self.cov_ratio,
-                "largest_dfbetas": np.abs(_largest(self.dfbetas)),
-                "guarded": np.isin(np.arange(n), self.guarded_rows),
-            },
-            index=pd.Index(self.row_labels, name="row"),
+    def plot(self, k: int = 5, ax: Any = None) -> DiagnosticsDisplay:
+        """Draw residuals against leverages, sizes by Cook's distance, the k largest named.
+
+        Parameters
+        ----------
+        k : int
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        DiagnosticsDisplay
+        """
+        from skinfluence.inspection.displays import DiagnosticsDisplay
+
+        table = self._table(np.arange(len(self.cooks_distance)))
+        display = DiagnosticsDisplay(
+            hat_diagonal=table["hat_diagonal"],
+            residuals=table["studentized_residual"],
+            cooks_distance=self.cooks_distance,
+            labels=self.row_labels,
+            k=k,
         )
-        return frame.sort_values("cooks_distance", ascending=False, kind="stable")
+        return display.plot(ax=ax)
+
+    def _array(self) -> Array:
+        return self.cooks_distance
+
+    def _order(self) -> Array:
+        """Return the positions of the rows, largest Cook's distance first, nan last."""
+        return np.argsort(-self.cooks_distance, kind="stable")
+
+    def _table(self, rows: Array) -> dict[str, Any]:
+        """Return the measures of some rows as the columns of a table."""
+        n, largest = len(self.cooks_distance), _largest(self.dfbetas)
+        names = self.coefficients[_at_largest(self.dfbetas)]
+        measures = {
+            "cooks_distance": self.cooks_distance,
+            "hat_diagonal": self.hat_diagonal.reshape(n, -1).sum(axis=1),
+            "studentized_residual": _largest(self.studentized_residuals),
+            "internally_studentized_residual": _largest(self.internally_studentized_residuals),
+            "dffits": _largest(self.dffits),
+            "cov_ratio": self.cov_ratio,
+            "largest_dfbetas": np.abs(largest),
+            "most_changed": np.where(np.isnan(largest), "", names),
+            "guarded": np.isin(np.arange(n), self.guarded_rows),
+        }
+        chosen = {name: values[rows] for name, values in measures.items()}
+        return {"row": plain(self.row_labels[rows]), "position": rows, **chosen}
+
+    _bar: ClassVar[str | None] = "cooks_distance"
+
+    def _heading(self) -> str:
+        n, p = self.dfbetas.shape
+        return (
+            f"Diagnostics: {n:,} training rows, {p:,} parameters (method {self.method}, "
+            f"dispersion {self.dispersion})."
+        )
+
+    def _top(self) -> dict[str, Any]:
+        table = self._table(self._order()[:LINES_SHOWN])
+        few = ("row", "position", "hat_diagonal", "studentized_residual", "dffits", "most_changed")
+        return {**{name: table[name] for name in few}, "cooks_distance": table["cooks_distance"]}
+
+    def _remarks(self) -> list[str]:
+        n = len(self.cooks_distance)
+        if n <= LINES_SHOWN:
+            return []
+        return [f"{LINES_SHOWN} of {n:,} rows shown, largest first; to_frame() has all."]
 
 
 def _largest(values: Array) -> Array:
     """Return the number of every row that is largest in size, with its sign; NaN if none is one."""
     values = values.reshape(len(values), -1)
-    at = np.where(np.isnan(values), -1.0, np.abs(values)).argmax(axis=1)
-    out: Array = values[np.arange(len(values)), at]
+    out: Array = values[np.arange(len(values)), _at_largest(values)]
     return out
+
+
+def _at_largest(values: Array) -> Array:
+    """Return which number of every row is largest in size, shape (n_rows,)."""
+    at: Array = np.where(np.isnan(values), -1.0, np.abs(values)).argmax(axis=1)
+    return at

@@ -158,6 +158,9 @@ class Loss(ABC):
     targets : tuple of str or None
         The only targets that make sense, where they are not the usual ones of a classifier (with
         `classes`) or a regressor; else None.
+    multilabel : bool
+        Several labels a row: decisions and probabilities are of an output each, not of classes
+        that exclude each other. An output of two classes has the probability of the second.
     """
 
     n_outputs: int
@@ -173,11 +176,26 @@ class Loss(ABC):
     convex: bool = False
     temperature: float | None = None
     targets: tuple[str, ...] | None = None
+    multilabel: bool = False
 
     @property
     def n_responses(self) -> int:
         """Return the number of outputs a user sees in the predictions of a regressor."""
         return self.n_outputs
+
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        """Return what each raw prediction is of: a class, or a target by its name.
+
+        Parameters
+        ----------
+        targets : sequence of str
+            Names of the columns of y.
+        """
+        if self.classes is not None and self.n_outputs == len(self.classes):
+            return [str(label) for label in self.classes.tolist()]
+        if len(targets) == self.n_outputs:
+            return list(targets)
+        return [f"output {k}" for k in range(self.n_outputs)]
 
     @property
     def target_width(self) -> int:
@@ -280,6 +298,15 @@ class Loss(ABC):
     def response(self, eta: Array) -> Array:
         """Return predictions on the scale of the response; class probabilities if there are any."""
         return eta
+
+    def given_probabilities(self, y: Any, eta: Array) -> Array:
+        """Return the probability of the given labels, in their shape."""
+        p = self.response(eta)
+        if self.multilabel:
+            return np.where(np.asarray(y) == 1, p, 1.0 - p)
+        assert self.classes is not None
+        own: Array = p[np.arange(len(p)), encode_labels(y, self.classes)]
+        return own
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
         """Return the derivative in eta of ``response(eta)[..., index]``, shape (..., K)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from skinfluence.losses.base import Loss, encode_labels, hand_on, one_hot
+from skinfluence.losses.base import Loss, encode_labels, hand_on, one_hot, pick
 from skinfluence.typing import Array
 
 __all__ = ["OneVsOne", "OneVsRest"]
@@ -108,6 +108,9 @@ class OneVsOne(Binary):
     def n_outputs(self) -> int:  # type: ignore[override]
         return len(self.classes) * (len(self.classes) - 1) // 2
 
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        return [f"{b} vs {a}" for a, b in combinations(self.classes.tolist(), 2)]
+
     def encode(self, y: Any) -> Array:
         codes = encode_labels(y, self.classes)[:, None]
         negative, positive = self._codes()
@@ -146,15 +149,15 @@ class OneVsRest(Binary):
     multilabel: bool = False
 
     def __post_init__(self) -> None:
-        self._take_over()
-
-    @property
-    def targets(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        return ("loss",) if self.multilabel else None
+        self._take_over(has_probabilities=self.pair.has_probabilities)
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
         return 1 if len(self.classes) == 2 and not self.multilabel else len(self.classes)
+
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        several = self.multilabel and len(targets) == self.n_outputs
+        return list(targets) if several else super().output_names(targets)
 
     def encode(self, y: Any) -> Array:
         negative, positive = self._codes()
@@ -169,6 +172,34 @@ class OneVsRest(Binary):
         if self.multilabel:
             return (eta > 0).astype(int)
         return super().decide(eta)
+
+    def response(self, eta: Array) -> Array:
+        """Return the probability of every label, or of every class: their shares of the sum."""
+        if not self.has_probabilities:
+            return eta
+        if self.n_outputs == 1 and not self.multilabel:
+            return self.pair.response(eta)
+        p = self.pair.response(eta[..., None])[..., 1]
+        return p if self.multilabel else p / self._total(p)
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        if not self.has_probabilities:
+            return super().response_gradient(eta, index)
+        if self.n_outputs == 1 and not self.multilabel:
+            return self.pair.response_gradient(eta, index)
+        each = eta[..., None]
+        slope = self.pair.response_gradient(each, np.ones(eta.shape, dtype=int))[..., 0]
+        own = one_hot(index, self.n_outputs)
+        if self.multilabel:
+            return own * slope
+        # P = p / s, s = sum(p): dP_c / deta_k = p_k' (delta_ck - P_c) / s
+        p = self.pair.response(each)[..., 1]
+        total = self._total(p)
+        return slope * (own - pick(p / total, index)[..., None]) / total
+
+    @staticmethod
+    def _total(p: Array) -> Array:
+        return np.maximum(p.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
 
     def _indicators(self, y: Any) -> Array:
         y = y.toarray() if issparse(y) else np.asarray(y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class Joint(Loss):
 
     def __post_init__(self) -> None:
         parts = self.parts
-        labelled = any(p.classes is not None or p.targets is not None for p in parts)
+        pairs_only = any(p.targets is not None for p in parts)
         hand_on(
             self,
             parts,
@@ -43,7 +43,9 @@ class Joint(Loss):
             separable=all(p.separable for p in parts),
             shift_invariant=False,
             identical_outputs=self._equal_hessians(),
-            targets=("loss",) if labelled else None,
+            targets=("loss",) if pairs_only else None,
+            multilabel=any(p.classes is not None for p in parts),
+            has_probabilities=all(p.has_probabilities for p in parts),
         )
 
     def _equal_hessians(self) -> bool:
@@ -55,7 +57,15 @@ class Joint(Loss):
 
     @property
     def n_responses(self) -> int:
-        return self.n_outputs if self.targets else sum(p.n_responses for p in self.parts)
+        return self.n_outputs if self.multilabel else sum(p.n_responses for p in self.parts)
+
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        """Return the name of each target, with the class where it has more than two."""
+        return [
+            target if part.n_outputs == 1 else f"{target} = {name}"
+            for part, target in zip(self.parts, targets, strict=True)
+            for name in part.output_names([target])
+        ]
 
     @property
     def target_width(self) -> int:
@@ -102,11 +112,10 @@ class Joint(Loss):
                 f"Targets of shape {y.shape} were given; the model has {len(self.parts)} targets, "
                 f"so shape (n_samples, {len(self.parts)}) is accepted. Pass one column for each."
             )
-        encoded = []
-        for part, column in zip(self.parts, y.T, strict=True):
-            # A list, so that a column of a table of objects finds its own type.
-            own = part.encode(np.asarray(column.tolist()) if y.dtype == object else column)
-            encoded.append(np.asarray(own, float).reshape(len(y), -1))
+        encoded = [
+            np.asarray(part.encode(column), float).reshape(len(y), -1)
+            for part, column in zip(self.parts, _columns(y), strict=True)
+        ]
         return np.concatenate(encoded, axis=1)
 
     def value(self, y: Array, eta: Array) -> Array:
@@ -184,18 +193,20 @@ class Joint(Loss):
         return np.sum(changes, axis=0)
 
     def response(self, eta: Array) -> Array:
-        if self.targets:
-            return eta
-        return np.concatenate([p.response(eta[..., at]) for p, at in self._places()], axis=-1)
+        parts = [p.response(eta[..., at])[..., _first(p) :] for p, at in self._places()]
+        return np.concatenate(parts, axis=-1)
+
+    def given_probabilities(self, y: Any, eta: Array) -> Array:
+        columns = _columns(np.asarray(y))
+        places = zip(self._places(), columns, strict=True)
+        return np.stack([p.given_probabilities(own, eta[..., at]) for (p, at), own in places], 1)
 
     def response_gradient(self, eta: Array, index: Array) -> Array:
-        if self.targets:
-            return super().response_gradient(eta, index)
         out = np.zeros_like(eta)
         columns = self._slices([p.n_responses for p in self.parts])
         for (part, at), column in zip(self._places(), columns, strict=True):
             mine = (index >= column.start) & (index < column.stop)
-            own = np.clip(index - column.start, 0, part.n_responses - 1)
+            own = np.clip(index - column.start, 0, part.n_responses - 1) + _first(part)
             out[..., at] = np.where(mine[..., None], part.response_gradient(eta[..., at], own), 0.0)
         return out
 
@@ -209,6 +220,16 @@ class Joint(Loss):
     def is_separated(self, y: Array, eta: Array) -> Array:
         parts = [part.is_separated(own, at) for part, own, at in self._split(y, eta)]
         return np.all(parts, axis=0)
+
+
+def _columns(y: Array) -> list[Array]:
+    """Return the columns of targets; lists, so that one of a table of objects finds its type."""
+    return [np.asarray(column.tolist()) if y.dtype == object else column for column in y.T]
+
+
+def _first(part: Loss) -> int:
+    """Return the first response that is told: of the probabilities of two classes the second."""
+    return int(part.has_probabilities and part.n_outputs == 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +274,9 @@ class TransformedTarget(Loss):
     @property
     def target_width(self) -> int:
         return self.loss.target_width
+
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        return self.loss.output_names(targets)
 
     def at_temperature(self, temperature: float) -> Loss:
         return replace(self, loss=self.loss.at_temperature(temperature))

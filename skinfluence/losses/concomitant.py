@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,9 @@ class ConcomitantHuber(Loss):
     @property
     def n_responses(self) -> int:
         return 1
+
+    def output_names(self, targets: Sequence[str]) -> list[str]:
+        return [*targets, "scale"]
 
     def encode(self, y: Any) -> Array:
         return encode_numbers(y, 1)[:, 0]

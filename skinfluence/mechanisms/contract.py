@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.minimisers.distance import Refinement
 from skinfluence.objectives import Objective
+from skinfluence.process.progress import counting
 from skinfluence.process.warnings import warn
 from skinfluence.removal import Counterfactuals, Edits, Measures
 from skinfluence.solvers import Factor, Numerics
@@ -64,7 +65,7 @@ class Mechanism(ABC):
     Attributes
     ----------
     methods : tuple of str
-        By which it answers.
+        By which it answers, the cheapest first.
     default_method : str
         What ``method="auto"`` means.
     minimising : tuple of str
@@ -158,7 +159,9 @@ class Mechanism(ABC):
         """Return the removal of every row by a method, kept for the next call."""
         kept = self._removals
         if method not in kept:
-            with warnings.catch_warnings(record=True) as caught:
+            n = self.reference.n_samples
+            what = f"the removal of each of {n:,} rows by method={method!r}"
+            with counting(what), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 kept[method] = self.edits(Edits(self.reference), method), caught
         removal, caught = kept[method]
@@ -184,6 +187,12 @@ class Mechanism(ABC):
     def in_all_parameters(self, D: Array, changes: Counterfactuals) -> Array:
         """Return changes, a row each, of all parameters."""
         return D
+
+    def directions(self, positions: Array, changes: Counterfactuals) -> Array:
+        """Return the axes of some of all parameters, in those that changes are of, as columns."""
+        out = np.zeros((self.reference.n_params, len(positions)))
+        out[positions, np.arange(len(positions))] = 1.0
+        return out
 
     @property
     def several_minima(self) -> bool:
@@ -238,7 +247,7 @@ class Mechanism(ABC):
 
     def no_optimum_without(self, n_rows: int, error: Warning) -> str:
         """Return what to say where no optimum was found without some rows."""
-        return f"{error} Or keep some of the rows."
+        return f"{error} Or take method='newton', one step, or fit again without these rows."
 
 
 @singledispatch

@@ -63,9 +63,12 @@ def look_at_distance(
         )
         more = "fit with a smaller tol or a larger max_iter."
         consequence += _OF_NETWORKS if network else f"{'; ' if moves else ', or '}{more}"
+        stop = f"{name} stopped before its stationary point"
         doubt = f" If it did converge, these do {NOT_ITS_OWN}." if unsure(settings) else ""
+        if doubt and not stopped:  # nothing speaks for the fit as the reason
+            stop, doubt = f"These do {NOT_ITS_OWN}, or {stop}", ""
         warn(
-            f"{name} stopped before its stationary point: it is {far:,.2g} times the sampling "
-            f"noise away (Newton decrement). {consequence}{doubt}",
+            f"{stop}: it is {far:,.2g} times the sampling noise away (Newton decrement). "
+            f"{consequence}{doubt}",
             ConvergenceWarning,
         )

@@ -33,6 +33,7 @@ from skinfluence.removal import (
     measures,
     newton,
     on_active_set,
+    require_changes,
     warn_of_changed_supports,
 )
 from skinfluence.solvers import Factor, Numerics, SingularCurvatureError
@@ -163,9 +164,14 @@ class LinearMechanism(Mechanism):
     def in_all_parameters(self, D: Array, changes: Counterfactuals) -> Array:
         if changes.objective is self.whole:
             return D
+        require_changes(len(D), self.whole.n_params)
         out = np.zeros((len(D), self.whole.n_params))
         out[:, self.objective.support] = D
         return out
+
+    def directions(self, positions: Array, changes: Counterfactuals) -> Array:
+        out = super().directions(positions, changes)
+        return out if changes.objective is self.whole else out[self.objective.support]
 
     def edits(self, edits: Edits, method: str) -> Counterfactuals:
         answers = {"first_order": self._first_order, "newton": self._newton, "exact": self._exact}

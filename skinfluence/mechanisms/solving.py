@@ -8,6 +8,7 @@ from typing import Self
 from skinfluence.curvature import Curvature
 from skinfluence.mechanisms.contract import Settings
 from skinfluence.objectives import Objective
+from skinfluence.process.progress import counting
 from skinfluence.solvers import Cholesky, Factor, Solver
 from skinfluence.solvers.base import CheckedFactor
 from skinfluence.solvers.selection import resolve
@@ -67,15 +68,21 @@ class Solving:
     def factorize(self, objective: Objective) -> Factor:
         """Return the factor of the curvature with damping."""
         curvature = Curvature(objective, self.curvature, self.damping, self.flat)
-        factor = self.solver.factorize(curvature)
+        factor = _factorized(self.solver, curvature)
         return factor if self.flat is None else CheckedFactor(factor, curvature)
 
     def undamped(self, objective: Objective) -> Factor:
         """Return the precise factor of the curvature without, which "exact" goes by."""
         if self.least_damping:
             return self.factorize(objective)
-        return self.precise.factorize(Curvature(objective, self.curvature))
+        return _factorized(self.precise, Curvature(objective, self.curvature))
 
     def always_damped(self) -> Self:
         """Return the same for a curvature that is singular without damping."""
         return replace(self, least_damping=self.damping)
+
+
+def _factorized(solver: Solver, curvature: Curvature) -> Factor:
+    rows, n_params = curvature.objective.n_samples, curvature.n_params
+    with counting(f"the inverse curvature of {n_params:,} parameters over {rows:,} rows"):
+        return solver.factorize(curvature)

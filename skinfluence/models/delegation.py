@@ -27,6 +27,10 @@ class Predicting:
         """Return the inner estimator as it was given."""
         raise NotImplementedError
 
+    def _check_fitted(self) -> None:
+        """Raise NotFittedError before `fit`."""
+        check_is_fitted(self)
+
     def predict(self, X: Any) -> Array:
         """Return the predictions of the inner estimator.
 
@@ -38,7 +42,7 @@ class Predicting:
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.estimator_.predict(X)
 
 
@@ -55,10 +59,26 @@ class Deciding(Predicting):
 
         Returns
         -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            A list of them, one for each target, of a MultiOutputClassifier.
+        """
+        self._check_fitted()
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_inner_has("predict_log_proba"))  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of the class probabilities of the inner estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
         ndarray of shape (n_samples, n_classes)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        self._check_fitted()
+        return self.estimator_.predict_log_proba(X)
 
     @available_if(_inner_has("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Array:
@@ -72,5 +92,5 @@ class Deciding(Predicting):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.estimator_.decision_function(X)

@@ -3,7 +3,7 @@
 import skinfluence.objectives.stacked_networks  # noqa: F401  (registers itself with `stacked`)
 from skinfluence.objectives.autograd import AutogradObjective
 from skinfluence.objectives.base import Objective, OutputObjective
-from skinfluence.objectives.features import KernelFeatures
+from skinfluence.objectives.features import KernelFeatures, LinearFeatures
 from skinfluence.objectives.linear import LinearObjective
 from skinfluence.objectives.network import NetworkObjective
 from skinfluence.objectives.weighting import Averaged, Balanced, Fixed, Weighting
@@ -14,6 +14,7 @@ __all__ = [
     "Balanced",
     "Fixed",
     "KernelFeatures",
+    "LinearFeatures",
     "LinearObjective",
     "NetworkObjective",
     "Objective",

@@ -7,6 +7,7 @@ methods. They take many right-hand sides at once and never build an (n_samples, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -96,6 +97,21 @@ class Objective(ABC):
     def as_given(self, V: Array) -> Array:
         """Return columns of parameters, (n_params, k), as the estimator has them."""
         return V
+
+    def parameter_names(
+        self, features: Sequence[str], outputs: Sequence[str], positions: Array
+    ) -> list[tuple[str, str]]:
+        """Return (output, name) of some parameters.
+
+        The output is "" where there is one only, or none in particular.
+
+        Parameters
+        ----------
+        features, outputs : sequence of str
+            Names of the features and of the raw predictions.
+        positions : ndarray of int
+        """
+        return [("", f"parameter {j}") for j in positions.tolist()]
 
     @abstractmethod
     def rows(self, index: slice | Array) -> Self:

@@ -6,6 +6,7 @@ as a last feature that is always 1 and never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -297,6 +298,29 @@ class LinearObjective(OutputObjective):
         p = W.shape[1] - self.fit_intercept
         whole = np.repeat(inside[:, :1], p, axis=1)  # an output has all columns, or none
         return W[np.column_stack([whole, inside[:, self.X.shape[1] :]])]
+
+    def parameter_names(
+        self, features: Sequence[str], outputs: Sequence[str], positions: Array
+    ) -> list[tuple[str, str]]:
+        """Return (output, name) of some coefficients: of a feature, or of a kernel's component.
+
+        An output that has an intercept alone (the scale of Huber's loss) is a name itself. A
+        feature that is called like one of these says that it is a feature.
+        """
+        p, inside = int(self.X.shape[1]), self.is_free()
+        if not isinstance(self.features, (AsGiven, LinearFeatures)):
+            features = [f"component {j}" for j in range(p)]
+        has_features = np.asarray(inside[:, :p].any(axis=1))
+        others = {outputs[k] for k in np.flatnonzero(~has_features).tolist()}
+        others |= {"intercept"} if inside[has_features, p:].any() else set()
+        names = [f"{name} (feature)" if name in others else name for name in features]
+        names.append("intercept")
+        several = np.count_nonzero(has_features) > 1
+        of_output, of_feature = (at[positions].tolist() for at in np.nonzero(inside))
+        return [
+            (outputs[k] if several else "", names[j]) if has_features[k] else ("", outputs[k])
+            for k, j in zip(of_output, of_feature, strict=True)
+        ]
 
     def coefficients_as_given(self) -> Array:
         """Return theta as the coefficients and intercepts of the estimator, (K, n_features + 1)."""

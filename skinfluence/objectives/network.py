@@ -105,6 +105,20 @@ class NetworkObjective(OutputObjective):
         stack = self.layers.split(self.theta[:, None])
         return [W[0].copy() for W, _ in stack], [b[0, 0].copy() for _, b in stack]
 
+    def parameter_names(
+        self, features: Sequence[str], outputs: Sequence[str], positions: Array
+    ) -> list[tuple[str, str]]:
+        """Return ("", name) of some weights, by where scikit-learn keeps them."""
+        parts, pairs = self.layers.slices(), self.layers.pairs()
+        layers = np.searchsorted([part.stop for part in parts], positions, side="right")
+        names = []
+        for layer, position in zip(layers.tolist(), positions.tolist(), strict=True):
+            d, e = pairs[layer]
+            row, unit = divmod(position - parts[layer].start, e)
+            weight, bias = f"coefs_[{layer}][{row}, {unit}]", f"intercepts_[{layer}][{unit}]"
+            names.append(("", weight if row < d else bias))
+        return names
+
     @property
     def dtype(self) -> Any:
         return self.X.dtype

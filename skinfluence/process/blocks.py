@@ -21,6 +21,11 @@ def row_blocks(n_rows: int, row_width: int, elements: int | None = None) -> Iter
         yield slice(start, min(n_rows, start + size))
 
 
+def n_rows_of(block: slice) -> int:
+    """Return how many rows a block has."""
+    return int(block.stop - block.start)
+
+
 def edit_elements() -> int:
     """Return how many numbers a temporary of the exact iteration may hold.
 

@@ -105,6 +105,12 @@ def require_memory(n_bytes: float, what: str, advice: str) -> None:
     available = available_memory()
     if n_bytes > available:
         raise MemoryError(
-            f"{what} needs {n_bytes / 2**30:,.1f} GiB and {available / 2**30:,.1f} GiB are "
-            f"available. {advice}"
+            f"{what} needs {_written(n_bytes)} and {_written(available)} are available. {advice}"
         )
+
+
+def _written(n_bytes: float) -> str:
+    """Return a size in the largest unit of which there is one."""
+    units = {"GiB": 2**30, "MiB": 2**20}
+    unit, size = next((each for each in units.items() if n_bytes >= each[1]), ("KiB", 2**10))
+    return f"{n_bytes / size:,.1f} {unit}"

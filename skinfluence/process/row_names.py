@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ MOST_NAMED = 20
 """Rows that one message names."""
 
 _index: ContextVar[Any] = ContextVar("index of the rows that messages are about", default=None)
+
+
+def n_rows_of(X: Any) -> int:
+    """Return how many rows there are."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 def index_of(X: Any) -> Any:
@@ -69,6 +75,14 @@ def named_row(position: int) -> str:
 def listed(labels: Iterable[Any]) -> str:
     """Return labels as a message lists them."""
     return f"[{', '.join(map(_written, labels))}]"
+
+
+def near(name: Any, known: Iterable[Any], most: int = 5) -> list[str]:
+    """Return the names most like one that is not there: those it is in, then those spelt alike."""
+    names, word = [str(each) for each in known], str(name).lower()
+    within = [each for each in names if word in each.lower()]
+    alike = get_close_matches(str(name), names, n=most, cutoff=0.5)
+    return list(dict.fromkeys([*within, *alike]))[:most]
 
 
 def _written(label: Any) -> str:

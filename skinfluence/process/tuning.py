@@ -153,6 +153,9 @@ class Tuning:
     sparse_rate: float = 5e8
     """The same with a sparse one."""
 
+    patience: float = 5.0
+    """Seconds after which a person who waits is told what is being done, and how long it takes."""
+
     edit_elements: int | None = None
     """Numbers of a temporary of the exact iteration; None: by the memory there is."""
 

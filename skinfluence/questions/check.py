@@ -20,8 +20,9 @@ from skinfluence.objectives import (
     Balanced,
     LinearObjective,
 )
+from skinfluence.process.progress import take_less
 from skinfluence.process.row_names import named_rows
-from skinfluence.questions.fitted import Fitted
+from skinfluence.questions.fitted import Fitted, labels_of
 from skinfluence.questions.refits import Refits, held_out, scored_network
 from skinfluence.questions.rows import by_label, lonely_rows, rows_given
 from skinfluence.questions.scoring import Asked, edit_scorer
@@ -138,9 +139,11 @@ def leave_one_out_check(
     chosen = choose_rows(which, select, scorer.norms, forbidden, random_state)
     y_test = asked.labels(scorer.test)
     if refit == "proximal":
-        return _proximal(fitted, scorer, chosen, asked.target, int(forbidden.sum()))
+        return _proximal(fitted, asked, scorer, chosen, int(forbidden.sum()))
 
-    refits = Refits(fitted, y_test, asked.target, asked.output)
+    predicted = scorer.matrix(np.float64, chosen)
+    take_less("a smaller rows=")
+    refits = Refits(fitted, y_test, asked.target, asked.at_position(fitted).output)
     if judge.goes_on:
         # Refits that begin where the judge's own full fit ends differ by the row alone; from the
         # fitted weights, not quite a minimum, each would find its way to another one.
@@ -155,15 +158,10 @@ def leave_one_out_check(
         again = refits.of_final_step(back, features, [_NO_ROW]).values[:, 0] - final.values[:, 0]
     refined = scorer.make_target(scorer.test, slice(None))
     scored = scorer.test.losses() if refined is None else refined.value()
-    predicted = scorer.matrix(np.float64, chosen)
     return LeaveOneOutCheck(
         predicted=predicted,
         actual=(final if whole is None else whole).changes,
         noise=final.values[:, 0] - scored,
-        rows=chosen,
-        row_labels=fitted.row_labels[chosen],
-        method=scorer.removal.method,
-        target=asked.target,
         refit="final" if whole is None else "pipeline",
         notes=(
             *_notes(fitted, scorer, chosen, predicted, judge.notes, int(forbidden.sum())),
@@ -172,11 +170,25 @@ def leave_one_out_check(
         actual_final=None if whole is None else final.changes,
         judge_gradients=final.gradients,
         judge_noise=again,
+        **_described(fitted, asked, scorer, chosen),
     )
 
 
+def _described(fitted: Fitted, asked: Asked, scorer: Scorer, rows: Array) -> dict[str, Any]:
+    """Return what every check says of its rows and of its origin."""
+    return {
+        "rows": rows,
+        "row_labels": fitted.row_labels[rows],
+        "test_labels": labels_of(asked.X_test, scorer.test.n_samples),
+        "method": scorer.method,
+        "target": asked.target,
+        "origin": fitted.origin,
+        "given": fitted.given,
+    }
+
+
 def _proximal(
-    fitted: Fitted, scorer: Scorer, rows: Array, target: str, n_forbidden: int
+    fitted: Fitted, asked: Asked, scorer: Scorer, rows: Array, n_forbidden: int
 ) -> LeaveOneOutCheck:
     """Return the scores beside minima of the proximal objective without each row."""
     mechanism = fitted.mechanism(scorer.removal.method)
@@ -192,12 +204,9 @@ def _proximal(
         predicted=predicted,
         actual=actual,
         noise=np.zeros(len(actual)),
-        rows=rows,
-        row_labels=fitted.row_labels[rows],
-        method=scorer.removal.method,
-        target=target,
         refit="proximal",
         notes=(held, *_notes(fitted, scorer, rows, predicted, (), n_forbidden, refitted=False)),
+        **_described(fitted, asked, scorer, rows),
     )
 
 

@@ -1,23 +1,20 @@
-"""Other training data: groups that leave, rows that come, other labels, the model without rows."""
+"""Other training data: groups that leave, rows that come, other labels."""
 
 from __future__ import annotations
 
-from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from skinfluence.adapters import (
-    Training,
-    is_smoothed,
-    recorded,
-    write_parameters,
+from skinfluence.inspection import (
+    AdditionInfluence,
+    GivenRows,
+    GroupInfluence,
+    RelabelInfluence,
 )
-from skinfluence.inspection import Certificate
 from skinfluence.losses import encode_labels
 from skinfluence.mechanisms import Mechanism, mechanism_of
-from skinfluence.objectives import LinearObjective, Objective, OutputObjective
+from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.process.row_names import index_of, rows_of
 from skinfluence.questions.evaluation import (
     accepted_features,
@@ -25,54 +22,56 @@ from skinfluence.questions.evaluation import (
     check_targets,
     objective_over,
 )
-from skinfluence.questions.fitted import Answers, Fitted
-from skinfluence.questions.groups import masks_given
+from skinfluence.questions.fitted import Fitted, labels_of
+from skinfluence.questions.groups import labels_in_columns, masks_given
 from skinfluence.questions.rows import (
     by_label,
     refuse_another_order,
     refuse_too_much,
-    rows_given,
     warn_of_lonely_rows,
 )
-from skinfluence.questions.scoring import Asked, aggregated, check_aggregate, edit_scorer
+from skinfluence.questions.scoring import Asked, described, edit_scorer, scores_of
 from skinfluence.removal import Counterfactuals, Edits
-from skinfluence.retraining import take_params, take_rows
 from skinfluence.typing import Array
 
 
 @by_label
-def group_influence(
-    fitted: Fitted, groups: Any, asked: Asked, aggregate: str | None = None
-) -> Array:
+def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence:
     """See `InfluenceClassifier.group_influence`."""
-    check_aggregate(aggregate)
     fitted.method(asked.method)
+    groups = labels_in_columns(groups, fitted.given)
     if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
         refuse_another_order(groups, "groups", index_of(fitted.raw.X))
     masks, names = masks_given(groups, fitted.n_train)
-    _refuse_too_much(fitted, masks, names)
+    refuse_groups(fitted, masks, names)
 
     def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
         return mechanism.groups(masks, names, used)
 
-    return aggregated(edit_scorer(fitted, asked, edits), aggregate)
+    scorer = edit_scorer(fitted, asked, edits, called="groups")
+    aggregation = asked.aggregation(scorer.test.n_samples)
+    return GroupInfluence(
+        scores=scores_of(scorer, aggregation),
+        groups=names,
+        sizes=np.diff(masks.indptr),
+        guarded_groups=scorer.guarded,
+        given=fitted.given,
+        **described(fitted, asked, scorer, aggregation),
+    )
 
 
 @by_label
-def addition_influence(
-    fitted: Fitted, X_new: Any, y_new: Any, asked: Asked, aggregate: str | None = None
-) -> Array:
+def addition_influence(fitted: Fitted, X_new: Any, y_new: Any, asked: Asked) -> AdditionInfluence:
     """See `InfluenceClassifier.addition_influence`."""
-    check_aggregate(aggregate)
     fitted.method(asked.method)
-    y_new = as_array(y_new)
+    given, y_new = GivenRows(X_new, y_new), as_array(y_new)
     if y_new is None:
         raise ValueError(
             "y_new=None was given; a row that comes to the training data needs its target. "
             "Pass one for every row of X_new."
         )
     _refuse_unanswered(fitted, "addition")
-    _refuse_products(fitted, "addition_influence")
+    refuse_products(fitted, "addition_influence")
     base = fitted.objective()
     features = accepted_features(fitted, X_new, y_new, kind="new")
     if isinstance(base, LinearObjective):
@@ -87,15 +86,20 @@ def addition_influence(
         return mechanism.edits(Edits(reference, leaving=False, coming=moved), used)
 
     with rows_of(X_new):  # which are what edits are about
-        return aggregated(edit_scorer(fitted, asked, edits, base), aggregate)
+        scorer = edit_scorer(fitted, asked, edits, base, called="new rows")
+        aggregation = asked.aggregation(scorer.test.n_samples)
+        return AdditionInfluence(
+            scores=scores_of(scorer, aggregation),
+            row_labels=labels_of(X_new, coming.n_samples),
+            guarded_rows=scorer.guarded,
+            given=given,
+            **described(fitted, asked, scorer, aggregation),
+        )
 
 
 @by_label
-def relabel_influence(
-    fitted: Fitted, y_new: Any, asked: Asked, aggregate: str | None = None
-) -> Array:
+def relabel_influence(fitted: Fitted, y_new: Any, asked: Asked) -> RelabelInfluence:
     """See `InfluenceClassifier.relabel_influence`."""
-    check_aggregate(aggregate)
     fitted.method(asked.method)
     _refuse_unanswered(fitted, "relabelling")
     y_new = as_array(y_new)
@@ -122,53 +126,17 @@ def relabel_influence(
         moved = mechanism.at_reference(coming)
         return mechanism.edits(Edits(reference, leaving=True, coming=moved), used)
 
-    scorer = edit_scorer(fitted, asked, edits)
+    scorer = edit_scorer(fitted, asked, edits, called="new targets")
+    aggregation = asked.aggregation(scorer.test.n_samples)
     warn_of_lonely_rows(fitted)
-    return aggregated(scorer, aggregate)
-
-
-@by_label
-def without(
-    fitted: Fitted,
-    rows: Any = None,
-    *,
-    positions: Any = None,
-    labels: Any = None,
-    method: str = "exact",
-) -> tuple[Fitted, Certificate]:
-    """See `InfluenceClassifier.without`.
-
-    Returns
-    -------
-    Fitted
-        Over the rows that stay; its temperature is that of the model the rows left.
-    Certificate
-    """
-    used = fitted.method(method)
-    _refuse_products(fitted, "without")
-    _refuse_held_out(fitted)
-    gone = rows_given(fitted, rows, positions, labels)
-    mask = np.zeros((1, fitted.n_train), dtype=bool)
-    mask[0, gone] = True
-    masks, _ = masks_given(mask, fitted.n_train)
-    _refuse_too_much(fitted, masks, None)
-    mechanism = fitted.mechanism(used)
-    before, moved = mechanism.without(masks, used)
-    result = _copy_of(fitted, np.delete(np.arange(fitted.n_train), gone))
-    refitted = write_parameters(result.final, moved, result.training.X)
-    if (record := recorded(result.estimator)) is not None:
-        record.checkpoints_ = []  # of a training on other rows
-    after = result.objective()
-    if after.has_no_optimum():
-        raise ValueError(
-            f"Without these {len(gone)} row(s) the rows that stay are separated, and larger "
-            "coefficients always fit better: there is no finite optimum. Fit with a penalty "
-            "(a finite C), or keep some of the rows."
-        )
-    norm, norm_before = (mechanism.gradient_norm(each) for each in (after, before))
-    if np.any(after.l2 > 0):  # in the scale of the fit on the rows that stay
-        norm_before /= float(before.l2.sum() / after.l2.sum())
-    return result, Certificate(used, len(gone), norm, norm_before, refitted)
+    return RelabelInfluence(
+        scores=scores_of(scorer, aggregation),
+        row_labels=fitted.row_labels,
+        y_new=np.asarray(y_new),
+        guarded_rows=scorer.guarded,
+        given=fitted.given,
+        **described(fitted, asked, scorer, aggregation),
+    )
 
 
 def _refuse_unanswered(fitted: Fitted, change: str) -> None:
@@ -182,7 +150,7 @@ def _refuse_unanswered(fitted: Fitted, change: str) -> None:
         )
 
 
-def _refuse_products(fitted: Fitted, question: str) -> None:
+def refuse_products(fitted: Fitted, question: str) -> None:
     """Refuse rows that are products with the training rows, of which there would be others."""
     if fitted.pairwise:
         raise ValueError(
@@ -192,48 +160,18 @@ def _refuse_products(fitted: Fitted, question: str) -> None:
         )
 
 
-def _refuse_held_out(fitted: Fitted) -> None:
-    """Refuse deletion where some rows did not train, which a copy could not know."""
-    base = fitted.objective()
-    held_out = np.any((base.sample_weight == 0) & (_given_weights(fitted) > 0))
-    if held_out and getattr(fitted.final, "early_stopping", False):
-        raise ValueError(
-            f"without was asked of {type(fitted.final).__name__}("
-            "early_stopping=True), which holds rows out of the fit: of other rows it would "
-            "hold out others. Fit with early_stopping=False."
-        )
-
-
-def _refuse_too_much(fitted: Fitted, masks: Any, names: Array | None) -> None:
+def refuse_groups(fitted: Fitted, masks: Any, names: Array | None = None) -> None:
+    """Refuse groups that leave no row that counts, or none of a class."""
     one_label = fitted.classifier and np.ndim(fitted.training.y) == 1
     y = fitted.training.y if one_label else None
     refuse_too_much(masks, y, fitted.training.sample_weight, names)
-
-
-def _copy_of(fitted: Fitted, kept: Array) -> Fitted:
-    """Return a copy over some of the training rows, its estimator still as it was."""
-    data, raw, base = fitted.training, fitted.raw, fitted.objective()
-    weights = None if data.sample_weight is None else take_rows(data.sample_weight, kept)
-    options = fitted.options
-    if is_smoothed(fitted.final):  # else it would be read off the moved model
-        assert isinstance(base, OutputObjective)
-        options = replace(options, temperature=base.loss.temperature)
-    return replace(
-        fitted,
-        estimator=deepcopy(fitted.estimator),
-        training=Training(take_rows(data.X, kept), take_rows(data.y, kept), weights),
-        raw=Training(take_rows(raw.X, kept), take_rows(raw.y, kept), None),
-        fit_params=take_params(fitted.fit_params, kept, fitted.n_train),
-        options=options,
-        answers=Answers(),
-    )
 
 
 def _with_weights_as_trained(fitted: Fitted, coming: Objective, y: Any) -> Objective:
     """Return rows that may come, each of sample weight 1, as the training rows are weighed."""
     base = fitted.objective()
     unit, old = _class_weights(fitted)
-    given = _given_weights(fitted)
+    given = given_weights(fitted)
     counted = (given > 0) & (base.sample_weight > 0)
     if not np.allclose(base.sample_weight[counted], (given * unit[old])[counted]):
         raise ValueError(
@@ -253,7 +191,7 @@ def _class_weights(fitted: Fitted) -> tuple[Array, Array]:
 
     Read off the rows there are; one class where weights know of none.
     """
-    base, given = fitted.objective(), _given_weights(fitted)
+    base, given = fitted.objective(), given_weights(fitted)
     codes = np.zeros(base.n_samples, dtype=int)
     n_classes = 1
     if getattr(fitted.final, "class_weight", None) is not None:
@@ -265,6 +203,7 @@ def _class_weights(fitted: Fitted) -> tuple[Array, Array]:
     return unit, codes
 
 
-def _given_weights(fitted: Fitted) -> Array:
+def given_weights(fitted: Fitted) -> Array:
+    """Return the sample weights that reached the final step; 1 where none did."""
     given, n = fitted.training.sample_weight, fitted.n_train
     return np.ones(n) if given is None else np.asarray(given, dtype=np.float64)

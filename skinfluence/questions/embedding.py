@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from skinfluence.mechanisms import Mechanism
-from skinfluence.process.blocks import row_blocks
+from skinfluence.process.blocks import n_rows_of, row_blocks
 from skinfluence.process.memory import require_memory
+from skinfluence.process.progress import counted
 from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.rows import by_label
 from skinfluence.questions.scoring import Asked, edit_scorer
@@ -40,7 +41,8 @@ def _embedded(mechanism: Mechanism, n_rows: int, columns: Callable[[Array], Arra
     """Return the embedding of the columns that belong to some rows, block by block."""
     objective = mechanism.objective
     out = None
-    for index in row_blocks(n_rows, objective.n_params):
+    blocks = row_blocks(n_rows, objective.n_params)
+    for index in counted(blocks, f"the vectors of {n_rows:,} rows", n_rows, size=n_rows_of):
         block = mechanism.factor.embed(columns(np.arange(n_rows)[index])).T
         if out is None:
             rank = block.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from skinfluence.adapters import features_of
 from skinfluence.effects import target_of
 from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.process.row_names import n_rows_of
 from skinfluence.questions.fitted import Fitted
 
 
@@ -22,7 +22,6 @@ def accepted_features(
     y: Any,
     *,
     target: str = "loss",
-    output: Any = None,
     kind: str = "test",
 ) -> Any:
     """Return test (or new) rows as the final step sees them; refuse what cannot be one.
@@ -32,6 +31,12 @@ def accepted_features(
     _check_rows_given(X, kind)
     if hasattr(fitted.estimator, "n_features_in_") and _is_one_row(X):
         raise ValueError(_of_dimension(1, kind))  # before y is compared with its numbers
+    if np.ndim(fitted.raw.X) == 1 and getattr(X, "ndim", 1) == 2:
+        raise ValueError(
+            f"X_{kind} of 2 dimensions was given, and the model was fitted on rows of 1 dimension, "
+            f"such as texts; X_{kind} like these, shape (n_{kind},), is accepted. Of a frame pass "
+            "the column, such as frame['text'] or frame['text'].iloc[[i]]."
+        )
     if y is None and target == "loss":
         raise ValueError(
             f"target='loss' was asked for without y_{kind}, and a loss needs the true targets. "
@@ -39,7 +44,6 @@ def accepted_features(
         )
     if y is not None:
         check_targets(y, X, classifier=fitted.classifier, kind=kind)
-    _check_output(output, target, classifier=fitted.classifier)
     features = features_of(fitted.estimator, X)
     if np.ndim(features) != 2:
         raise ValueError(_of_dimension(np.ndim(features), kind))
@@ -87,7 +91,7 @@ def _check_rows_given(X: Any, kind: str) -> None:
             f"X_{kind}={X!r} was given; {kind} rows of shape (n_{kind}, n_features) are accepted. "
             "Pass rows like those of fit."
         )
-    if (X.shape[0] if hasattr(X, "shape") else len(X)) == 0:
+    if n_rows_of(X) == 0:
         raise ValueError(f"X_{kind} has no rows; at least one {kind} row is needed.")
 
 
@@ -122,18 +126,3 @@ def check_targets(y: Any, X: Any, *, classifier: bool, kind: str) -> None:
             f"y_{kind} mixes labels of the types {kinds}; labels of one type, as in fit, are "
             "accepted. Drop the rows whose label is missing."
         ) from error
-
-
-def _check_output(output: Any, target: str, *, classifier: bool) -> None:
-    if output is None:
-        return
-    if target == "loss" or classifier:
-        raise ValueError(
-            f"output={output!r} was given with target={target!r}, but the loss is summed over "
-            "the outputs and the class of a classifier is chosen by y_test. Leave output=None."
-        )
-    if isinstance(output, bool) or not isinstance(output, Integral):
-        raise ValueError(
-            f"output={output!r} was given; the position of an output, an integer, is accepted. "
-            "Count the columns of y from 0."
-        )

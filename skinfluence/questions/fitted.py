@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,9 +19,11 @@ from skinfluence.adapters import (
     reached_max_iter,
     target_transformers,
 )
+from skinfluence.inspection import GivenRows, Origin
 from skinfluence.losses import TransformedTarget
 from skinfluence.mechanisms import Mechanism, Settings, mechanism_of, resolve_method
 from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.process.progress import counting, take_less
 from skinfluence.questions.options import Options, check_method, check_traced
 from skinfluence.typing import Array
 
@@ -102,8 +105,9 @@ class Fitted:
         data, temperature = self.training, self.options.temperature
 
         def compute() -> Objective:
-            objective = adapt(self.final, data.X, data.y, data.sample_weight)
-            return as_asked(objective, self.estimator, temperature)
+            with counting(f"what {type(self.final).__name__} minimised, over its training rows"):
+                objective = adapt(self.final, data.X, data.y, data.sample_weight)
+                return as_asked(objective, self.estimator, temperature)
 
         return self.answers.get("objective", temperature, None, compute)
 
@@ -136,7 +140,10 @@ class Fitted:
     def mechanism(self, method: str) -> Mechanism:
         """Return the mechanism that answers by a method, kept for the next call."""
         options, objective = self.options, self.objective()
-        refine = mechanism_of(objective).refine_for(method, options.refine)
+        family = mechanism_of(objective)
+        if method in family.methods[1:]:
+            take_less(f"method={family.methods[family.methods.index(method) - 1]!r}")
+        refine = family.refine_for(method, options.refine)
         mechanism = self.answers.get(
             "mechanism",
             (options.temperature, options.solver, options.curvature, options.damping),
@@ -160,7 +167,20 @@ class Fitted:
             out_of_iterations=reached_max_iter(final),
             smoothed=is_smoothed(final),
         )
-        return mechanism_of(objective).at(objective, settings)
+        n_rows, n_params = objective.n_samples, objective.n_params
+        with counting(f"the optimum of {n_params:,} parameters over {n_rows:,} rows"):
+            return mechanism_of(objective).at(objective, settings)
+
+    @cached_property
+    def given(self) -> GivenRows:
+        """The training rows as they were given, which results show."""
+        return GivenRows(self.raw.X, self.raw.y)
+
+    @property
+    def origin(self) -> Origin:
+        """What a result keeps of where it comes from."""
+        weights, theta = self.training.sample_weight, self.objective().theta
+        return Origin(self.estimator, self.given, weights, theta)
 
     @property
     def row_labels(self) -> Array:

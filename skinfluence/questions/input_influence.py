@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from skinfluence.effects import Scorer
+from skinfluence.inspection import InputInfluence
 from skinfluence.mechanisms import Mechanism
 from skinfluence.objectives.input_gradients import InputGradients, check_input_gradients
-from skinfluence.process.blocks import row_blocks
+from skinfluence.process.blocks import n_rows_of, row_blocks
 from skinfluence.process.memory import require_memory
-from skinfluence.questions.fitted import Fitted
+from skinfluence.process.progress import counted
+from skinfluence.questions.fitted import Fitted, labels_of
+from skinfluence.questions.names import feature_names
 from skinfluence.questions.rows import by_label, rows_given
 from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.removal import Edits, Removal, first_order
@@ -21,7 +24,7 @@ from skinfluence.typing import Array
 @by_label
 def input_influence(
     fitted: Fitted, asked: Asked, rows: Any = None, *, positions: Any = None, labels: Any = None
-) -> Array:
+) -> InputInfluence:
     """See `InfluenceClassifier.input_influence`."""
     objective = fitted.objective()
     check_input_gradients(objective, type(fitted.final).__name__)
@@ -44,7 +47,18 @@ def input_influence(
     )
     out = np.empty(shape, dtype=dtype)
     _fill(out, scorer, fitted.mechanism(method), chosen)
-    return out
+    return InputInfluence(
+        derivatives=out,
+        target=asked.target,
+        features=np.array(feature_names(fitted), dtype=object),
+        test_labels=labels_of(asked.X_test, len(out)),
+        row_labels=fitted.row_labels[chosen],
+        rows=chosen,
+        classes=asked.classes(scorer.test),
+        output=asked.output,
+        given=fitted.given,
+        origin=fitted.origin,
+    )
 
 
 def _in_one_solve(mechanism: Mechanism, method: str) -> Removal:
@@ -54,7 +68,9 @@ def _in_one_solve(mechanism: Mechanism, method: str) -> Removal:
 
 def _fill(out: Array, scorer: Scorer, mechanism: Mechanism, rows: Array) -> None:
     """Write the derivatives of every target in the features of some training rows."""
-    for tests in row_blocks(len(out), max(1, mechanism.objective.n_params // 32)):
+    blocks = row_blocks(len(out), max(1, mechanism.objective.n_params // 32))
+    what = f"the derivatives of {len(out):,} targets in the features of {len(rows):,} rows"
+    for tests in counted(blocks, what, len(out), size=n_rows_of, unit="test rows"):
         directions = mechanism.factor.solve(scorer.gradients(tests))
         V = mechanism.in_all_parameters(directions.T, scorer.removal).T
         for index in row_blocks(len(rows), V.shape[1] * out.shape[2]):

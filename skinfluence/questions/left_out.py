@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from skinfluence.adapters import target_transformers
 from skinfluence.effects import left_out, self_effects
-from skinfluence.inspection import Diagnostics, LeaveOneOut
-from skinfluence.mechanisms import mechanism_of
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.inspection import Diagnostics, LeaveOneOut, ParameterInfluence, SelfInfluence
+from skinfluence.losses import Loss
+from skinfluence.losses.words import in_words
+from skinfluence.mechanisms import Mechanism, mechanism_of
+from skinfluence.objectives import LinearFeatures, Objective, OutputObjective
 from skinfluence.objectives.independent import Independent
+from skinfluence.process.memory import require_memory
 from skinfluence.questions.fitted import Fitted
+from skinfluence.questions.names import (
+    coefficients_given,
+    output_names,
+    parameter_names,
+    target_names,
+)
 from skinfluence.questions.rows import by_label, warn_of_lonely_rows
 from skinfluence.questions.scoring import training_path
+from skinfluence.removal import Counterfactuals
 from skinfluence.retraining import take_rows
 from skinfluence.typing import Array
 
@@ -33,44 +46,135 @@ def leave_one_out(
     parameters = None
     if changes is not None:
         changes = mechanism.in_all_parameters(changes, removal)
-        parameters = as_given(mechanism.reference, mechanism.reference.theta + changes)
-    loss = objective.loss
+        changes += mechanism.reference.theta  # in place: they are as large as anything here
+        parameters = as_given(mechanism.reference, changes)
+    loss, targets = objective.loss, _given_targets(fitted)
     if fitted.classifier:
         predictions = loss.decide(eta)
     else:
         predictions = loss.response(eta)
         like = fitted.estimator.predict(take_rows(fitted.raw.X, np.array([0])))
         predictions = predictions.reshape(-1, *np.shape(like)[1:])
+    several = targets.ndim == 2
+    of_given = several and fitted.classifier and loss.has_probabilities
     return LeaveOneOut(
         losses=loss.value(objective.targets, eta),
-        predictions=predictions,
+        predictions=_native(predictions),
         probabilities=loss.response(eta) if loss.has_probabilities else None,
         decisions=eta[:, 0] if loss.n_responses == 1 else eta,
         parameters=parameters,
         row_labels=fitted.row_labels,
         method=used,
+        targets=targets,
+        given_probabilities=loss.given_probabilities(targets, eta) if of_given else None,
+        classes=None if several or loss.classes is None else _native(loss.classes),
+        output_labels=_output_labels(fitted, targets.shape[1]) if several else None,
+        loss=_in_words(fitted, loss),
+        classifier=fitted.classifier,
+        origin=fitted.origin,
+        given=fitted.given,
+    )
+
+
+def _given_targets(fitted: Fitted) -> Array:
+    """Return targets as they were given, of one column where there is one."""
+    y = np.asarray(fitted.raw.y)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if not fitted.classifier and y.dtype.kind not in "iuf":
+        y = y.astype(np.float64)
+    return _native(y)
+
+
+def _native(values: Array) -> Array:
+    """Return values in the byte order of this machine, the only one that pandas takes."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _output_labels(fitted: Fitted, n_targets: int) -> Array:
+    """Return what several targets a row are called."""
+    names = output_names(fitted)
+    return np.array(names if len(names) == n_targets else target_names(fitted), dtype=object)
+
+
+def _in_words(fitted: Fitted, loss: Loss) -> str:
+    """Return what a loss is called, with all that makes it another one."""
+    transformers = [
+        repr(each.regressor.transformer_) for each in target_transformers(fitted.estimator)
+    ]
+    return " of targets transformed by ".join([in_words(loss), *transformers])
+
+
+@by_label
+def self_influence(fitted: Fitted, *, method: str | None = None) -> SelfInfluence:
+    """See `InfluenceClassifier.self_influence`."""
+    used = fitted.method(method, "self_influence", traced=True)
+    warn_of_lonely_rows(fitted)
+    n_jobs, guarded = fitted.options.n_jobs, np.empty(0, dtype=int)
+    if used == "tracin":
+        scores = training_path(fitted).self_influence(n_jobs)
+    else:
+        removal = fitted.mechanism(used).removal(used)
+        scores, guarded = self_effects(removal, n_jobs), removal.guarded_edits
+    return SelfInfluence(
+        scores=scores,
+        method=used,
+        target="loss",
+        row_labels=fitted.row_labels,
+        n_test=fitted.n_train,
+        guarded_rows=guarded,
+        origin=fitted.origin,
+        given=fitted.given,
     )
 
 
 @by_label
-def self_influence(fitted: Fitted, *, method: str | None = None) -> Array:
-    """See `InfluenceClassifier.self_influence`."""
-    used = fitted.method(method, "self_influence", traced=True)
-    warn_of_lonely_rows(fitted)
-    if used == "tracin":
-        return training_path(fitted).self_influence(fitted.options.n_jobs)
-    return self_effects(fitted.mechanism(used).removal(used), fitted.options.n_jobs)
-
-
-@by_label
-def parameter_influence(fitted: Fitted, *, method: str | None = None) -> Array:
+def parameter_influence(
+    fitted: Fitted, *, coefficients: Any = None, method: str | None = None
+) -> ParameterInfluence:
     """See `InfluenceClassifier.parameter_influence`."""
     used = fitted.method(method)
+    chosen = None if coefficients is None else coefficients_given(fitted, coefficients)
     warn_of_lonely_rows(fitted)
     mechanism = fitted.mechanism(used)
+    reference = mechanism.reference
+    values = as_given(reference, reference.theta[None])[0]
     removal = mechanism.removal(used)
-    changes = mechanism.in_all_parameters(removal.all_changes(fitted.options.n_jobs), removal)
-    return as_given(mechanism.reference, changes)
+    if chosen is None:
+        changes = removal.all_changes(fitted.options.n_jobs)
+        changes = as_given(reference, mechanism.in_all_parameters(changes, removal))
+    else:
+        changes = _some_changes(mechanism, removal, chosen, fitted.options.n_jobs)
+    return ParameterInfluence(
+        changes=changes,
+        coefficients=np.array(parameter_names(fitted, chosen), dtype=object),
+        values=values if chosen is None else values[chosen],
+        row_labels=fitted.row_labels,
+        method=used,
+        given=fitted.given,
+        origin=fitted.origin,
+    )
+
+
+def _some_changes(
+    mechanism: Mechanism, removal: Counterfactuals, chosen: Array, n_jobs: int | None
+) -> Array:
+    """Return the changes of some parameters by every removal, shape (n_train, n_chosen).
+
+    Of the others never more than a block is there.
+    """
+    reference = mechanism.reference
+    require_memory(
+        8.0 * removal.n_edits * len(chosen),
+        f"The change of {len(chosen):,} parameters by each of {removal.n_edits:,} edits",
+        "Ask for fewer coefficients.",
+    )
+    if not isinstance(getattr(reference, "features", None), LinearFeatures):
+        return removal.changes_along(mechanism.directions(chosen, removal), n_jobs)
+
+    def read(_: Array, D: Array) -> Array:
+        return as_given(reference, mechanism.in_all_parameters(D.T, removal))[:, chosen]
+
+    return removal.read_changes(len(chosen), read, n_jobs)
 
 
 def as_given(reference: Objective, changes: Array) -> Array:
@@ -124,6 +228,9 @@ def diagnostics(
         row_labels=fitted.row_labels,
         method=used,
         dispersion=dispersion,
+        coefficients=np.array(parameter_names(fitted), dtype=object),
+        origin=fitted.origin,
+        given=fitted.given,
     )
 
 

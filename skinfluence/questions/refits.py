@@ -83,15 +83,11 @@ class Refits:
 
     def of_pipeline(self, judge: Judge, X_test: Any, removed: list[Array]) -> Readings | None:
         """Return what refits of everything say; None where there is but the final step."""
-        pipeline = with_final_step(self.fitted.estimator, judge.estimator)
+        pipeline, params = around(self.fitted, judge.estimator)
         if pipeline is judge.estimator:
             return None
-        raw, params = self.fitted.raw, self.fitted.fit_params
         with sklearn.config_context(enable_metadata_routing=self.fitted.routing):
-            if self.fitted.routing:  # what a search took for its folds, no refit asks for
-                consumed = get_routing_for_object(pipeline).consumes("fit", params)
-                params = {name: params[name] for name in consumed}
-            return self._read(pipeline, raw, params, X_test, removed)
+            return self._read(pipeline, self.fitted.raw, params, X_test, removed)
 
     def _read(
         self,
@@ -110,7 +106,6 @@ class Refits:
             removed,
             held_out=out,
             n_jobs=self.fitted.options.n_jobs,
-            verbose=self.fitted.options.verbose,
         )
         weights = self.fitted.training.sample_weight
         values, gradients = [], []
@@ -140,6 +135,16 @@ class Refits:
             [final_step(model) for model in fits],
             np.array(gradients) if gradients else None,
         )
+
+
+def around(fitted: Fitted, final: Any) -> tuple[Any, dict[str, Any]]:
+    """Return what is around the final step, unfitted and with another one, and what `fit` takes."""
+    pipeline, params = with_final_step(fitted.estimator, final), fitted.fit_params
+    if fitted.routing:  # what a search took for its folds, no refit asks for
+        with sklearn.config_context(enable_metadata_routing=True):
+            consumed = get_routing_for_object(pipeline).consumes("fit", params)
+        params = {name: params[name] for name in consumed}
+    return pipeline, params
 
 
 def read_target(

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from scipy import sparse
 
+from skinfluence.process.progress import answering
 from skinfluence.process.row_names import counts_rows, index_of, listed, named_rows, rows_of
 from skinfluence.process.warnings import warn
 from skinfluence.questions.fitted import Fitted
@@ -27,11 +28,14 @@ _KINDS = {"b": "mask", "i": "integer", "u": "integer"}
 
 
 def by_label(question: Callable[Concatenate[Fitted, P], R]) -> Callable[Concatenate[Fitted, P], R]:
-    """Decorate a question: until it is answered, messages call training rows by their labels."""
+    """Decorate a question: until it is answered, messages call training rows by their labels.
+
+    And whoever waits for the answer is told how far it is.
+    """
 
     @wraps(question)
     def answered(fitted: Fitted, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with rows_of(fitted.raw.X):
+        with rows_of(fitted.raw.X), answering(question.__name__, fitted.options.verbose):
             return question(fitted, *args, **kwargs)
 
     return answered
@@ -155,17 +159,18 @@ def _masked(mask: Array, name: str, n_train: int) -> Array:
     return chosen
 
 
-def refuse_another_order(given: Any, name: str, index: Any) -> None:
-    """Refuse one value per training row under the labels of the frame in another order."""
+def refuse_another_order(given: Any, name: str, index: Any, *, rows: str = "training") -> None:
+    """Refuse one value per row under the labels of their frame in another order."""
     theirs = index_of(given)
     if index is None or theirs is None or len(theirs) != len(index):
         return
+    frame = "X_test" if rows == "test" else "X"
     same_order = theirs.equals(index) or np.array_equal(theirs, index)
     if not same_order and theirs.isin(index).all() and index.isin(theirs).all():
         raise ValueError(
-            f"{name} has the labels of the training frame in another order; one value for every "
-            f"row, in the order of the rows, is accepted. Pass {name}.loc[X.index] to go by the "
-            f"labels, {name}.to_numpy() to go by the order."
+            f"{name} has the labels of the {rows} frame in another order; one value for every "
+            f"row, in the order of the rows, is accepted. Pass {name}.loc[{frame}.index] to go by "
+            f"the labels, {name}.to_numpy() to go by the order."
         )
 
 
@@ -183,10 +188,16 @@ def _both_meanings(values: Array, index: Any) -> str:
     if (at := index.get_indexer_non_unique([first])[0][0]) >= 0:
         meanings.append(f"label {first} is the row at position {at}")
     return (
-        f"rows={listed(values[:3])} may be labels or positions: the training frame has integer "
+        f"rows={_first(values)} may be labels or positions: the training frame has integer "
         f"labels other than 0 to {len(index) - 1}, and {' and '.join(meanings) or 'no such row'}. "
         "Pass labels= or positions= to say which is meant."
     )
+
+
+def _first(rows: Any) -> str:
+    """Return the first of some rows as a message lists them, and whether there are more."""
+    few = listed(rows[:3].tolist())
+    return few if len(rows) <= 3 else f"{few[:-1]}, ...]"
 
 
 def _positioned(values: Array, name: str, n_train: int) -> Array:
@@ -213,7 +224,7 @@ def _labelled(values: Array, name: str, index: Any) -> Array:
     """Return the positions of labels, each once."""
     if index is None:
         raise ValueError(
-            f"{name}={listed(values[:3])} are labels, and the training rows have none: they came "
+            f"{name}={_first(values)} are labels, and the training rows have none: they came "
             "without an index, as an array or a list. Pass positions, or fit on a DataFrame."
         )
     import pandas as pd
@@ -226,7 +237,7 @@ def _labelled(values: Array, name: str, index: Any) -> Array:
         raise ValueError(
             f"{name} has labels that no training row has: {listed(values[missing][:20])} "
             f"({len(missing)} in all); labels of the training frame, such as "
-            f"{listed(index[:3].tolist())}, are accepted. Look at X.index, or pass positions=."
+            f"{_first(index)}, are accepted. Look at X.index, or pass positions=."
         )
     repeated = index.duplicated(keep=False)[at]
     if np.any(repeated):

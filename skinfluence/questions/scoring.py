@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -11,12 +11,18 @@ import numpy as np
 
 from skinfluence.adapters import adapt, recorded
 from skinfluence.effects import PathScorer, Scorer, Target, TrainingPath, check_target, target_of
-from skinfluence.inspection import Influence
+from skinfluence.effects.scores import ROWS
+from skinfluence.effects.top_k import Extremes
+from skinfluence.inspection import GivenRows, Influence
+from skinfluence.inspection.words import kind_of
 from skinfluence.mechanisms import Mechanism, mechanism_of
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.process.row_names import rows_of
+from skinfluence.process.progress import take_less
+from skinfluence.process.row_names import n_rows_of, rows_of
+from skinfluence.questions.aggregation import Aggregation, aggregation_given, labels_to_aggregate
 from skinfluence.questions.evaluation import accepted_features, as_array, objective_over
 from skinfluence.questions.fitted import Fitted, labels_of
+from skinfluence.questions.names import output_given
 from skinfluence.questions.rows import by_label, warn_of_lonely_rows
 from skinfluence.removal import Counterfactuals
 from skinfluence.typing import Array
@@ -33,16 +39,28 @@ class Asked:
     y_test: Any = None
     target: str = "loss"
     method: str | None = None
-    output: int | None = None
+    output: Any = None
+    aggregate: Any = None
+    test_weight: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "y_test", as_array(self.y_test))
+        y = self.y_test if np.ndim(self.y_test) else None  # one class for all is no column
+        tests = GivenRows(self.X_test, y)
+        aggregate = labels_to_aggregate(self.aggregate, self.test_weight, tests)
+        object.__setattr__(self, "aggregate", aggregate)
+        y_test = as_array(self.y_test)
+        if kind_of(self.target) == "class" and y_test is not None and np.ndim(y_test) == 0:
+            y_test = np.full(n_rows_of(self.X_test), y_test)  # one class for all test rows
+        object.__setattr__(self, "y_test", y_test)
 
     def features(self, fitted: Fitted) -> Any:
         """Return the test rows as the final step sees them; refuse what a model does not know."""
         check_target(self.target, fitted.objective())
-        given = self.X_test, self.y_test
-        return accepted_features(fitted, *given, target=self.target, output=self.output)
+        return accepted_features(fitted, self.X_test, self.y_test, target=self.target)
+
+    def at_position(self, fitted: Fitted) -> Asked:
+        """Return the same, the output by its position; refuse one that is not there."""
+        return replace(self, output=output_given(fitted, self.output, self.target))
 
     def over(self, objective: Objective, features: Any) -> Objective:
         """Return an objective over the test rows; refuse labels it does not know."""
@@ -67,20 +85,35 @@ class Asked:
         """Return the labels that choose the class of the target: given, or as predicted."""
         if self.y_test is not None:
             return np.asarray(self.y_test)
-        predicts = isinstance(test, OutputObjective) and test.loss.classes is not None
-        if self.target == "loss" or not predicts:
+        if self.target == "loss" or not isinstance(test, OutputObjective):
             return None
-        assert isinstance(test, OutputObjective)
+        if test.loss.classes is None or test.loss.multilabel:
+            return None
         return test.loss.decide(test.raw_predictions())
+
+    def classes(self, test: Objective) -> Array | None:
+        """Return the class whose probability or decision is the target, for each test row."""
+        if kind_of(self.target) != "class" or not isinstance(test, OutputObjective):
+            return None
+        classes = test.loss.classes
+        if classes is None or test.loss.multilabel:
+            return None
+        if self.target == "decision_function" and test.loss.n_outputs == 1:
+            return np.full(test.n_samples, classes[1])
+        return self.labels(test)
+
+    def aggregation(self, n_test: int) -> Aggregation | None:
+        """Return which sums over the test rows are asked for; None where each is a line."""
+        return aggregation_given(self.aggregate, self.test_weight, self.X_test, n_test)
 
 
 @by_label
-def influence_scores(fitted: Fitted, asked: Asked, aggregate: str | None = None) -> Array:
+def influence_scores(fitted: Fitted, asked: Asked) -> Array:
     """See `InfluenceClassifier.influence_scores`."""
-    check_aggregate(aggregate)
     scorer = row_scorer(fitted, asked)
+    aggregation = asked.aggregation(scorer.test.n_samples)
     warn_of_lonely_rows(fitted)
-    return aggregated(scorer, aggregate)
+    return scores_of(scorer, aggregation)
 
 
 @by_label
@@ -89,36 +122,67 @@ def influence(fitted: Fitted, asked: Asked, top: int | None = None) -> Influence
     if top is not None and not (isinstance(top, Integral) and top >= 1):
         raise ValueError(f"top={top!r} was given; None or a number of rows >= 1 is accepted.")
     scorer = row_scorer(fitted, asked)
+    aggregation = asked.aggregation(scorer.test.n_samples)
     warn_of_lonely_rows(fitted)
     rows = None
-    if top is None:
-        scores = scorer.matrix(scorer.dtype)
-    else:
+    if top is not None and aggregation is None:
         rows, scores = scorer.top(int(top))
         scores = scores.astype(scorer.dtype)
+    else:
+        scores = scores_of(scorer, aggregation)
+    if top is not None and aggregation is not None:
+        rows, scores = _extremes(scores, int(top))
     return Influence(
         scores=scores,
-        method=scorer.method,
-        target=asked.target,
         row_labels=fitted.row_labels,
-        test_labels=labels_of(asked.X_test, scorer.test.n_samples),
         rows=rows,
         guarded_rows=scorer.guarded,
+        given=fitted.given,
+        **described(fitted, asked, scorer, aggregation),
     )
 
 
-def check_aggregate(aggregate: str | None) -> None:
-    """Refuse an unknown aggregate."""
-    if aggregate not in (None, "mean", "sum"):
-        raise ValueError(f"aggregate={aggregate!r} was given; accepted are None, 'mean' and 'sum'.")
+def described(
+    fitted: Fitted, asked: Asked, scorer: Scorer | PathScorer, aggregation: Aggregation | None
+) -> dict[str, Any]:
+    """Return what every result about test rows says of them and of its origin."""
+    n_test = scorer.test.n_samples
+    labels: Array | None = labels_of(asked.X_test, n_test)
+    classes = asked.classes(scorer.test)
+    if aggregation is not None:
+        labels = aggregation.labels
+        classes = None if classes is None else aggregation.of_one_value(classes)
+    return {
+        "method": scorer.method,
+        "target": asked.target,
+        "test_labels": labels,
+        "n_test": n_test,
+        "classes": classes,
+        "output": asked.output,
+        "aggregate": None if aggregation is None else aggregation.how,
+        "origin": fitted.origin,
+    }
 
 
-def aggregated(scorer: Scorer | PathScorer, aggregate: str | None) -> Array:
-    """Return all scores, (n_test, n_edits), or their mean or sum over the tests, (n_edits,)."""
-    if aggregate is None:
+def scores_of(scorer: Scorer | PathScorer, aggregation: Aggregation | None) -> Array:
+    """Return all scores, (n_test, n_edits), or sums over the test rows, (n_edits,) if one."""
+    if aggregation is None:
+        if scorer.method == "first_order":
+            take_less("aggregate='mean'")
         return scorer.matrix(scorer.dtype)
-    total = scorer.total()
-    return (total / scorer.test.n_samples if aggregate == "mean" else total).astype(scorer.dtype)
+    sums = scorer.combined(aggregation.weights) / aggregation.divisors[:, None]
+    sums = sums.astype(scorer.dtype)
+    return sums[0] if aggregation.labels is None else sums
+
+
+def _extremes(scores: Array, k: int) -> tuple[Array, Array]:
+    """Return rows and scores of the k largest and k smallest of each line."""
+    lines = np.atleast_2d(scores)
+    extremes = Extremes(len(lines), min(k, lines.shape[1]))
+    extremes.look(lines, np.arange(lines.shape[1]))
+    rows, values = extremes.found()
+    values = values.astype(scores.dtype)
+    return (rows, values) if scores.ndim == 2 else (rows[0], values[0])
 
 
 def row_scorer(fitted: Fitted, asked: Asked) -> Scorer | PathScorer:
@@ -134,6 +198,7 @@ def edit_scorer(
     edits: Callable[[Mechanism, str], Counterfactuals] | None = None,
     objective: Objective | None = None,
     features: Any = None,
+    called: str = ROWS,
 ) -> Scorer:
     """Return the scorer of edits on some test rows.
 
@@ -147,8 +212,10 @@ def edit_scorer(
         At the fitted parameters, where it is not the kept one.
     features : array-like or sparse matrix, optional
         Of the test rows, as ``asked.features`` returned them, where they are known already.
+    called : str
+        What a message calls the edits.
     """
-    used = fitted.method(asked.method)
+    used, asked = fitted.method(asked.method), asked.at_position(fitted)
     kept = fitted.objective()
     objective = kept if objective is None else objective
     test = asked.over(objective, asked.features(fitted) if features is None else features)
@@ -161,7 +228,7 @@ def edit_scorer(
         mechanism = fitted.mechanism_at(objective, refine)
     changes = mechanism.removal(used) if edits is None else edits(mechanism, used)
     test = mechanism.test(test, changes)
-    return Scorer(changes, test, asked.make_target(test), fitted.options.n_jobs)
+    return Scorer(changes, test, asked.make_target(test), fitted.options.n_jobs, called)
 
 
 def training_path(fitted: Fitted) -> TrainingPath:
@@ -176,6 +243,7 @@ def training_path(fitted: Fitted) -> TrainingPath:
 
 def _path_scorer(fitted: Fitted, asked: Asked) -> PathScorer:
     """Return the scorer of every row along the training that was recorded."""
+    asked = asked.at_position(fitted)
     test = asked.over(fitted.objective(), asked.features(fitted))
     fitted.answers.answering = None  # no solver has a part in it
     path = training_path(fitted)

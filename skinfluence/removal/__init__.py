@@ -29,7 +29,12 @@ from skinfluence.removal.active_set import (
     on_active_set,
     warn_of_changed_supports,
 )
-from skinfluence.removal.base import Counterfactuals, ProjectedEdits, Removal
+from skinfluence.removal.base import (
+    Counterfactuals,
+    ProjectedEdits,
+    Removal,
+    require_changes,
+)
 from skinfluence.removal.case_diagnostics import Measures, measures
 from skinfluence.removal.edits import Edits
 from skinfluence.removal.exact import exact, minimise_after
@@ -79,5 +84,6 @@ __all__ = [
     "newton",
     "nonlinear_newton",
     "on_active_set",
+    "require_changes",
     "warn_of_changed_supports",
 ]

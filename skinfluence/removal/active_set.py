@@ -18,7 +18,6 @@ from skinfluence.objectives import LinearObjective, Objective
 from skinfluence.process.blocks import row_blocks
 from skinfluence.process.memory import available_memory
 from skinfluence.process.row_names import named_rows
-from skinfluence.process.threads import in_threads
 from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Counterfactuals, Removal, edit_blocks
@@ -59,7 +58,7 @@ class ActiveSetRemoval(ExactRemoval):
         def fill(rows: Array) -> None:
             out[rows] = features.rows(rows).jacobian_rows_dot(self.changes(rows))
 
-        in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
+        self.in_blocks(fill, n_jobs)
         return out
 
     def changes(self, rows: Array) -> Array:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from skinfluence.objectives import LinearObjective, Objective, OutputObjective
-from skinfluence.process.blocks import edit_elements, row_blocks
+from skinfluence.process.blocks import edit_elements, n_rows_of, row_blocks
 from skinfluence.process.memory import require_memory
+from skinfluence.process.progress import counted, counting
 from skinfluence.process.threads import in_threads
 from skinfluence.process.tuning import tuning
 from skinfluence.removal.edits import Edits, Rows
@@ -34,6 +35,15 @@ def edit_blocks(n_edits: int, objective: Objective) -> Iterator[slice]:
     elements = edit_elements()
     width = max(n_outputs * objective.n_params, -(-elements * n_outputs // COLUMNS))
     return row_blocks(n_edits, width, elements)
+
+
+def require_changes(n_edits: int, n_params: int) -> None:
+    """Raise MemoryError, before anything is allocated, if the changes by edits do not fit."""
+    require_memory(
+        8.0 * n_edits * n_params,
+        f"The change of {n_params:,} parameters by each of {n_edits:,} edits",
+        "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
+    )
 
 
 class Counterfactuals(ABC):
@@ -78,18 +88,27 @@ class Counterfactuals(ABC):
             Before allocating, if they do not fit.
         """
         n_edits, n_params = self.n_edits, self.objective.n_params
-        require_memory(
-            8.0 * n_edits * n_params,
-            f"The change of {n_params:,} parameters by each of {n_edits:,} edits",
-            "Ask for effects on test rows (influence_scores), or for fewer rows (without).",
-        )
-        out = np.empty((n_edits, n_params))
-        self.prepare(n_edits)
+        require_changes(n_edits, n_params)
+        return self.read_changes(n_params, lambda _, D: D.T, n_jobs)
+
+    def changes_along(self, U: Array, n_jobs: int | None = None) -> Array:
+        """Return U' times the change by every edit, U of shape (n_params, k): (n_edits, k)."""
+        return self.read_changes(U.shape[1], lambda _, D: D.T @ U, n_jobs)
+
+    def read_changes(
+        self, width: int, read: Callable[[Array, Array], Array], n_jobs: int | None = None
+    ) -> Array:
+        """Return what `read` makes of edits and their changes, `width` numbers an edit.
+
+        A block of edits at a time, so that never all changes are kept; shape (n_edits, width).
+        """
+        out = np.empty((self.n_edits, width))
+        self.prepare(self.n_edits)
 
         def fill(rows: Array) -> None:
-            out[rows] = self.changes(rows).T
+            out[rows] = read(rows, self.changes(rows))
 
-        in_threads(fill, self.column_blocks(np.arange(n_edits)), n_jobs)
+        self.in_blocks(fill, n_jobs)
         self.report()
         return out
 
@@ -112,7 +131,8 @@ class Counterfactuals(ABC):
         """Return how the raw prediction of row i moves with edit i, shape (n_edits, K)."""
         features = self.features
         assert isinstance(features, OutputObjective)
-        return self._own(features.loss.n_outputs, n_jobs, self.own_shifts)
+        width = features.loss.n_outputs
+        return self.read_changes(width, self._of_own(self.own_shifts), n_jobs)
 
     def own_shifts(self, part: Any, D: Array) -> Array:
         """Return how change D_i moves the raw prediction of row i of `part`, (n_rows, K).
@@ -130,17 +150,22 @@ class Counterfactuals(ABC):
             gradients = part.weighted_grad_sum(np.eye(part.n_samples))
             return np.einsum("pi,pi->i", gradients, D)[:, None]
 
-        return self._own(1, n_jobs, read)[:, 0]
+        return self.read_changes(1, self._of_own(read), n_jobs)[:, 0]
 
-    def _own(self, width: int, n_jobs: int | None, read: Callable[[Any, Array], Array]) -> Array:
-        out = np.empty((self.n_edits, width))
+    def _of_own(self, read: Callable[[Any, Array], Array]) -> Callable[[Array, Array], Array]:
+        return lambda rows, D: read(self.features.rows(rows), D)
 
-        def fill(rows: Array) -> None:
-            out[rows] = read(self.features.rows(rows), self.changes(rows))
+    def in_blocks(self, work: Callable[[Array], None], n_jobs: int | None) -> None:
+        """Do some work for every block of edits, in threads."""
+        n_edits = self.n_edits
+        what = f"{n_edits:,} changes of the training data by method={self.method!r}"
+        with counting(what, n_edits, "changes") as advance:
 
-        in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
-        self.report()
-        return out
+            def counted(rows: Array) -> None:
+                work(rows)
+                advance(len(rows))
+
+            in_threads(counted, self.column_blocks(np.arange(n_edits)), n_jobs)
 
     def pushes(self, rows: Array) -> Array:
         """Return the vectors that H^-1 takes to the changes, (n_params, n_rows), of a few edits."""
@@ -421,6 +446,16 @@ class Removal(ProjectedEdits):
         out += self.shared @ self.shares[rows].T
         return out
 
+    def changes_along(self, U: Array, n_jobs: int | None = None) -> Array:
+        if self.columnwise or U.shape[1] > self.n_edits:
+            return super().changes_along(U, n_jobs)
+        out = np.empty((self.n_edits, U.shape[1]))  # a solve for each direction, none for an edit
+        projections = self.project(U)
+        for stratum, rows in self.blocks(U.shape[1]):
+            out[rows] = self.along(projections[stratum], rows)
+        out[self.guarded] = self.guarded_changes.T @ U
+        return out
+
     def changes(self, rows: Array) -> Array:
         out = self.pushes(rows)
         for stratum in np.unique(self.strata[rows]):
@@ -436,7 +471,8 @@ class Removal(ProjectedEdits):
         assert isinstance(features, OutputObjective) and self.coefficients is not None
         if not isinstance(features, LinearObjective):  # one solve a row in place of K
             out = np.empty_like(self.coefficients)
-            for rows in row_blocks(self.n_edits, features.n_params):
+            blocks, what = row_blocks(self.n_edits, features.n_params), f"{self.n_edits:,} changes"
+            for rows in counted(blocks, what, self.n_edits, size=n_rows_of, unit="changes"):
                 D = self.changes(np.arange(self.n_edits)[rows])
                 out[rows] = features.rows(rows).jacobian_rows_dot(D)
             return out

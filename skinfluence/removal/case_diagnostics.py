@@ -12,7 +12,7 @@ from skinfluence.losses import Loss
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.features import LinearFeatures
 from skinfluence.objectives.independent import Independent
-from skinfluence.removal.base import Removal
+from skinfluence.removal.base import Removal, require_changes
 from skinfluence.removal.leverages import ALONE, quadratic_forms, some_unpenalised
 from skinfluence.solvers import Factor
 from skinfluence.typing import Array
@@ -72,6 +72,7 @@ def measures(
     hat, effective = leverages.hat, leverages.hat.sum(axis=0)
     known = dispersion == "family" and objective.loss.unit_dispersion
     outputs, deviations = _outputs(whole), _deviations(objective, whole, factor)
+    require_changes(removal.n_edits, whole.n_params)
     changes = removal.all_changes(n_jobs)
     base = removal.objective
     assert isinstance(base, LinearObjective)

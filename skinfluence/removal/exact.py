@@ -23,10 +23,10 @@ from skinfluence.curvature import Curvature
 from skinfluence.minimisers.newton import STRIDE, minimum
 from skinfluence.objectives import LinearObjective
 from skinfluence.objectives.row_space import Axes, lifted, within
-from skinfluence.process.blocks import edit_elements, row_blocks
+from skinfluence.process.blocks import edit_elements, n_rows_of, row_blocks
 from skinfluence.process.memory import require_memory
+from skinfluence.process.progress import counted
 from skinfluence.process.row_names import named_rows
-from skinfluence.process.threads import in_threads
 from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Removal, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows
@@ -79,12 +79,21 @@ class ExactRemoval(Removal):
         def fill(rows: Array) -> None:
             out[rows] = features.rows(rows).jacobian_rows_dot(self._minima(rows))
 
-        in_threads(fill, self.column_blocks(np.arange(self.n_edits)), n_jobs)
+        self.in_blocks(fill, n_jobs)
         return out
 
     def changes(self, rows: Array) -> Array:
         minima = self._minima(rows)
         return minima if self.axes is None else lifted(self.axes, minima, self.whole.loss.n_outputs)
+
+    def changes_along(self, U: Array, n_jobs: int | None = None) -> Array:
+        if self.axes is None:
+            return super().changes_along(U, n_jobs)
+        # The axes are orthonormal: U meets the minima in their coordinates, and none is lifted.
+        base = self.edits.base
+        assert isinstance(base, LinearObjective)
+        small = replace(self, axes=None, whole=base)
+        return small.changes_along(within(self.axes, U, self.whole.loss.n_outputs), n_jobs)
 
     def _minima(self, rows: Array) -> Array:
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
@@ -200,7 +209,8 @@ def minima_after(
     out, reached = np.empty((objective.n_params, len(rows))), np.ones(len(rows), dtype=bool)
     for stratum in range(len(removal.factors)):
         members = np.flatnonzero(removal.strata[rows] == stratum)
-        for block in edit_blocks(len(members), objective):
+        blocks, what = edit_blocks(len(members), objective), f"the minima of {len(members):,} rows"
+        for block in counted(blocks, what, len(members), size=n_rows_of):
             columns = members[block]
             problem = EditedRows(removal, rows[columns], stratum)
             step = problem.step(removal.coefficients[rows[columns]])

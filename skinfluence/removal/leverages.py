@@ -10,6 +10,7 @@ import numpy as np
 from skinfluence.objectives import LinearObjective, OutputObjective
 from skinfluence.objectives.gram import with_intercept
 from skinfluence.process.blocks import row_blocks
+from skinfluence.process.progress import counted
 from skinfluence.solvers import Factor
 from skinfluence.typing import Array
 
@@ -26,7 +27,6 @@ def some_unpenalised(objective: LinearObjective) -> bool:
     return bool(np.any(penalties[:, : objective.X.shape[1]] == 0))
 
 
-@singledispatch
 def quadratic_forms(objective: OutputObjective, factor: Factor) -> Iterator[tuple[slice, Array]]:
     """Yield (rows, Q) with Q_i = J_i H^-1 J_i' for blocks of rows.
 
@@ -40,6 +40,13 @@ def quadratic_forms(objective: OutputObjective, factor: Factor) -> Iterator[tupl
     factor : Factor
         Of the curvature.
     """
+    n = objective.n_samples
+    forms = _forms(objective, factor)
+    return counted(forms, f"the leverages of {n:,} rows", n, size=lambda form: len(form[1]))
+
+
+@singledispatch
+def _forms(objective: OutputObjective, factor: Factor) -> Iterator[tuple[slice, Array]]:
     K = objective.loss.n_outputs
     for index in row_blocks(objective.n_samples, K * objective.n_params):
         part = objective.rows(index)
@@ -48,7 +55,7 @@ def quadratic_forms(objective: OutputObjective, factor: Factor) -> Iterator[tupl
         yield index, np.einsum("pik,pil->ikl", J, solved, optimize=True)
 
 
-@quadratic_forms.register
+@_forms.register
 def _(objective: LinearObjective, factor: Factor) -> Iterator[tuple[slice, Array]]:
     n, n_outputs = objective.n_samples, objective.loss.n_outputs
     in_row_space = factor.quadratics(objective)

@@ -3,10 +3,18 @@
 Knows scikit-learn only: `clone`, `set_params`, `fit`.
 """
 
-from skinfluence.retraining.judges import Judge, judge_of, with_final_step
+from skinfluence.retraining.judges import (
+    Judge,
+    choices_of,
+    judge_of,
+    reads_gamma,
+    with_choices_frozen,
+    with_final_step,
+)
 from skinfluence.retraining.networks import NETWORKS, gradient_norm
 from skinfluence.retraining.refits import (
     kept_rows,
+    opened,
     refit_without,
     take_columns,
     take_params,
@@ -16,12 +24,16 @@ from skinfluence.retraining.refits import (
 __all__ = [
     "NETWORKS",
     "Judge",
+    "choices_of",
     "gradient_norm",
     "judge_of",
     "kept_rows",
+    "opened",
+    "reads_gamma",
     "refit_without",
     "take_columns",
     "take_params",
     "take_rows",
+    "with_choices_frozen",
     "with_final_step",
 ]

@@ -36,6 +36,7 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.utils.validation import has_fit_parameter
 
 from skinfluence.retraining.networks import NETWORKS, WarmStart
 
@@ -98,10 +99,8 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None, *, n_held_out: i
         n_rows = int(np.shape(X)[0]) - n_held_out
         return _network_judge(estimator, n_rows, sample_weight is not None)
     if kind in _PLAIN:
-        estimator, note = _PLAIN[kind](estimator, X)
+        estimator, note = _plain_of(estimator, X, sample_weight)
         notes.append(note)
-        if get_config()["enable_metadata_routing"]:
-            estimator.set_fit_request(sample_weight=sample_weight is not None)
     if kind in _SIDE_BY_SIDE:
         part = judge_of(getattr(estimator, "estimators_", [estimator.estimator])[0], X, None)
         judge = clone(estimator).set_params(estimator=part.estimator)
@@ -131,6 +130,87 @@ def judge_of(estimator: Any, X: Any, sample_weight: Any = None, *, n_held_out: i
     if changes.get("tol") is not None:
         notes.append(f"tol={changes['tol']:g}")
     return Judge(judge.set_params(**changes), tuple(notes))
+
+
+def choices_of(estimator: Any) -> list[str]:
+    """Return which hyper-parameters the fit of a final step, or of its parts, has chosen."""
+    kind = type(estimator)
+    if kind in _SIDE_BY_SIDE:
+        return list(
+            dict.fromkeys(one for part in estimator.estimators_ for one in choices_of(part))
+        )
+    if not _chooses(estimator):
+        return []
+    values = {name[:-1]: getattr(estimator, name, None) for name in _CHOSEN[kind]}
+    chosen = [f"{name}={_in_words(value)}" for name, value in values.items() if np.any(value)]
+    return [f"{kind.__name__}: {', '.join(chosen)}"]
+
+
+def with_choices_frozen(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
+    """Return an unfitted clone of a fitted final step, with the hyper-parameters that it chose.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, sample_weight
+        As for `judge_of`.
+
+    Returns
+    -------
+    estimator
+        Which chooses nothing.
+
+    Raises
+    ------
+    ValueError
+        For parts, or classes, that chose differently, which no single plain estimator repeats; for
+        a hyper-parameter of every row.
+    """
+    if type(estimator) in _SIDE_BY_SIDE:
+        if len(chosen := choices_of(estimator)) > 1:
+            raise ValueError(
+                f"The parts of {type(estimator).__name__} chose hyper-parameters of their own, "
+                f"{chosen}, with which no single estimator can be fitted anew. Give all parts the "
+                "same, or wrap them one by one."
+            )
+        part = with_choices_frozen(estimator.estimators_[0], X)
+        return clone(estimator).set_params(estimator=part)
+    if type(estimator) is GaussianProcessRegressor and np.ndim(estimator.alpha):
+        raise ValueError(
+            "GaussianProcessRegressor with an alpha for each row was given, and a fit of fewer "
+            "rows would take fewer. Use one alpha for all rows, or transformers='frozen'."
+        )
+    if not _chooses(estimator):
+        return clone(estimator)
+    plain, _ = _plain_of(estimator, X, sample_weight)
+    return plain
+
+
+def reads_gamma(estimator: Any) -> bool:
+    """Return whether a final step, or a part of it, has a kernel whose width is read off rows."""
+    if type(estimator) in _SIDE_BY_SIDE:
+        return any(map(reads_gamma, estimator.estimators_))
+    scaled = type(estimator) in (SVC, SVR) and estimator.gamma == "scale"
+    return scaled and estimator.kernel not in ("linear", "precomputed")
+
+
+def _in_words(value: Any) -> str:
+    """Return one number for several equal ones, all of several others, the rest as its own text."""
+    if not isinstance(value, (np.ndarray, float)):
+        return str(value)
+    return ", ".join(f"{one:g}" for one in np.unique(value))
+
+
+def _chooses(estimator: Any) -> bool:
+    return type(estimator) in _CHOSEN and getattr(estimator, "optimizer", "") is not None
+
+
+def _plain_of(estimator: Any, X: Any, sample_weight: Any) -> tuple[Any, str]:
+    """Return what repeats a fit of these types with what it read off the rows, and in words."""
+    plain, note = _PLAIN[type(estimator)](estimator, X)
+    if get_config()["enable_metadata_routing"] and has_fit_parameter(plain, "sample_weight"):
+        plain.set_fit_request(sample_weight=sample_weight is not None)
+    return plain, note
 
 
 def _network_judge(net: Any, n_rows: int, weighted: bool) -> Judge:
@@ -254,6 +334,16 @@ def _plain_ridge(cv: Any, X: Any) -> tuple[Any, str]:
         return RidgeClassifier(class_weight=cv.class_weight, **params), note
     return Ridge(**params), note
 
+
+_CHOSEN = {
+    LogisticRegressionCV: ("C_", "l1_ratio_"),
+    RidgeCV: ("alpha_",),
+    RidgeClassifierCV: ("alpha_",),
+    LassoCV: ("alpha_",),
+    ElasticNetCV: ("alpha_", "l1_ratio_"),
+    GaussianProcessRegressor: ("kernel_",),
+}
+"""Fitted attributes that hold what a fit chose, by the type of estimator."""
 
 _PLAIN = {
     LogisticRegressionCV: _plain_logistic,

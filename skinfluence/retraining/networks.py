@@ -203,12 +203,15 @@ class _Descent:
 
     def bottom(self, theta: Array) -> Array:
         """Return the parameters where the gradient stops falling."""
+        rounds = self._rounds(len(theta))
+        if rounds == 0:
+            return theta
         gradient = self.gradient(theta)
         largest = self.curvature(theta, gradient)
         if largest == 0.0:
             return theta
         norm = np.linalg.norm(gradient)
-        for _ in range(self._rounds(len(theta))):
+        for _ in range(rounds):
             if norm <= TOLERANCE * largest:
                 break
             _put(self.net, theta)

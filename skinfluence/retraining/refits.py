@@ -10,10 +10,12 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 
+from skinfluence.process.progress import counted
 from skinfluence.retraining.networks import WarmStart
 from skinfluence.typing import Array
 
@@ -27,7 +29,6 @@ def refit_without(
     *,
     held_out: Array | None = None,
     n_jobs: int | None = None,
-    verbose: int = 0,
 ) -> list[Any]:
     """Fit a clone of the estimator without each set of rows; an empty set is the full fit.
 
@@ -40,19 +41,34 @@ def refit_without(
     removed : list of ndarray of int
     held_out : ndarray of int, optional
         Rows that no fit sees: those a user's early stopping kept for itself.
-    n_jobs, verbose : int
+    n_jobs : int or None
         Of joblib; refits run in processes.
 
     Returns
     -------
     list of fitted estimators
     """
-    rows_of = [kept_rows(len(y), rows, held_out) for rows in removed]
-    return list(
-        Parallel(n_jobs=n_jobs, verbose=verbose, prefer="processes")(
-            delayed(_refit)(estimator, X, y, fit_params, kept) for kept in rows_of
-        )
+    estimator = without_callbacks(estimator)
+    fits = Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(
+        delayed(_refit)(estimator, X, y, fit_params, kept_rows(len(y), rows, held_out))
+        for rows in removed
     )
+    n, what = len(removed), f"{len(removed):,} fits of {type(estimator).__name__}"
+    return [*counted(fits, what, n, size=lambda _: 1, unit="fits")]
+
+
+def without_callbacks(estimator: Any) -> Any:
+    """Return a clone that calls nobody back: the callbacks of scikit-learn are for the user's fit.
+
+    A progress bar for each of many refits would say nothing.
+    """
+    same = clone(estimator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of solvers that do without callbacks
+        for part in (same, *same.get_params().values()):
+            if hasattr(part, "set_callbacks"):
+                part.set_callbacks()
+    return same
 
 
 def kept_rows(n_samples: int, removed: Array, held_out: Array | None = None) -> Array:
@@ -91,18 +107,24 @@ def _refit(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], kept: Arr
         # A tolerance of 1e-12 is asked for, not expected; the noise floor reports what was reached.
         warnings.simplefilter("ignore", ConvergenceWarning)
         X = take_columns(estimator, take_rows(X, kept), kept)
-        return _opened(clone(estimator).fit(X, take_rows(y, kept), **params))
+        return opened(clone(estimator).fit(X, take_rows(y, kept), **params))
 
 
-def _opened(fitted: Any) -> Any:
-    """Return a fitted estimator with the network itself where one was fitted by a WarmStart."""
+def opened(fitted: Any) -> Any:
+    """Return a fitted estimator with its final step itself in place of what stood for it.
+
+    That is a WarmStart, or a FrozenEstimator of a network that goes on elsewhere.
+    """
     if isinstance(fitted, WarmStart):
         return fitted.fitted_
+    if isinstance(fitted, FrozenEstimator):
+        return fitted.estimator
     if isinstance(fitted, Pipeline):
         name, last = fitted.steps[-1]
-        fitted.steps[-1] = (name, _opened(last))
+        fitted.steps[-1] = (name, opened(last))
     elif isinstance(fitted, TransformedTargetRegressor):
-        fitted.regressor_ = _opened(fitted.regressor_)
+        fitted.regressor_ = opened(fitted.regressor_)
+        fitted.regressor = clone(fitted.regressor_)
     return fitted
 
 

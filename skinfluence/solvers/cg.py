@@ -10,6 +10,8 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature, Inverse
+from skinfluence.process.blocks import n_rows_of, row_blocks
+from skinfluence.process.progress import counted
 from skinfluence.process.tuning import tuning
 from skinfluence.process.warnings import warn
 from skinfluence.solvers.base import (
@@ -168,8 +170,9 @@ class CGFactor(Factor):
         out = np.zeros(V.shape)
         worst, n_open = 0.0, 0
         width = int(np.clip(tuning().cg_elements // len(V), 1, COLUMNS_AT_ONCE))
-        for first in range(0, V.shape[1], width):
-            part = slice(first, first + width)
+        what = f"{V.shape[1]:,} solves for {len(V):,} parameters by conjugate gradients"
+        blocks = row_blocks(V.shape[1], 1, width)
+        for part in counted(blocks, what, V.shape[1], size=n_rows_of, unit="solves"):
             B = self.curvature.off_gauge(V[:, part])
             guess = None
             if start is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skinfluence.curvature import Curvature
+from skinfluence.process.progress import counted
 from skinfluence.process.warnings import warn
 from skinfluence.solvers.base import Factor, Numerics, SingularCurvatureError, Solver
 from skinfluence.solvers.iterative import SolveStatistics, residual
@@ -213,10 +214,12 @@ class LiSSAFactor(Factor):
         sizes = np.linalg.norm(V, axis=0)
         batches = self.solver.batches(self.curvature, rng)
         h = np.zeros(V.shape)
+        n_iter = self.solver.n_iter
+        steps, what = range(1, n_iter + 1), f"{V.shape[1]:,} solves for {len(V):,} parameters"
         with np.errstate(over="ignore", invalid="ignore"):
-            for t in range(1, self.solver.n_iter + 1):
+            for t in counted(steps, what, n_iter, size=lambda _: 1, unit="steps"):
                 h += (V - next(batches).matmat(h)) / scale
-                if t % EVERY == 0 or t == self.solver.n_iter:
+                if t % EVERY == 0 or t == n_iter:
                     reached = np.linalg.norm(h, axis=0) * scale
                     if not np.all(reached <= BEYOND * t * sizes):
                         raise Diverged

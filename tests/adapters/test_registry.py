@@ -137,7 +137,7 @@ def test_a_way_to_write_may_fit_anew_and_says_so():
     expected = Refitted().fit(*(np.delete(a, [1, 4], axis=0) for a in (REAL.X, REAL.y)))
     np.testing.assert_array_equal(left.estimator_.weights_, expected.weights_)
     assert left.certificate_.refitted
-    assert "refitted=True" in repr(left.certificate_)
+    assert "fitted Refitted anew" in repr(left.certificate_)
     assert left.certificate_.gradient_norm < 1e-10 * left.certificate_.gradient_norm_before
 
 

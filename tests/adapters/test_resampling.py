@@ -200,7 +200,7 @@ def test_all_copies_of_a_row_leave_together(name):
         near(scores[:, row], expected, tolerance)
     group = np.arange(0, len(data.y), 9)
     mask = np.isin(np.arange(len(data.y)), group)
-    found = case.model.group_influence(mask[None], data.X_test, **ask)[:, 0]
+    found = case.model.group_influence(mask[None], data.X_test, **ask).scores[:, 0]
     near(found, case.change(case.rows[~np.isin(case.rows, group)]), tolerance)
     smaller = case.model.without(mask)
     expected = case.read(case.fit(case.rows[~np.isin(case.rows, group)]), case.X_test)
@@ -216,7 +216,7 @@ def test_scores_are_those_of_groups_of_copies(name):
     drawn = np.unique(case.rows)
     masks = case.rows[None] == drawn[:, None]
     ask = {"method": "first_order"}
-    expected = copies.group_influence(masks, case.X_test, data.y_test, **ask)
+    expected = copies.group_influence(masks, case.X_test, data.y_test, **ask).scores
     found = case.model.influence_scores(data.X_test, data.y_test, **ask)
     near(found[:, drawn], expected, 1e-6)
 
@@ -240,7 +240,7 @@ def test_a_hinge_is_smoothed_alike():
     copies = InfluenceClassifier(machine, temperature=0.1)
     copies.fit(case.X[case.rows], TWO.y[case.rows])
     masks = case.rows[None] == np.arange(len(TWO.y))[:, None]
-    expected = copies.group_influence(masks, case.X_test, TWO.y_test, method="exact")
+    expected = copies.group_influence(masks, case.X_test, TWO.y_test, method="exact").scores
     near(wrapped.influence_scores(TWO.X_test, TWO.y_test, method="exact"), expected, 1e-6)
 
 
@@ -270,17 +270,17 @@ def test_other_questions():
     flipped = np.where(y == "no", "yes", "no")
     row = int(np.flatnonzero(times == 3)[0])
     ask = {"target": "decision_function", "method": "exact"}
-    found = model.relabel_influence(flipped, TWO.X_test, **ask)
+    found = model.relabel_influence(flipped, TWO.X_test, **ask).scores
     expected = case.change(rows, y=np.where(np.arange(len(y)) == row, flipped, y))
     near(found[:, row], expected, 1e-6)
     assert np.all(found[:, times == 0] == 0.0)
 
     new = TWO.X_test[:1]
-    found = model.addition_influence(new, ["yes"], TWO.X_test, **ask)[:, 0]
+    found = model.addition_influence(new, ["yes"], TWO.X_test, **ask).scores[:, 0]
     more = np.vstack([case.X, case.X_test[:1]]), np.append(y, "yes")
     near(found, case.change(np.append(rows, len(y)), X=more[0], y=more[1]), 1e-6)
 
-    changes = model.parameter_influence(method="exact")
+    changes = model.parameter_influence(method="exact").changes
     before, after = case.fit(rows), case.fit(rows[rows != row])
     near(changes[row, :-1], (after.coef_ - before.coef_)[0], 1e-6)
     near(changes[row, -1:], after.intercept_ - before.intercept_, 1e-6)
@@ -371,7 +371,7 @@ def test_samplers_anywhere(name, frozen):
     masks = rows[None] == np.unique(rows)[:, None]
     tests = features[:9]
     y_test = y[:9]
-    expected = alone.group_influence(masks, tests, y_test)
+    expected = alone.group_influence(masks, tests, y_test).scores
     found = model.influence_scores(REAL.X[:9], REAL.y[:9])
     near(found[:, np.unique(rows)], expected, 1e-8)
     assert np.all(np.delete(found, np.unique(rows), axis=1) == 0.0)

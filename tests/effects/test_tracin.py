@@ -26,6 +26,11 @@ WEIGHED = sklearn.__version__ >= "1.7"  # multilayer perceptrons
 # -------------------------------------------------------------------------- the slow, obvious twin
 
 
+def every(n_test):
+    """Return the weights of a sum over all test rows."""
+    return sparse.csr_matrix(np.ones((1, n_test)))
+
+
 def forward(weights, X):
     """Raw predictions of a tanh network, its weights W_1, b_1, W_2, b_2, ..."""
     for W, b in zip(weights[:-2:2], weights[1:-2:2], strict=True):
@@ -127,11 +132,15 @@ def test_scores_are_the_sum_over_checkpoints(case, tune):
     scores = scorer.matrix(np.float64)
     assert scores.shape == (12, 60)
     np.testing.assert_allclose(scores, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
-    np.testing.assert_allclose(scorer.total(), expected.sum(axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        scorer.combined(every(12))[0], expected.sum(axis=0), rtol=1e-9, atol=1e-12
+    )
     small_blocks(tune)
     blocked = scorer_of(path, data, n_jobs=2)
     np.testing.assert_allclose(blocked.matrix(np.float64), expected, rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(blocked.total(), expected.sum(axis=0), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(
+        blocked.combined(every(12))[0], expected.sum(axis=0), rtol=1e-9, atol=1e-11
+    )
 
 
 def test_the_ends_of_the_ranking(case, tune):

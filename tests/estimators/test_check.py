@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from scipy.special import logsumexp
@@ -455,7 +456,9 @@ def test_noise_is_the_judge_minus_the_refined_model():
 
 def test_reasons():
     summary = check(InfluenceClassifier(LogisticRegression(C=0.3, tol=1e-8)), DATA).summary()
-    assert summary.splitlines()[0] == (
+    verdict, first, *_ = summary.splitlines()
+    assert verdict.startswith("fit for values: relative error 0.0")
+    assert first == (
         "5 training rows removed and refitted, 12 test rows "
         "(target=loss, method=newton, refit=final)"
     )
@@ -522,3 +525,40 @@ def test_networks_are_judged_from_where_they_are_scored(params):
     assert np.linalg.norm(check.judge_noise) < 1e-3 * np.linalg.norm(check.actual)
     assert "judge: MLPClassifier, warm-started from the fitted weights" in check.summary()
     assert "a cold restart of a non-convex model ends in another minimum" in check.summary()
+
+
+def test_the_verdict_of_networks():
+    """Nothing is blamed that an unfinished network's check cannot know; at a minimum it can."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    y = (np.tanh(2 * X[:, 0]) * X[:, 1] + 0.3 * rng.standard_normal(60) > 0).astype(int)
+    verdicts = []
+    for params in ({"max_iter": 20}, {"solver": "lbfgs", "alpha": 1.0, "max_iter": 5000}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net = MLPClassifier((3,), activation="tanh", random_state=0, **params)
+            model = InfluenceClassifier(net, damping=0.1).fit(X, y)
+            method = "exact" if "alpha" in params else "first_order"
+            found = model.leave_one_out_check(X[:5], y[:5], rows=4, method=method)
+        verdicts.append((found.fit_for, found.verdict))
+    (unfinished, why), (finished, line) = verdicts
+    assert unfinished is None
+    assert why.startswith("fit for neither as far as this check can tell: before any row leaves")
+    assert finished == "values"
+    assert line.startswith("fit for values: relative error ")
+
+
+def test_labels_of_rows_and_test_rows():
+    frames = [
+        pd.DataFrame(A, index=[f"{name}{i}" for i in range(len(A))])
+        for name, A in (("row ", DATA.X), ("test ", DATA.X_test))
+    ]
+    model = InfluenceClassifier(LogisticRegression(C=0.3)).fit(frames[0], DATA.y)
+    found = model.leave_one_out_check(frames[1], DATA.y_test, labels=["row 31", "row 2"])
+    table = found.to_frame(columns=[0])
+    assert table["test"].tolist()[:4] == ["test 0", "test 0", "test 1", "test 1"]
+    assert table["row"].tolist()[:2] == ["row 31", "row 2"]
+    assert table["position"].tolist()[:2] == [31, 2]
+    np.testing.assert_array_equal(table[0][:2], DATA.X[[31, 2], 0])
+    np.testing.assert_array_equal(table["predicted"], np.asarray(found).ravel())
+    assert found.facts["data"]

@@ -171,7 +171,7 @@ def test_guarded_rows_are_named_and_have_the_distance_of_the_minimum():
     C = [SAS[i][-1] for i in one_step]
     np.testing.assert_allclose(3.0 * found.cooks_distance[one_step], C, rtol=2e-3)
     table = found.to_frame()
-    assert set(table.index[table["guarded"]]) == set(guarded)
+    assert set(table["position"][table["guarded"]]) == set(guarded)
 
 
 # ------------------------------------------------------------------------------------ statsmodels
@@ -516,7 +516,7 @@ def test_a_row_alone_in_a_direction_has_no_measures(seed, scale):
     for measure in WITHOUT_UNIT[1:]:
         assert np.all(np.isnan(getattr(found, measure)[3])), measure
         assert np.all(np.isfinite(getattr(found, measure)[others])), measure
-    assert found.to_frame().index[-1] == 3
+    assert found.to_frame()["position"].iloc[-1] == 3
     fit = OLSInfluence(sm.OLS(y[others], sm.add_constant(X[others, :3])).fit())
     close(found.studentized_residuals[others], fit.resid_studentized_external, 1e-6)
 

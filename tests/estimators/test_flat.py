@@ -90,7 +90,7 @@ def test_least_squares_takes_the_shortest_coefficients_as_scikit_learn_does(name
     parameters = np.reshape(parameters, (N, -1))
     size = np.maximum(np.abs(parameters).max(axis=0), 1e-6)  # of a constant column it is 0
     np.testing.assert_allclose(left_out.parameters / size, parameters / size, atol=1e-8)
-    changes = model.parameter_influence(method=method)
+    changes = model.parameter_influence(method=method).changes
     np.testing.assert_allclose(
         changes / size, (parameters - parameters_of(model)) / size, atol=1e-8
     )
@@ -106,7 +106,9 @@ def test_least_squares_takes_the_shortest_coefficients_as_scikit_learn_does(name
         without.predict(dense(X)), refit([3, 17]).predict(dense(X)), rtol=1e-7
     )
     np.testing.assert_allclose(without.coef_, refit([3, 17]).coef_, rtol=1e-6, atol=1e-9)
-    groups = model.group_influence(np.arange(N) % 6, odd, target="predict", method=method, **output)
+    groups = model.group_influence(
+        np.arange(N) % 6, odd, target="predict", method=method, **output
+    ).scores
     actual = refit(np.arange(0, N, 6)).predict(odd).reshape(5, -1)[:, 0] - whole
     np.testing.assert_allclose(groups[:, 0], actual, atol=1e-8 * np.abs(actual).max())
 
@@ -120,11 +122,11 @@ def parameters_of(model):
 def test_new_rows_and_labels_of_least_squares():
     model = InfluenceRegressor(LinearRegression()).fit(FULL, TARGET)
     base = LinearRegression().fit(FULL, TARGET).predict(ODD)
-    added = model.addition_influence(FULL[:2], [9.0, -9.0], ODD, target="predict")
+    added = model.addition_influence(FULL[:2], [9.0, -9.0], ODD, target="predict").scores
     for j, y in enumerate([9.0, -9.0]):
         more = LinearRegression().fit(np.vstack([FULL, FULL[j]]), np.r_[TARGET, y])
         np.testing.assert_allclose(added[:, j], more.predict(ODD) - base, rtol=1e-8, atol=1e-10)
-    relabelled = model.relabel_influence(TARGET[::-1], ODD, target="predict")
+    relabelled = model.relabel_influence(TARGET[::-1], ODD, target="predict").scores
     y = np.r_[TARGET[-1], TARGET[1:]]
     other = LinearRegression().fit(FULL, y).predict(ODD) - base
     np.testing.assert_allclose(relabelled[:, 0], other, rtol=1e-8, atol=1e-10)
@@ -182,7 +184,9 @@ def test_other_models_are_those_of_fewer_columns(name, method):
     np.testing.assert_allclose(full.influence_scores(FULL[:20], **ask), expected, atol=atol)
     decisions = (m.leave_one_out(method=method).decisions for m in (full, fewer))
     np.testing.assert_allclose(*decisions, atol=1e-6)
-    np.testing.assert_allclose(*(m.self_influence(method=method) for m in (full, fewer)), atol=1e-6)
+    np.testing.assert_allclose(
+        *(m.self_influence(method=method).scores for m in (full, fewer)), atol=1e-6
+    )
     if name == "ridge":  # squared error: the shortest are meant
         return
     with pytest.raises(ValueError, match="5 of these rows, the first at 0, do not keep to that"):
@@ -275,19 +279,19 @@ def test_columns_far_from_zero_keep_their_digits(name, kind):
         expected = models[0].influence_scores(test_near, method=method, **ask)
         found = models[1].influence_scores(test_far, method=method, **ask)
         np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
-    slopes = [m.parameter_influence()[:, :2] for m in models]
+    slopes = [m.parameter_influence().changes[:, :2] for m in models]
     np.testing.assert_allclose(slopes[1], slopes[0], atol=1e-7 * np.abs(slopes[0]).max())
     # the intercept is that of the columns as they were given
-    changes = models[1].parameter_influence()
+    changes = models[1].parameter_influence().changes
     predicted = changes[:, :-1] @ test_far.T + changes[:, -1:]
-    newton = models[0].parameter_influence()
+    newton = models[0].parameter_influence().changes
     expected = newton[:, :-1] @ test_near.T + newton[:, -1:]
     largest = np.abs(changes[:, :-1]).max() * np.abs(far).max()
     np.testing.assert_allclose(predicted, expected, atol=1e-13 * largest)
     coef = [m.without([4, 9]).estimator_.coef_ for m in models]
     np.testing.assert_allclose(coef[1], coef[0], rtol=1e-6)
     derivatives = [
-        m.input_influence(X, rows=[0, 8], **ask)
+        m.input_influence(X, rows=[0, 8], **ask).derivatives
         for m, X in zip(models, (test_near, test_far), strict=True)
     ]
     np.testing.assert_allclose(*derivatives, atol=1e-6 * np.abs(derivatives[0]).max())
@@ -338,7 +342,7 @@ def test_directions_of_a_network_that_no_row_sees_are_left_out(activation, alpha
     np.testing.assert_allclose(scores, expected, atol=1e-9 * np.abs(expected).max())
     changes = (inverse @ gradients).T  # the shortest
     atol = 1e-9 * np.abs(changes).max()
-    np.testing.assert_allclose(model.parameter_influence(), changes, atol=atol)
+    np.testing.assert_allclose(model.parameter_influence().changes, changes, atol=atol)
     if activation == "relu":  # rows for which these units are off
         with pytest.raises(ValueError, match=r"of these test rows, the first at 0, depend on them"):
             model.influence_scores(X[:3] - 20.0, y[:3])

@@ -69,9 +69,9 @@ def answers(name, form, labelled=lambda y: y):
     given, tests = form(X), (form(X[:6]), labelled(y[:6]))
     model.fit(given, labelled(y))
     yield model.influence_scores(*tests)
-    yield model.addition_influence(*tests, *tests)
-    yield model.relabel_influence(labelled(y[::-1]), *tests)
-    yield model.self_influence()
+    yield model.addition_influence(*tests, *tests).scores
+    yield model.relabel_influence(labelled(y[::-1]), *tests).scores
+    yield model.self_influence().scores
     if "network" not in name:
         check = model.leave_one_out_check(*tests, rows=2)
         yield check.predicted
@@ -138,14 +138,14 @@ def test_labels_as_a_sparse_indicator_matrix():
             [
                 model.influence_scores(*tests),
                 model.influence(*tests).scores,
-                model.group_influence(np.arange(40) % 3, *tests),
-                model.addition_influence(*tests, *tests),
-                model.relabel_influence(form(indicators[::-1]), *tests),
+                model.group_influence(np.arange(40) % 3, *tests).scores,
+                model.addition_influence(*tests, *tests).scores,
+                model.relabel_influence(form(indicators[::-1]), *tests).scores,
                 model.leave_one_out().losses,
                 model.leave_one_out().predictions,
                 model.leave_one_out_check(*tests, rows=3).actual,
                 model.without([0, 1]).influence_scores(*tests),
-                np.asarray(model.self_influence()),
+                np.asarray(model.self_influence().scores),
             ]
         )
     near(found[1], found[0], 1e-12)

@@ -120,7 +120,7 @@ def relative_error(found, expected):
 def test_derivatives_equal_differences_of_refits(name):
     one = judge(name)
     data, rows = one.model.data, one.hardest()
-    found = one.wrapper.input_influence(data.X_test, data.y_test, rows=rows)
+    found = one.wrapper.input_influence(data.X_test, data.y_test, rows=rows).derivatives
     expected = one.differences(one.losses, rows)
     assert found.shape == expected.shape
     error = relative_error(found, expected)
@@ -153,7 +153,7 @@ def test_other_targets(name, target):
         eta = twin.response(eta) if target == "predict" else eta
         return eta[np.arange(len(eta)), chosen]
 
-    found = one.wrapper.input_influence(X_test, rows=rows, target=target)
+    found = one.wrapper.input_influence(X_test, rows=rows, target=target).derivatives
     assert relative_error(found, one.differences(quantity, rows)) < 1e-5
 
 
@@ -167,7 +167,7 @@ def test_multinomial_probabilities_against_scikit_learn():
         ends.append(clone(inner).fit(X, THREE.y, THREE.s).predict_proba(THREE.X_test)[:, 1])
     model = fit(inner, THREE.X, THREE.y, THREE.s)
     y = np.repeat("b", len(THREE.X_test))
-    found = model.input_influence(THREE.X_test, y, rows=i, target="predict_proba")
+    found = model.input_influence(THREE.X_test, y, rows=i, target="predict_proba").derivatives
     assert relative_error(found[:, 0, j], (ends[0] - ends[1]) / 2e-4) < 1e-6
 
 
@@ -190,7 +190,7 @@ def network(name, curvature):
     data, twin, theta = NETWORKS[name].data, network_twins.twin(name), network_twins.optimum(name)
     there = FrozenEstimator(network_twins.with_theta(network_twins.fitted(name), theta))
     model = fit(there, data.X, data.y, NETWORKS[name].s, curvature=curvature, refine=True)
-    found = model.input_influence(data.X_test, data.y_test, rows=[11, 4])
+    found = model.input_influence(data.X_test, data.y_test, rows=[11, 4]).derivatives
     return data, found, twin, theta
 
 
@@ -228,7 +228,7 @@ def test_dense_formula_of_least_squares(damping, weighted):
     W = (inverse @ X.T @ (w[:, None] * Y)).T
     inverse = np.linalg.inv(np.linalg.inv(inverse) + damping * np.eye(4))
     rows = [5, 0, 11]
-    found = model.input_influence(Z, REALS.y_test, rows=rows)
+    found = model.input_influence(Z, REALS.y_test, rows=rows).derivatives
     for t, z in enumerate(Z):
         # grad_t = outer(r_t, z), so that V = outer(r_t, H^-1 z)
         r_t, v = W @ z - REALS.y_test[t], inverse @ z
@@ -237,7 +237,7 @@ def test_dense_formula_of_least_squares(damping, weighted):
             mixed = (r_t @ W) * (v @ X[i]) + (r_t @ r_i) * v
             np.testing.assert_allclose(found[t, n], -w[i] * mixed, rtol=1e-9, atol=1e-11)
     for k in (0, 1):
-        one = model.input_influence(Z, rows=rows, target="predict", output=k)
+        one = model.input_influence(Z, rows=rows, target="predict", output=k).derivatives
         mixed = W[k] * (X[rows] @ inverse @ Z.T).T[:, :, None]
         mixed = mixed + (X[rows] @ W[k] - Y[rows, k])[None, :, None] * (Z @ inverse)[:, None]
         np.testing.assert_allclose(one, -w[rows][:, None] * mixed, rtol=1e-9, atol=1e-11)
@@ -248,16 +248,20 @@ def test_pipelines_are_frozen_and_derivatives_in_what_they_gave():
     model = fit(inner, pd.DataFrame(BINARY.X), BINARY.y)
     Z, Z_test = (model.estimator_[0].transform(X) for X in (BINARY.X, BINARY.X_test))
     bare = fit(inner[-1], Z, BINARY.y)
-    found = model.input_influence(pd.DataFrame(BINARY.X_test), BINARY.y_test, rows=[3, 1])
-    expected = bare.input_influence(Z_test, BINARY.y_test, rows=[3, 1])
+    found = model.input_influence(
+        pd.DataFrame(BINARY.X_test), BINARY.y_test, rows=[3, 1]
+    ).derivatives
+    expected = bare.input_influence(Z_test, BINARY.y_test, rows=[3, 1]).derivatives
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_features_of_a_row_of_no_weight_do_nothing():
     s = BINARY.s.copy()
     s[[2, 5]] = 0.0
-    found = fit(LogisticRegression(), BINARY.X, BINARY.y, s).input_influence(
-        BINARY.X_test, BINARY.y_test, rows=[2, 3, 5]
+    found = (
+        fit(LogisticRegression(), BINARY.X, BINARY.y, s)
+        .input_influence(BINARY.X_test, BINARY.y_test, rows=[2, 3, 5])
+        .derivatives
     )
     assert np.all(found[:, [0, 2]] == 0.0) and np.all(np.any(found[:, 1] != 0.0, axis=1))
 
@@ -265,41 +269,49 @@ def test_features_of_a_row_of_no_weight_do_nothing():
 def test_rows_as_positions_mask_and_number():
     model = fit(Ridge(), REAL.X, REAL.y)
     asked = (REAL.X_test, REAL.y_test)
-    every = model.input_influence(*asked, rows=np.arange(len(REAL.X)))
+    every = model.input_influence(*asked, rows=np.arange(len(REAL.X))).derivatives
     assert every.shape == (len(REAL.X_test), len(REAL.X), 4)
-    np.testing.assert_allclose(model.input_influence(*asked, rows=[9, 4]), every[:, [9, 4]])
-    np.testing.assert_allclose(model.input_influence(*asked, rows=9), every[:, [9]])
+    np.testing.assert_allclose(
+        model.input_influence(*asked, rows=[9, 4]).derivatives, every[:, [9, 4]]
+    )
+    np.testing.assert_allclose(model.input_influence(*asked, rows=9).derivatives, every[:, [9]])
     mask = np.isin(np.arange(len(REAL.X)), [9, 4])
-    np.testing.assert_allclose(model.input_influence(*asked, rows=mask), every[:, [4, 9]])
+    np.testing.assert_allclose(
+        model.input_influence(*asked, rows=mask).derivatives, every[:, [4, 9]]
+    )
 
 
 def test_what_blocks_there_are_changes_nothing(tune):
     model = fit(LogisticRegression(), THREE.X, THREE.y)
     asked = {"rows": [1, 40, 7], "target": "loss"}
-    expected = model.input_influence(THREE.X_test, THREE.y_test, **asked)
+    expected = model.input_influence(THREE.X_test, THREE.y_test, **asked).derivatives
     tune(block_elements=3)
-    again = model.input_influence(THREE.X_test, THREE.y_test, **asked)
+    again = model.input_influence(THREE.X_test, THREE.y_test, **asked).derivatives
     np.testing.assert_allclose(again, expected, rtol=1e-10, atol=1e-14)
 
 
 def test_sparse_and_single_precision_rows():
     dense = fit(LogisticRegression(tol=1e-10), THREE.X, THREE.y)
-    expected = dense.input_influence(THREE.X_test, THREE.y_test, rows=[1, 2])
+    expected = dense.input_influence(THREE.X_test, THREE.y_test, rows=[1, 2]).derivatives
     thin = fit(LogisticRegression(tol=1e-10), sparse.csr_matrix(THREE.X), THREE.y)
-    found = thin.input_influence(sparse.csr_matrix(THREE.X_test), THREE.y_test, rows=[1, 2])
+    found = thin.input_influence(
+        sparse.csr_matrix(THREE.X_test), THREE.y_test, rows=[1, 2]
+    ).derivatives
     assert isinstance(found, np.ndarray)
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
     single = fit(LogisticRegression(), THREE.X.astype(np.float32), THREE.y)
-    found = single.input_influence(THREE.X_test.astype(np.float32), THREE.y_test, rows=[1, 2])
+    found = single.input_influence(
+        THREE.X_test.astype(np.float32), THREE.y_test, rows=[1, 2]
+    ).derivatives
     assert found.dtype == np.float32
     assert relative_error(found, expected) < 1e-4
 
 
 def test_the_wrapper_s_own_method_does_not_matter():
     found = [
-        fit(LogisticRegression(), BINARY.X, BINARY.y, method=method).input_influence(
-            BINARY.X_test, BINARY.y_test, rows=[0]
-        )
+        fit(LogisticRegression(), BINARY.X, BINARY.y, method=method)
+        .input_influence(BINARY.X_test, BINARY.y_test, rows=[0])
+        .derivatives
         for method in ("first_order", "exact")
     ]
     np.testing.assert_array_equal(*found)

@@ -10,11 +10,15 @@ import pytest
 from autograd import grad, hessian, jacobian
 from scipy import sparse
 from scipy.optimize import minimize
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor, register_adapter
 from skinfluence.objectives import Objective
@@ -148,9 +152,9 @@ def test_rows_of_weight_zero_are_absent(name, method):
     raw = oracles.raw_of(judge, data.X[~present])
     mine = got.decisions.reshape(len(data.X), -1)[~present]
     np.testing.assert_allclose(mine, raw, rtol=1e-8, atol=1e-9)
-    changes = model.parameter_influence(method=method)
+    changes = model.parameter_influence(method=method).changes
     np.testing.assert_allclose(changes[~present], 0.0, atol=1e-10 * np.abs(changes).max())
-    losses = model.self_influence(method=method)
+    losses = model.self_influence(method=method).scores
     np.testing.assert_allclose(losses[~present], 0.0, atol=1e-10 * losses.max())
 
 
@@ -159,6 +163,28 @@ def test_score_is_the_weighted_mean_of_the_losses():
     assert left_out.score() == pytest.approx(np.sum(left_out.losses) / 60, rel=1e-12)
     expected = np.sum(REAL.s * left_out.losses) / np.sum(REAL.s)
     assert left_out.score(REAL.s) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_standard_error_is_somewhat_below_the_error_of_the_score():
+    """Which is the distance to the risk of the model on new rows, over samples of 100 rows."""
+    rng = np.random.default_rng(0)
+    rule = 2.0 * rng.standard_normal(10) / np.sqrt(10)
+
+    def sample(n):
+        X = rng.standard_normal((n, 10))
+        return X, (rng.random(n) < 1.0 / (1.0 + np.exp(-X @ rule))).astype(int)
+
+    X_new, y_new = sample(5000)
+    off, errors = [], []
+    for _ in range(60):
+        model = InfluenceClassifier(LogisticRegression()).fit(*sample(100))
+        left_out = model.leave_one_out(method="newton")
+        risk = -np.mean(model.predict_log_proba(X_new)[np.arange(5000), y_new])
+        off.append(left_out.score() - risk)
+        errors.append(left_out.standard_error())
+    size = np.sqrt(np.mean(np.square(off)))
+    assert 0.7 * size < np.mean(errors) < size
+    assert abs(np.mean(off)) < 0.25 * size
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -173,6 +199,145 @@ def test_newton_scores_choose_the_penalty_of_refits(seed):
         actual.append(np.mean(own_losses(without, data, range(60))))
     np.testing.assert_allclose(mine, actual, rtol=0.02)
     assert np.argmin(mine) == np.argmin(actual)
+
+
+# ------------------------------------------------------------------------------------- the table
+
+
+@cases
+def test_the_table_is_that_of_refits(case):
+    data, (full, without) = case.data, judges(case.name)
+    model = fit(case)
+    frame = model.leave_one_out().to_frame().set_index("position").loc[ROWS]
+    losses = own_losses(without, data)
+    np.testing.assert_allclose(frame["loss"], losses, rtol=1e-5, atol=1e-9)
+    predicted = own(without, lambda judge, X: judge.predict(X), data)
+    if case.is_classifier:
+        assert frame["given"].tolist() == data.y[ROWS].tolist()
+        assert frame["predicted"].tolist() == predicted.tolist()
+        assert ("probability" in frame) == hasattr(full, "predict_proba")
+    if hasattr(full, "predict_proba"):
+        each = own(without, lambda judge, X: judge.predict_proba(X), data)
+        column = [full.classes_.tolist().index(label) for label in data.y[ROWS].tolist()]
+        expected = each[np.arange(len(ROWS)), column]
+        np.testing.assert_allclose(frame["probability"], expected, rtol=1e-5)
+    if not case.is_classifier:
+        y = data.y.reshape(len(data.y), -1)[ROWS]
+        several = y.shape[1] > 1
+        for k, at in enumerate(predicted.reshape(len(ROWS), -1).T):
+            name = f"output {k}: " if several else ""
+            np.testing.assert_array_equal(frame[f"{name}given"], y[:, k])
+            np.testing.assert_allclose(frame[f"{name}predicted"], at, rtol=1e-7)
+            np.testing.assert_allclose(frame[f"{name}residual"], y[:, k] - at, rtol=1e-5)
+
+
+def test_outputs_are_called_as_they_were_given():
+    Y = pd.DataFrame(REALS.y, columns=["length", "width", "depth"])
+    left_out = InfluenceRegressor(Ridge()).fit(REALS.X, Y).leave_one_out()
+    assert left_out.output_labels.tolist() == ["length", "width", "depth"]
+    assert "depth: residual" in left_out.to_frame()
+
+
+@pytest.mark.parametrize("estimator", [OneVsRestClassifier, MultiOutputClassifier])
+def test_the_table_of_several_labels_a_row_is_that_of_refits(estimator):
+    labels = np.column_stack([BINARY.y == "yes", BINARY.X[:, 0] > 0.3]).astype(int)
+    named = pd.DataFrame(labels, columns=["bought", "came"])
+    part = LogisticRegression(C=0.3, solver="newton-cholesky", tol=1e-12)
+    left_out = InfluenceClassifier(estimator(part)).fit(BINARY.X, named).leave_one_out()
+    assert left_out.output_labels.tolist() == ["bought", "came"]
+    assert left_out.classes is None
+    assert left_out.loss == "log loss"
+    frame = left_out.to_frame().set_index("position").loc[ROWS]
+    losses = np.zeros(len(ROWS))
+    for k, name in enumerate(left_out.output_labels):
+        for j, i in enumerate(ROWS):
+            kept = np.delete(np.arange(60), i)
+            judge = clone(part).fit(BINARY.X[kept], labels[kept, k])
+            (p,) = judge.predict_proba(BINARY.X[[i]])
+            line = frame.loc[i]
+            assert line[f"{name}: given"] == labels[i, k]
+            assert line[f"{name}: probability"] == pytest.approx(p[labels[i, k]], rel=1e-6)
+            assert line[f"{name}: predicted"] == p.argmax()
+            losses[j] -= np.log(p[labels[i, k]])
+    np.testing.assert_allclose(frame["loss"], losses, rtol=1e-6)
+    wrong = int(np.any(left_out.predictions != labels, axis=1).sum())
+    assert f"{wrong} of 60 rows are predicted wrong" in repr(left_out)
+
+
+LABELS = {
+    "three and two classes": (THREE.y, np.where(THREE.X[:, 0] > 0.3, "late", "early")),
+    "two classes that are not 0 and 1": (1 + (THREE.y == "a"), 2 + (THREE.X[:, 0] > 0.3)),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_table_of_targets_of_any_classes_is_that_of_refits(name):
+    labels = pd.DataFrame(dict(zip(["grade", "time"], LABELS[name], strict=True)))
+    part = LogisticRegression(C=0.3, solver="newton-cholesky", tol=1e-12)
+    left_out = InfluenceClassifier(MultiOutputClassifier(part)).fit(THREE.X, labels).leave_one_out()
+    assert left_out.output_labels.tolist() == ["grade", "time"]
+    frame = left_out.to_frame().set_index("position").loc[ROWS]
+    losses = np.zeros(len(ROWS))
+    for target in labels:
+        for j, i in enumerate(ROWS):
+            kept = np.delete(np.arange(len(labels)), i)
+            judge = clone(part).fit(THREE.X[kept], labels[target][kept])
+            given = labels.loc[i, target]
+            p = judge.predict_proba(THREE.X[[i]])[0, judge.classes_.tolist().index(given)]
+            assert frame.loc[i, f"{target}: given"] == given
+            assert frame.loc[i, f"{target}: probability"] == pytest.approx(p, rel=1e-6)
+            losses[j] -= np.log(p)
+    np.testing.assert_allclose(frame["loss"], losses, rtol=1e-6)
+    again = type(left_out).from_json(left_out.to_json())
+    np.testing.assert_array_equal(again.given_probabilities, left_out.given_probabilities)
+
+
+def test_tables_show_the_rows_beside():
+    X = pd.DataFrame(REAL.X, columns=["a", "b", "loss", "d"])
+    left_out = InfluenceRegressor().fit(X, pd.Series(REAL.y, name="price")).leave_one_out()
+    frame = left_out.to_frame(columns=["a", "loss", "price"])
+    at = frame["position"]
+    np.testing.assert_array_equal(frame["a"], REAL.X[at, 0])
+    np.testing.assert_array_equal(frame["loss_train"], REAL.X[at, 2])
+    np.testing.assert_array_equal(frame["price"], frame["given"])
+
+
+def test_numbers_of_objects_are_numbers():
+    plain = InfluenceRegressor().fit(REAL.X, REAL.y).leave_one_out()
+    as_objects = InfluenceRegressor().fit(REAL.X, REAL.y.astype(object)).leave_one_out()
+    pd.testing.assert_frame_equal(as_objects.to_frame(), plain.to_frame())
+
+
+LOSSES_IN_WORDS = {
+    "log loss": (LogisticRegression(), BINARY),
+    "half squared error": (Ridge(), REAL),
+    "half squared error of targets transformed by StandardScaler()": (
+        TransformedTargetRegressor(Ridge(), transformer=StandardScaler()),
+        REAL,
+    ),
+    "smooth hinge": (LinearSVC(loss="hinge"), BINARY),
+}
+
+
+@pytest.mark.parametrize("words", LOSSES_IN_WORDS)
+def test_the_loss_in_words(words):
+    estimator, data = LOSSES_IN_WORDS[words]
+    kind = InfluenceClassifier if data is BINARY else InfluenceRegressor
+    assert kind(estimator).fit(data.X, data.y).leave_one_out(method="newton").loss == words
+
+
+def test_models_of_other_losses_and_other_rows_are_not_compared():
+    log = InfluenceClassifier(LogisticRegression()).fit(BINARY.X, BINARY.y).leave_one_out()
+    square = InfluenceClassifier(RidgeClassifier()).fit(BINARY.X, BINARY.y).leave_one_out()
+    with pytest.raises(ValueError, match="other losses were given, log loss and half squared"):
+        log.compare(square)
+    frame = pd.DataFrame(BINARY.X, index=range(1, 61))
+    labelled = InfluenceClassifier().fit(frame, BINARY.y).leave_one_out()
+    with pytest.raises(ValueError, match="training rows have other labels"):
+        log.compare(labelled)
+    features = InfluenceClassifier().fit(BINARY.X[:, :2], BINARY.y).leave_one_out()
+    found = log.compare(features)
+    assert found.difference == pytest.approx(log.score() - features.score(), rel=1e-12)
 
 
 # --------------------------------------------------------------------------- shapes and containers
@@ -231,8 +396,8 @@ def everything(model, method):
         "losses": left_out.losses,
         "decisions": left_out.decisions,
         "probabilities": left_out.probabilities,
-        "self_influence": model.self_influence(method=method),
-        "parameter_influence": model.parameter_influence(method=method),
+        "self_influence": model.self_influence(method=method).scores,
+        "parameter_influence": model.parameter_influence(method=method).changes,
     }
 
 
@@ -280,7 +445,7 @@ def test_self_influence_is_the_diagonal_of_the_scores_on_the_training_rows(case)
     model = fit(case)
     for method in ("first_order", "newton", "exact"):
         scores = model.influence_scores(case.data.X, case.data.y, method=method)
-        mine = model.self_influence(method=method)
+        mine = model.self_influence(method=method).scores
         np.testing.assert_allclose(
             mine, np.diag(scores), rtol=1e-6, atol=1e-10 * mine.max(), err_msg=method
         )
@@ -291,7 +456,7 @@ def test_self_influence_is_the_loss_left_out_minus_the_loss_fitted(case):
     model, (full, without) = fit(case), judges(case.name)
     fitted = oracles.losses_of(full, case.data.X, case.data.y)
     for method in ("newton", "exact"):
-        mine = model.self_influence(method=method)
+        mine = model.self_influence(method=method).scores
         expected = model.leave_one_out(method=method).losses - fitted
         np.testing.assert_allclose(mine, expected, rtol=1e-6, atol=1e-8 * mine.max())
     actual = own_losses(without, case.data) - fitted[ROWS]
@@ -315,7 +480,7 @@ def test_first_order_self_influence_is_that_of_the_twin(case):
             for change in (step, -step)
         )
         expected.append(own_gradients[i] @ inverse @ (more - less) / 2e-5)
-    mine = fit(case).self_influence(method="first_order")[ROWS]
+    mine = fit(case).self_influence(method="first_order").scores[ROWS]
     np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-7 * np.max(expected))
 
 
@@ -324,7 +489,7 @@ def test_parameter_influence_is_without_minus_with(case):
     model, (full, without) = fit(case), judges(case.name)
     actual = np.array([oracles.theta_of(judge) for judge in without]) - oracles.theta_of(full)
     for method, bound in (("newton", case.newton_error), ("exact", 1e-6)):
-        mine = model.parameter_influence(method=method)
+        mine = model.parameter_influence(method=method).changes
         assert mine.shape == (len(case.data.X), actual.shape[1])
         assert np.linalg.norm(mine[ROWS] - actual) < bound * np.linalg.norm(actual)
 
@@ -332,7 +497,7 @@ def test_parameter_influence_is_without_minus_with(case):
 @pytest.mark.parametrize("name", ["LogisticRegression-weighted", "Ridge-weighted"])
 def test_first_order_parameter_influence_is_the_derivative_of_refits(name):
     case = next(case for case in CASES if case.name == name)
-    data, mine = case.data, fit(case).parameter_influence(method="first_order")
+    data, mine = case.data, fit(case).parameter_influence(method="first_order").changes
     for i in ROWS[:3]:
         step = 1e-4 * np.eye(len(data.X))[i]
         more, less = (
@@ -363,7 +528,7 @@ def test_parameter_influence_moves_predictions_as_the_scores_say(name, method):
             model.influence_scores(data.X_test, target="linear_predictor", output=k, method=method)
             for k in (range(3) if name == "reals" else [None])
         ]
-    changes = model.parameter_influence(method=method).reshape(len(data.X), len(scores), 5)
+    changes = model.parameter_influence(method=method).changes.reshape(len(data.X), len(scores), 5)
     expected = np.einsum("tp,ikp->kti", X1, changes)
     tolerance = 1e-7 * np.abs(expected).max()
     np.testing.assert_allclose(scores, expected, rtol=0, atol=tolerance)
@@ -379,7 +544,7 @@ def test_left_out_predictions_are_those_of_the_left_out_parameters(method):
     np.testing.assert_allclose(left_out.decisions, raw, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(plain.decisions, raw, rtol=1e-7, atol=1e-9)
     judge = oracles.tight(LogisticRegression(C=0.3), THREE.X, THREE.y, THREE.s)
-    moved = left_out.parameters - model.parameter_influence(method=method)
+    moved = left_out.parameters - model.parameter_influence(method=method).changes
     np.testing.assert_allclose(moved, np.tile(oracles.theta_of(judge), (75, 1)), atol=1e-8)
 
 
@@ -456,10 +621,10 @@ def test_self_influence_without_raw_predictions_is_the_gradient_in_the_inverse_c
 
     g = jacobian(huber_losses)(theta, REAL.X, REAL.y)
     changes = np.linalg.solve(hessian(value)(theta), g.T).T * REAL.s[:, None]
-    mine = model.self_influence()
+    mine = model.self_influence().scores
     np.testing.assert_allclose(mine, np.sum(g * changes, axis=1), rtol=1e-8)
     np.testing.assert_allclose(mine, np.diag(model.influence_scores(REAL.X, REAL.y)), rtol=1e-9)
-    np.testing.assert_allclose(model.parameter_influence(), changes, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(model.parameter_influence().changes, changes, rtol=1e-7, atol=1e-10)
     # the derivative of refits, in the unit of the whole weight
     less = PseudoHuber().fit(REAL.X, REAL.y, REAL.s - 1e-5 * np.eye(60)[3]).theta_
     np.testing.assert_allclose(changes[3], REAL.s[3] * (less - theta) / 1e-5, rtol=1e-4)

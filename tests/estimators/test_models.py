@@ -277,7 +277,7 @@ def test_the_loss_of_a_row_left_out(name):
     found = fitted(name).leave_one_out().losses[rows]
     np.testing.assert_allclose(found, left, rtol=1e-6, atol=1e-9)
     own = twin.loss_of(theta, data.X, data.y)[rows]
-    found = fitted(name).self_influence(method="exact")[rows]
+    found = fitted(name).self_influence(method="exact").scores[rows]
     check(found, np.array(left) - own, 1e-6)
 
 
@@ -299,7 +299,11 @@ def test_a_group_against_a_refit(name, method):
     actual = test_losses(name, theta) - test_losses(name, optimum(name)[1])
     masks = np.zeros((1, len(model.data.X)), dtype=bool)
     masks[0, rows] = True
-    found = fitted(name).group_influence(masks, model.data.X_test, model.data.y_test, method=method)
+    found = (
+        fitted(name)
+        .group_influence(masks, model.data.X_test, model.data.y_test, method=method)
+        .scores
+    )
     check(found[:, 0], actual, 1e-6 if method == "exact" else model.group_error)
 
 
@@ -325,7 +329,7 @@ def test_a_machine_without_rows_is_scikit_learns_own_fit(name):
         found = raw_of(left.estimator_, data.X_test)
         np.testing.assert_allclose(found, raw_of(expected, data.X_test), rtol=1e-9, atol=1e-11)
         np.testing.assert_array_equal(left.predict(data.X_test), expected.predict(data.X_test))
-    again = left.self_influence(method="exact")
+    again = left.self_influence(method="exact").scores
     assert again.shape == kept.shape
 
 
@@ -343,7 +347,7 @@ def test_a_model_without_rows_predicts_as_the_refit(name):
         found = left.predict(model.data.X_test).reshape(len(eta), -1)
         np.testing.assert_allclose(found, response, rtol=1e-6, atol=1e-7)
     kept = np.delete(np.arange(len(model.data.X)), rows)
-    again = left.self_influence(method="exact")
+    again = left.self_influence(method="exact").scores
     assert again.shape == kept.shape
 
 
@@ -360,8 +364,12 @@ def test_an_addition_against_a_refit(name):
         s = None if model.s is None else np.append(model.s, 1.0)
         twin, moved = solve(name, X, y, s, theta=theta)
         actual.append(test_losses(name, moved, twin) - base)
-    found = fitted(name).addition_influence(
-        data.X_test[:3], data.y_test[:3], data.X_test, data.y_test, method="exact"
+    found = (
+        fitted(name)
+        .addition_influence(
+            data.X_test[:3], data.y_test[:3], data.X_test, data.y_test, method="exact"
+        )
+        .scores
     )
     check(found, np.array(actual).T, 1e-6)
 
@@ -395,7 +403,7 @@ def test_another_target_against_a_refit(name):
         y[i] = y_new[i]
         twin, moved = solve(name, data.X, y, model.s, theta=theta)
         actual.append(test_losses(name, moved, twin) - test_losses(name, theta))
-    found = fitted(name).relabel_influence(y_new, data.X_test, data.y_test, method="exact")
+    found = fitted(name).relabel_influence(y_new, data.X_test, data.y_test, method="exact").scores
     check(found[:, rows], np.array(actual).T, 1e-6)
 
 
@@ -507,7 +515,8 @@ def test_two_jobs_are_one_for_groups_and_what_is_left(name):
     groups = np.arange(len(data.X)) % 5
     for method in ("newton", "exact"):
         found, expected = (
-            m.group_influence(groups, data.X_test, data.y_test, method=method) for m in (two, one)
+            m.group_influence(groups, data.X_test, data.y_test, method=method).scores
+            for m in (two, one)
         )
         np.testing.assert_array_equal(found, expected)
     found, expected = (m.leave_one_out().losses for m in (two, one))

@@ -76,10 +76,12 @@ def at_optimum(name, **params):
 
 
 def ask(wrapper, question, *args, **params):
-    """Ask in silence: networks that stopped early say so."""
+    """Ask in silence: networks that stopped early say so. Arrays of what has one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return getattr(wrapper, question)(*args, **params)
+        answer = getattr(wrapper, question)(*args, **params)
+    whole = ("influence", "leave_one_out", "without")
+    return answer if question in whole else np.asarray(answer)
 
 
 def scores(wrapper, name, method, **params):

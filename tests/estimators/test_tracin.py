@@ -54,7 +54,7 @@ def test_scores_are_those_of_the_path(model):
 
 
 def test_a_row_on_itself(model):
-    own = model.self_influence()
+    own = model.self_influence().scores
     X, y = pd.DataFrame(BINARY.X), BINARY.y
     np.testing.assert_allclose(own, np.diag(model.influence_scores(X, y)), rtol=1e-9)
     assert np.all(own > 0)
@@ -108,10 +108,14 @@ def test_regressors_and_frozen_records():
     "ask",
     [
         lambda m: m.leave_one_out(method="tracin"),
-        lambda m: m.parameter_influence(),
-        lambda m: m.group_influence(np.arange(60) % 2, pd.DataFrame(BINARY.X_test), BINARY.y_test),
-        lambda m: m.addition_influence(
-            pd.DataFrame(BINARY.X[:2]), BINARY.y[:2], pd.DataFrame(BINARY.X_test), BINARY.y_test
+        lambda m: m.parameter_influence().changes,
+        lambda m: (
+            m.group_influence(np.arange(60) % 2, pd.DataFrame(BINARY.X_test), BINARY.y_test).scores
+        ),
+        lambda m: (
+            m.addition_influence(
+                pd.DataFrame(BINARY.X[:2]), BINARY.y[:2], pd.DataFrame(BINARY.X_test), BINARY.y_test
+            ).scores
         ),
         lambda m: m.leave_one_out_check(pd.DataFrame(BINARY.X_test), BINARY.y_test),
         lambda m: m.without([0], method="tracin"),

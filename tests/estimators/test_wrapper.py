@@ -60,7 +60,7 @@ def test_fit_leaves_the_given_estimator_alone():
 def test_delegation():
     model = InfluenceClassifier(LogisticRegression(C=0.3)).fit(DATA.X, DATA.y)
     inner = LogisticRegression(C=0.3).fit(DATA.X, DATA.y)
-    for name in ("predict", "predict_proba", "decision_function"):
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         np.testing.assert_array_equal(
             getattr(model, name)(DATA.X_test), getattr(inner, name)(DATA.X_test)
         )
@@ -71,6 +71,7 @@ def test_delegation():
     assert model.n_features_in_ == DATA.X.shape[1]
     assert not hasattr(model, "feature_names_in_")
     assert not hasattr(InfluenceClassifier(RidgeClassifier()), "predict_proba")
+    assert not hasattr(InfluenceClassifier(RidgeClassifier()), "predict_log_proba")
     assert not hasattr(InfluenceRegressor(), "decision_function")
 
 

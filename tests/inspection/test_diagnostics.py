@@ -12,6 +12,7 @@ from skinfluence.inspection import Diagnostics
 from tests.cases import REAL, REALS, THREE
 
 COLUMNS = [
+    "row",
     "position",
     "cooks_distance",
     "hat_diagonal",
@@ -20,6 +21,7 @@ COLUMNS = [
     "dffits",
     "cov_ratio",
     "largest_dfbetas",
+    "most_changed",
     "guarded",
 ]
 
@@ -39,6 +41,7 @@ def diagnostics(**params):
         "row_labels": np.array(["a", "b", "c", "d"]),
         "method": "newton",
         "dispersion": "family",
+        "coefficients": np.array(["age", "intercept"], dtype=object),
     }
     return Diagnostics(**{**given, **params})
 
@@ -46,8 +49,7 @@ def diagnostics(**params):
 def test_table_has_the_largest_cooks_distance_first_and_ties_in_the_order_of_the_rows():
     frame = diagnostics().to_frame()
     assert frame.columns.tolist() == COLUMNS
-    assert frame.index.tolist() == ["b", "d", "a", "c"]
-    assert frame.index.name == "row"
+    assert frame["row"].tolist() == ["b", "d", "a", "c"]
     assert frame["position"].tolist() == [1, 3, 0, 2]
     assert frame["cooks_distance"].tolist() == [0.9, 0.4, 0.1, 0.1]
     assert frame["hat_diagonal"].tolist() == [0.25, 0.5, 0.5, 0.75]
@@ -56,6 +58,7 @@ def test_table_has_the_largest_cooks_distance_first_and_ties_in_the_order_of_the
     assert frame["dffits"].tolist() == [1.1, 0.3, -0.4, 0.2]
     assert frame["cov_ratio"].tolist() == [0.4, 1.1, 1.2, 2.0]
     assert frame["largest_dfbetas"].tolist() == [0.8, 0.3, 0.4, 0.0]
+    assert frame["most_changed"].tolist() == ["age", "age", "intercept", "age"]
     assert frame["guarded"].tolist() == [True, True, False, False]
 
 
@@ -66,7 +69,7 @@ def test_rows_and_coefficients_without_a_number_do_not_hide_the_others():
         dfbetas=np.array([[0.1, nan], [nan, nan], [-0.3, nan], [0.2, nan]]),
         dffits=np.array([[0.1, nan], [nan, nan], [nan, -0.3], [0.2, 0.1]]),
     ).to_frame()
-    assert frame.index.tolist() == ["c", "d", "a", "b"]
+    assert frame["row"].tolist() == ["c", "d", "a", "b"]
     np.testing.assert_array_equal(frame["largest_dfbetas"], [0.3, 0.2, 0.1, nan])
     np.testing.assert_array_equal(frame["dffits"], [-0.3, 0.2, 0.1, nan])
 
@@ -81,9 +84,23 @@ def test_several_outputs_are_one_line():
     assert frame["studentized_residual"].tolist() == [-3.0, 0.6, -2.0, 0.5]
 
 
+def test_table_with_dfbetas_by_the_name_of_the_coefficient():
+    frame = diagnostics().to_frame(dfbetas=True)
+    assert frame.columns.tolist() == [*COLUMNS, "dfbetas age", "dfbetas intercept"]
+    assert frame["dfbetas age"].tolist() == [0.8, -0.3, 0.1, 0.0]
+
+
+def test_picture_names_the_rows_with_the_largest_distances():
+    ax = diagnostics().plot(k=2).ax_
+    assert [text.get_text() for text in ax.texts] == ["b", "d"]
+    (points,) = ax.collections
+    np.testing.assert_array_equal(points.get_offsets()[1], [0.25, -3.0])
+
+
 def test_table_leaves_the_arrays_alone():
     found = diagnostics()
-    found.to_frame().loc["a", "cooks_distance"] = 0.0
+    frame = found.to_frame()
+    frame.loc[2, "cooks_distance"] = 0.0
     assert found.cooks_distance.tolist() == [0.1, 0.9, 0.1, 0.4]
 
 
@@ -97,7 +114,7 @@ def test_rows_of_a_frame_keep_their_labels():
     days = pd.date_range("2024-01-01", periods=60)
     frame = pd.DataFrame(REAL.X, index=days, columns=list("pqrs"))
     found = InfluenceRegressor(LinearRegression()).fit(frame, REAL.y).diagnostics()
-    table = found.to_frame()
+    table = found.to_frame().set_index("row")
     assert table.index[0] == days[found.cooks_distance.argmax()]
     assert sorted(table.index) == list(days)
     by_row = table.loc[days]
@@ -126,8 +143,8 @@ def test_shapes(model, data, K):
     assert found.hat_diagonal.shape == found.studentized_residuals.shape == each
     assert found.cooks_distance.shape == found.row_labels.shape == (n,)
     assert found.dfbetas.shape == (n, 5 * K)
-    assert found.standard_errors.shape == (5 * K,)
+    assert found.standard_errors.shape == found.coefficients.shape == (5 * K,)
     assert found.scale.shape == (K,)
     assert found.internally_studentized_residuals.shape == found.dffits.shape == each
     assert found.cov_ratio.shape == (n,)
-    assert found.to_frame().shape == (n, 9)
+    assert found.to_frame().shape == (n, 11)

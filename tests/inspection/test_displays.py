@@ -8,7 +8,12 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from skinfluence.inspection import InfluenceDisplay, LeaveOneOutDisplay
+from skinfluence.inspection import (
+    InfluenceDisplay,
+    LeaveOneOutCurveDisplay,
+    LeaveOneOutDisplay,
+    RowsDisplay,
+)
 from skinfluence.inspection.displays import HARMS, HELPS
 
 SCORES = np.array([2.0, 0.5, -1.5])
@@ -23,7 +28,7 @@ def close_figures():
 
 
 def influence_display(target="loss"):
-    return InfluenceDisplay(SCORES, np.array(["x", "y", "z"]), target, test_label="patient 7")
+    return InfluenceDisplay(SCORES, np.array(["x", "y", "z"]), target, "Test row patient 7")
 
 
 def check_display(**params):
@@ -42,13 +47,15 @@ def test_bars():
     assert ax.yaxis_inverted()  # the first bar is on top
     assert ax.get_xlabel() == "change of loss if the row is removed"
     assert ax.get_ylabel() == "training row"
-    assert ax.get_title() == "Test row patient 7: blue helps, red harms"
+    assert ax.get_title() == "Test row patient 7\nblue helps, red harms"
     assert display.figure_ is ax.figure
 
 
-def test_only_bars_of_the_loss_help_or_harm():
+def test_bars_of_a_probability_are_coloured_by_what_the_row_does():
+    """Without the first row the probability is higher: it opposes the class."""
     ax = influence_display(target="predict_proba").plot().ax_
-    assert ax.get_title() == "Test row patient 7"
+    assert ax.get_title() == "Test row patient 7\nblue supports, red opposes"
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [HARMS, HARMS, HELPS]
     assert ax.get_xlabel() == "change of probability if the row is removed"
 
 
@@ -84,7 +91,18 @@ def test_one_point_on_the_identity():
     assert low < 0 < high
 
 
-@pytest.mark.parametrize("make", [influence_display, check_display])
+def rows_display():
+    return RowsDisplay(SCORES, SCORES, np.array(["x", "y", "z"]), 2, "x", "y", identity=True)
+
+
+def curve_display():
+    return LeaveOneOutCurveDisplay("C", np.arange(3), SCORES, np.abs(SCORES), 2, "log loss")
+
+
+DISPLAYS = [influence_display, check_display, rows_display, curve_display]
+
+
+@pytest.mark.parametrize("make", DISPLAYS)
 def test_drawn_on_given_axes(make):
     figure, axes = plt.subplots(1, 2)
     display = make().plot(ax=axes[1])
@@ -95,7 +113,7 @@ def test_drawn_on_given_axes(make):
     figure.canvas.draw()
 
 
-@pytest.mark.parametrize("make", [influence_display, check_display])
+@pytest.mark.parametrize("make", DISPLAYS)
 def test_without_matplotlib(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     message = r"Plots need matplotlib, which is not installed: pip install 'skinfluence\[plot\]'\."

@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 
 from skinfluence.losses import (
     HalfSquaredError,
+    Joint,
     Logistic,
     Multinomial,
     OneVsOne,
@@ -76,7 +77,7 @@ def test_one_vs_rest_of_a_loss_is_that_loss_of_several_classes():
 def test_two_classes_have_one_output_and_two_labels_two():
     assert OneVsRest(Logistic(PAIR), PAIR).n_outputs == 1
     several = OneVsRest(Logistic(PAIR), PAIR, multilabel=True)
-    assert several.n_outputs == 2 and several.targets == ("loss",)
+    assert several.n_outputs == 2 and several.targets is None
 
 
 def test_indicators_dense_and_sparse():
@@ -100,3 +101,42 @@ def test_a_pair_is_a_loss_of_two_classes():
     for pair in (Multinomial(THREE), HalfSquaredError(1), Logistic(THREE)):
         with pytest.raises(ValueError, match="a loss of two classes and one output is accepted"):
             OneVsOne(pair, THREE)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        OneVsRest(Logistic(PAIR), THREE),
+        OneVsRest(Logistic(PAIR), THREE, multilabel=True),
+        OneVsRest(Logistic(PAIR), PAIR),
+        Joint((Logistic(PAIR), Multinomial(THREE), OneVsRest(Logistic(PAIR), THREE))),
+    ],
+)
+def test_responses_and_their_gradients(loss):
+    eta = np.random.default_rng(0).normal(size=(6, loss.n_outputs))
+    p = 1.0 / (1.0 + np.exp(-eta))
+    if isinstance(loss, Joint):
+        shares = p[:, 4:] / p[:, 4:].sum(axis=1, keepdims=True)
+        e = np.exp(eta[:, 1:4])
+        expected = np.column_stack([p[:, 0], e / e.sum(axis=1, keepdims=True), shares])
+    elif loss.multilabel:
+        expected = p
+    elif loss.n_outputs == 1:
+        expected = np.column_stack([1.0 - p, p])
+    else:
+        expected = p / p.sum(axis=1, keepdims=True)
+    assert loss.has_probabilities
+    np.testing.assert_allclose(loss.response(eta), expected, rtol=1e-12)
+    for c in range(expected.shape[1]):
+        mine = loss.response_gradient(eta, np.full(6, c))
+        for k in range(loss.n_outputs):
+            h = 1e-6 * np.eye(loss.n_outputs)[k]
+            slope = (loss.response(eta + h) - loss.response(eta - h))[:, c] / 2e-6
+            np.testing.assert_allclose(mine[:, k], slope, rtol=1e-7, atol=1e-9)
+
+
+def test_probabilities_of_far_raw_predictions_are_finite():
+    loss = OneVsRest(Logistic(PAIR), THREE)
+    eta = np.full((1, 3), -1000.0)
+    assert np.all(np.isfinite(loss.response(eta)))
+    assert np.all(np.isfinite(loss.response_gradient(eta, np.array([1]))))

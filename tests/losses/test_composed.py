@@ -60,17 +60,18 @@ def test_joint_is_the_sum_of_its_parts():
 
 def test_flags_of_a_joint_loss_are_those_of_all_parts():
     loss = Joint(MIXED)
-    assert loss.targets == ("loss",) and loss.shift_groups() == [slice(0, 3)]
+    assert loss.targets is None and loss.multilabel and loss.shift_groups() == [slice(0, 3)]
     assert loss.convex and not loss.shift_invariant
     assert not loss.constant_hessian and loss.curvature_scale is None
     assert loss.temperature is None
     same = Joint((HalfSquaredError(), HalfSquaredError(1, TWO)))
     assert same.constant_hessian and same.identical_outputs and same.curvature_scale == np.inf
-    assert same.targets == ("loss",)
+    assert same.targets is None and same.multilabel
     other = Joint((HalfSquaredError(), SquaredEpsilonInsensitive(0.0)))  # curvatures 1 and 2
-    assert other.constant_hessian and not other.identical_outputs and other.targets is None
+    assert other.constant_hessian and not other.identical_outputs and not other.multilabel
     pairs = OneVsOne(HalfSquaredError(1, PAIR), THREE)
     assert not Joint((HalfSquaredError(), pairs)).identical_outputs
+    assert Joint((Logistic(TWO), pairs)).targets == ("loss",)
 
 
 def test_a_temperature_reaches_the_parts_that_have_one():

@@ -244,7 +244,8 @@ def test_frozen_estimator_somewhat_off_is_doubted_but_an_own_fit_is_not():
     """Weights that differ a little may be the reason."""
     s = 1.0 + 0.3 * DATA.y
     model = InfluenceClassifier(FrozenEstimator(tight().fit(DATA.X, DATA.y, s)))
-    with pytest.warns(ConvergenceWarning, match=FOREIGN):
+    message = rf"^These {FOREIGN}, or LogisticRegression stopped before its stationary point: it is"
+    with pytest.warns(ConvergenceWarning, match=message):
         scores(model.fit(DATA.X, DATA.y))
     assert 0.1 < model.refinement_.relative_distance < 0.5
     own = fitted(InfluenceClassifier(LogisticRegression(max_iter=2)))

@@ -82,10 +82,13 @@ def test_rows_without_themselves(s):
     np.testing.assert_allclose(left_out.predictions, eta, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(left_out.losses, half_square(Y, eta), rtol=1e-12, atol=1e-14)
     expected = half_square(Y, eta) - before
-    np.testing.assert_allclose(model.self_influence(), expected, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(model.self_influence().scores, expected, rtol=1e-11, atol=1e-14)
     values = [AveragingForest().fit(*without(i, s)).values_ for i in range(60)]
     np.testing.assert_allclose(
-        model.parameter_influence(), values - model.estimator_.values_, rtol=1e-11, atol=1e-14
+        model.parameter_influence().changes,
+        values - model.estimator_.values_,
+        rtol=1e-11,
+        atol=1e-14,
     )
 
 
@@ -95,8 +98,10 @@ def test_groups_leave_together_and_the_copy_without_them_is_a_refit(s):
     before = half_square(Y_TEST, by_hand(X, Y, s, X_TEST))
     after = [by_hand(*without(np.flatnonzero(groups == g), s), X_TEST) for g in range(4)]
     expected = [half_square(Y_TEST, eta) - before for eta in after]
-    found = model.group_influence(groups, X_TEST, Y_TEST)
+    found = model.group_influence(groups, X_TEST, Y_TEST).scores
     np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-12, atol=1e-14)
+    anew = model.without(groups == 2, transformers="refit")
+    np.testing.assert_allclose(anew.predict(X_TEST), after[2], rtol=1e-12)
     smaller = model.without(groups == 2)
     assert type(smaller.estimator_) is AveragingForest
     np.testing.assert_allclose(smaller.predict(X_TEST), after[2], rtol=1e-12)
@@ -120,7 +125,7 @@ def test_rows_that_come_and_rows_with_another_target():
         half_square(Y_TEST, by_hand(np.vstack([X, x]), np.append(Y, y), None, X_TEST)) - before
         for x, y in zip(X_new, y_new, strict=True)
     ]
-    found = model.addition_influence(X_new, y_new, X_TEST, Y_TEST)
+    found = model.addition_influence(X_new, y_new, X_TEST, Y_TEST).scores
     np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-12, atol=1e-14)
     changed = Y + 1.0
     expected = [
@@ -128,7 +133,7 @@ def test_rows_that_come_and_rows_with_another_target():
         - before
         for i in range(60)
     ]
-    found = model.relabel_influence(changed, X_TEST, Y_TEST)
+    found = model.relabel_influence(changed, X_TEST, Y_TEST).scores
     np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-11, atol=1e-14)
 
 

@@ -112,3 +112,14 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
     message = "A matrix needs 1.6 GiB and 1.5 GiB are available. Take less."
     with pytest.raises(MemoryError, match=re.escape(message)):
         require_memory(1.6 * GIB, "A matrix", "Take less.")
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "written"),
+    [(3 * 2**40, "3,072.0 GiB"), (2**29, "512.0 MiB"), (1.5e5, "146.5 KiB"), (64, "0.1 KiB")],
+)
+def test_sizes_are_in_a_unit_that_fits(n_bytes, written, monkeypatch):
+    monkeypatch.setattr("skinfluence.process.memory.available_memory", lambda: 10.0)
+    message = re.escape(f"A matrix needs {written} and 0.0 KiB are available.")
+    with pytest.raises(MemoryError, match=message):
+        require_memory(n_bytes, "A matrix", "Take less.")

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import Training
-from skinfluence.questions import editing, left_out, scoring
+from skinfluence.questions import deletion, editing, left_out, scoring
 from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.options import Options, check_options
 from skinfluence.questions.scoring import Asked
@@ -35,13 +35,13 @@ def test_questions_need_no_wrapper():
     asked = Asked(BINARY.X_test, BINARY.y_test)
     scores = model.influence_scores(BINARY.X_test, BINARY.y_test)
     same(scoring.influence_scores(fitted, asked), scores)
-    same(left_out.self_influence(fitted), model.self_influence())
+    same(left_out.self_influence(fitted), model.self_influence().scores)
     groups = np.arange(fitted.n_train) % 5
     same(
         editing.group_influence(fitted, groups, asked),
-        model.group_influence(groups, BINARY.X_test, BINARY.y_test),
+        model.group_influence(groups, BINARY.X_test, BINARY.y_test).scores,
     )
-    smaller, certificate = editing.without(fitted, [0, 3])
+    smaller, certificate = deletion.without(fitted, [0, 3])
     assert smaller.n_train == fitted.n_train - 2
     assert certificate.n_removed == 2
     same(smaller.estimator.coef_, model.without([0, 3]).estimator_.coef_)

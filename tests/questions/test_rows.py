@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skinfluence import AutogradObjective, InfluenceClassifier, InfluenceRegressor, register_adapter
-from skinfluence.questions import check, editing, embedding, left_out, scoring
+from skinfluence.questions import check, deletion, editing, embedding, left_out, scoring
 from skinfluence.questions import input_influence as input_influence_question
 from tests.cases import BINARY, regression
 
@@ -132,7 +132,7 @@ def without(model, meant, /, **given):
 
 
 def input_influence(model, meant, /, **given):
-    found = model.input_influence(new_rows(model), target="predict", **given)
+    found = model.input_influence(new_rows(model), target="predict", **given).derivatives
     np.testing.assert_allclose(found, slopes(tuple(meant)), rtol=1e-6, atol=1e-8)
 
 
@@ -284,8 +284,11 @@ def test_the_error_says_what_either_would_mean():
     message = f"position 3 is the row labelled {index[3]} and label 3 is the row at position {at}. "
     with pytest.raises(ValueError, match=re.escape(message)):
         wrapped("a split").without(3)
-    with pytest.raises(ValueError, match=r", and label 10003 is the row at position \d+\. "):
+    with pytest.raises(ValueError, match=r", and label 10003 is the row at position \d+\. ") as two:
         wrapped("large").without([10_003, 10_004])
+    assert "rows=[10003, 10004] may be" in str(two.value)
+    with pytest.raises(ValueError, match=r"rows=\[10003, 10004, 10005, \.\.\.\] may be"):
+        wrapped("large").without([10_003, 10_004, 10_005, 10_006])
     with pytest.raises(ValueError, match=", and position 3 is the row labelled 100"):
         wrapped("large").without(3)
     with pytest.raises(ValueError, match=", and no such row"):
@@ -354,7 +357,7 @@ REFUSED = {
         "strings",
         {"rows": ["patient 3", "nobody"]},
         r"labels that no training row has: \['nobody'\] \(1 in all\); labels of the training frame,"
-        r" such as \['patient \d+', .*\], are accepted\. Look at X\.index",
+        r" such as \['patient \d+', .*, \.\.\.\], are accepted\. Look at X\.index",
     ),
     "unknown of a kind": ("days", {"rows": "nobody"}, r"no training row has: \['nobody'\]"),
     "part of a pair": ("pairs", {"rows": "site 1"}, r"no training row has: \['site 1'\]"),
@@ -423,7 +426,7 @@ def test_rows_that_are_none(case):
 
 def test_no_rows_at_all():
     model = wrapped("array")
-    for call in (model.without, lambda: model.input_influence(TESTS, Y_TEST)):
+    for call in (model.without, lambda: model.input_influence(TESTS, Y_TEST).derivatives):
         with pytest.raises(ValueError, match="no rows were given; exactly one of rows=, posi"):
             call()
 
@@ -496,13 +499,14 @@ def test_values_for_every_row_in_another_order_are_refused(name):
         np.testing.assert_array_equal(ask(given.set_axis(np.arange(N) + 1000), *tests), expected)
     masks = pd.DataFrame(np.eye(N, dtype=bool), index=index[::-1])
     np.testing.assert_array_equal(
-        model.group_influence(masks, *tests), model.group_influence(masks.to_numpy(), *tests)
+        model.group_influence(masks, *tests).scores,
+        model.group_influence(masks.to_numpy(), *tests).scores,
     )
 
 
 def test_truths_are_labels_of_groups():
-    found = wrapped("array").group_influence(Y > 0, TESTS, Y_TEST)
-    expected = wrapped("array").group_influence(np.vstack([Y <= 0, Y > 0]), TESTS, Y_TEST)
+    found = wrapped("array").group_influence(Y > 0, TESTS, Y_TEST).scores
+    expected = wrapped("array").group_influence(np.vstack([Y <= 0, Y > 0]), TESTS, Y_TEST).scores
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
@@ -515,7 +519,7 @@ def test_lists_of_positions_are_told_how_to_be_groups(groups):
         model.group_influence(groups, TESTS, Y_TEST)
     advice = str(said.value).split("pass ")[-1].rstrip(".")
     masks = eval(advice, {"np": np, "groups": groups})
-    found = model.group_influence(masks, TESTS, Y_TEST)
+    found = model.group_influence(masks, TESTS, Y_TEST).scores
     for column, rows in enumerate(groups):
         refit, full = refit_without(rows), refit_without([])
         change = (refit.predict(TESTS) - Y_TEST) ** 2 - (full.predict(TESTS) - Y_TEST) ** 2
@@ -552,7 +556,7 @@ def test_tables_have_the_label_and_the_position(name):
     assert helpful.tolist() == influence.helpful(k=2)[0].tolist()
     for found in (model.leave_one_out(), model.diagnostics()):
         table = found.to_frame()
-        assert table.index.tolist() == index[table["position"]].tolist()
+        assert table["row"].tolist() == index[table["position"]].tolist()
         assert sorted(table["position"]) == list(range(N))
     losses = model.leave_one_out()
     table = losses.to_frame()
@@ -566,8 +570,8 @@ def test_tables_have_the_label_and_the_position(name):
 
 
 ASKED = {
-    "self_influence": lambda m, tests, y: m.self_influence(),
-    "parameter_influence": lambda m, tests, y: m.parameter_influence(),
+    "self_influence": lambda m, tests, y: m.self_influence().scores,
+    "parameter_influence": lambda m, tests, y: m.parameter_influence().changes,
     "leave_one_out": lambda m, tests, y: m.leave_one_out(method=m.method),
     "influence": lambda m, tests, y: m.influence(tests, y[: len(tests)]),
 }
@@ -707,7 +711,7 @@ def test_edits_that_an_l1_penalty_leaves_without_a_minimum_are_named(name, monke
     tests = frame_of(None, WIDE.X[:3]), WIDE.y[:3]
     if name == "groups":
         sites = np.where(np.arange(40) < 20, "north", "south")
-        (message,) = said(lambda: model.group_influence(sites, *tests), "no minimum")
+        (message,) = said(lambda: model.group_influence(sites, *tests).scores, "no minimum")
         assert "After the edit of each of the groups ['north', 'south'] (2 in all) no" in message
     else:
         messages = said(lambda: model.influence(*tests), "no minimum")
@@ -721,7 +725,7 @@ def test_edits_that_an_l1_penalty_leaves_without_a_minimum_are_named(name, monke
 def test_every_question_names_rows():
     """A function over a fitted estimator that a wrapper asks is decorated to."""
     asked = {name for name in dir(InfluenceRegressor) if not name.startswith("_")}
-    for room in (check, editing, embedding, input_influence_question, left_out, scoring):
+    for room in (check, deletion, editing, embedding, input_influence_question, left_out, scoring):
         for name in asked & set(vars(room)):
             assert hasattr(getattr(room, name), "__wrapped__"), (room.__name__, name)
 
@@ -740,9 +744,9 @@ def test_new_rows_have_labels_of_their_own():
     new = frame_of(pd.Index([f"new {i}" for i in range(4)]), 30.0 * X[:4])
     model = InfluenceRegressor(Lasso(alpha=0.3)).fit(train, Y)
     tests = new_rows(model), Y_TEST
-    (message,) = said(lambda: model.addition_influence(new, Y[:4] + 50.0, *tests))
+    (message,) = said(lambda: model.addition_influence(new, Y[:4] + 50.0, *tests).scores)
     assert re.search(r"Changing each of the rows \['new \d'.*\] \(\d in all, by label\)", message)
-    (message,) = said(lambda: model.addition_influence(new.to_numpy(), Y[:4] + 50.0, *tests))
+    (message,) = said(lambda: model.addition_influence(new.to_numpy(), Y[:4] + 50.0, *tests).scores)
     assert re.search(r"each of the rows \[\d[, \d]*\] \(\d in all\) changes", message)
 
 
@@ -806,6 +810,7 @@ def test_the_summary_of_a_check_calls_rows_by_their_labels():
     check = type(check)(
         **parts,
         row_labels=check.row_labels,
+        test_labels=check.test_labels,
         method="exact",
         target="loss",
         judge_gradients=gradients,

@@ -21,13 +21,13 @@ NETWORK = MLPClassifier(
 QUESTIONS = {
     "influence_scores": lambda m: m.influence_scores(*ASK),
     "influence": lambda m: m.influence(*ASK, top=3).scores,
-    "group_influence": lambda m: m.group_influence(GROUPS, *ASK),
-    "addition_influence": lambda m: m.addition_influence(ASK[0][:3], ASK[1][:3], *ASK),
-    "relabel_influence": lambda m: m.relabel_influence(BINARY.y[::-1], *ASK),
-    "input_influence": lambda m: m.input_influence(*ASK, rows=[0, 1]),
+    "group_influence": lambda m: m.group_influence(GROUPS, *ASK).scores,
+    "addition_influence": lambda m: m.addition_influence(ASK[0][:3], ASK[1][:3], *ASK).scores,
+    "relabel_influence": lambda m: m.relabel_influence(BINARY.y[::-1], *ASK).scores,
+    "input_influence": lambda m: m.input_influence(*ASK, rows=[0, 1]).derivatives,
     "influence_embedding": lambda m: m.influence_embedding(*ASK),
-    "self_influence": lambda m: m.self_influence(),
-    "parameter_influence": lambda m: m.parameter_influence(),
+    "self_influence": lambda m: m.self_influence().scores,
+    "parameter_influence": lambda m: m.parameter_influence().changes,
 }
 REFITTED = {
     "leave_one_out": lambda m: m.leave_one_out().losses,

@@ -60,16 +60,16 @@ QUESTIONS = {
     "influence_scores": lambda m, X, y: m.influence_scores(X, y),
     "exact": lambda m, X, y: m.influence_scores(X, y, method="exact"),
     "influence": lambda m, X, y: m.influence(X, y, top=3).scores,
-    "group_influence": lambda m, X, y: m.group_influence(np.arange(60) % 4, X, y),
-    "input_influence": lambda m, X, y: m.input_influence(X, y, rows=[0, 5]),
-    "relabel_influence": lambda m, X, y: m.relabel_influence(np.arange(60.0), X, y),
+    "group_influence": lambda m, X, y: m.group_influence(np.arange(60) % 4, X, y).scores,
+    "input_influence": lambda m, X, y: m.input_influence(X, y, rows=[0, 5]).derivatives,
+    "relabel_influence": lambda m, X, y: m.relabel_influence(np.arange(60.0), X, y).scores,
     "influence_embedding": lambda m, X, y: m.influence_embedding(X, y),
     "check": lambda m, X, y: m.leave_one_out_check(X, y, rows=3).actual,
 }
 OF_TRAINING_ROWS = {
     "leave_one_out": lambda m: m.leave_one_out().predictions,
-    "self_influence": lambda m: m.self_influence(),
-    "parameter_influence": lambda m: m.parameter_influence(),
+    "self_influence": lambda m: m.self_influence().scores,
+    "parameter_influence": lambda m: m.parameter_influence().changes,
     "diagnostics": lambda m: m.diagnostics().cooks_distance,
     "without": lambda m: m.without([0, 3]).estimator_[-1].coef_,
     "embedding": lambda m: m.influence_embedding(),
@@ -148,7 +148,7 @@ def test_new_rows_and_test_rows_are_transformed_once_each(form, final):
     found = []
     for model in (in_place, in_copy):
         CALLS.clear()
-        found.append(model.addition_influence(new, y_test[:5], X_test, y_test))
+        found.append(model.addition_influence(new, y_test[:5], X_test, y_test).scores)
         assert CALLS == [5, 12]
     np.testing.assert_array_equal(*found)
     assert watched.same()
@@ -254,7 +254,7 @@ def test_whatever_works_in_place(name):
         answers = [
             model.influence_scores(X_test, y_test),
             model.leave_one_out().predictions,
-            model.addition_influence(X_test, y_test, X_test, y_test),
+            model.addition_influence(X_test, y_test, X_test, y_test).scores,
             model.influence_scores(X_test, target="predict"),
             model.leave_one_out_check(X_test, y_test, rows=3).actual,
             check,

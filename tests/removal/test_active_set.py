@@ -52,11 +52,11 @@ def test_exact_follows_the_support(model, refits):
     full = tight(X, Y)
     whole = np.column_stack([[one.coef_ for one in refits], [one.intercept_ for one in refits]])
     actual = whole - np.append(full.coef_, full.intercept_)
-    changes = model.parameter_influence(method="exact")
+    changes = model.parameter_influence(method="exact").changes
     assert changes.shape == (150, 56)
     assert np.linalg.norm(changes - actual) < 1e-7 * np.linalg.norm(actual)
     with pytest.warns(UserWarning, match="changes the active set"):
-        newton = model.parameter_influence(method="newton")
+        newton = model.parameter_influence(method="newton").changes
     support = np.append(full.coef_ != 0, True)
     assert np.all(newton[:, ~support] == 0.0)
     stays = [np.all((one.coef_ != 0) == support[:-1]) for one in refits]
@@ -117,7 +117,7 @@ def test_groups_that_do_not_are_not(small):
     mask = (names == "two")[None]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = small.group_influence(mask, NEW, target="predict", method="newton")[:, 0]
+        found = small.group_influence(mask, NEW, target="predict", method="newton").scores[:, 0]
     np.testing.assert_allclose(found, actual, rtol=1e-7, atol=1e-10)
 
 
@@ -129,7 +129,7 @@ def test_a_model_without_rows_that_moves_the_support_says_so(small):
 def test_exact_follows_a_group_to_another_support(small):
     left, actual = change_without(GONE)
     assert np.any((left.coef_ != 0) != (small.estimator_.coef_ != 0))
-    found = small.group_influence(NAMES, NEW, target="predict", method="exact")[:, 0]
+    found = small.group_influence(NAMES, NEW, target="predict", method="exact").scores[:, 0]
     np.testing.assert_allclose(found, actual, rtol=1e-7, atol=1e-10)
     coef = small.without(GONE, method="exact").estimator_.coef_
     np.testing.assert_allclose(coef, left.coef_, rtol=1e-7, atol=1e-10)

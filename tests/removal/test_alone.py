@@ -39,7 +39,7 @@ def answers(model, X, gone, target):
     predict = getattr(model, target)
     for method in ("newton", "exact"):
         scores, named = asked(model.group_influence, mask, X, target=target, method=method)
-        found["group", method] = scores[:, 0], named
+        found["group", method] = scores.scores[:, 0], named
         left, named = asked(model.without, gone, method=method)
         found["without", method] = getattr(left, target)(X) - predict(X), named
         if len(gone) > 1:
@@ -47,7 +47,7 @@ def answers(model, X, gone, target):
         scores, named = asked(model.influence_scores, X, target=target, method=method)
         found["scores", method] = scores[:, gone[0]], named
         changes, named = asked(model.parameter_influence, method=method)
-        d = changes[gone[0]]
+        d = changes.changes[gone[0]]
         found["parameters", method] = X @ d[:p] + d[p], named
         found["leave_one_out", method] = None, asked(model.leave_one_out, method=method)[1]
     return found

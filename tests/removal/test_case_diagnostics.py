@@ -249,7 +249,7 @@ def test_leverages_sum_to_the_effective_number_of_parameters(case):
     scale = np.repeat(found.scale, len(theta) // len(found.scale))
     close(found.standard_errors, np.sqrt(scale * np.diag(inverse)), 1e-6)
     assert np.all(np.isfinite(found.dfbetas))
-    change = model.parameter_influence()
+    change = model.parameter_influence().changes
     cook = np.einsum("ip,pq,iq->i", change / scale, H, change) / effective
     close(found.cooks_distance, cook, 1e-6)
     if "Logistic" in case.name:

@@ -317,7 +317,9 @@ def test_a_relabelled_row_alone_in_a_column_keeps_its_own_curvature(method):
     model = InfluenceClassifier(RidgeClassifier(alpha=1.0, class_weight=weights)).fit(X, y)
     moved = y.copy()
     moved[4] = 1
-    scores = model.relabel_influence(moved, X, target="decision_function", method=method)[:, 4]
+    scores = model.relabel_influence(moved, X, target="decision_function", method=method).scores[
+        :, 4
+    ]
     refit = [
         RidgeClassifier(alpha=1.0, class_weight=weights, solver="svd").fit(X, labels)
         for labels in (y, moved)

@@ -87,7 +87,7 @@ def test_minima_in_the_space_of_the_rows_equal_refits(n_classes, balanced, form)
     with_parameters = left_out.decisions
     np.testing.assert_allclose(model.leave_one_out().decisions, with_parameters, rtol=1e-6)
     flipped = np.roll(np.unique(data.y), 1)[data.y]
-    relabelled = model.relabel_influence(flipped, data.X_test, data.y_test, method="exact")
+    relabelled = model.relabel_influence(flipped, data.X_test, data.y_test, method="exact").scores
     y = data.y.copy()
     y[17] = flipped[17]
     refit = oracles.tight(estimator, data.X, y, None, LOGISTIC_COUNTS)

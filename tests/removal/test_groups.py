@@ -408,10 +408,10 @@ def test_the_factors_kept_for_groups_fit_into_a_block(kind, tune):
     params = {"alpha": 0.01, "solver": "newton-cholesky", "tol": 1e-10}
     estimator = Ridge() if kind is Ridge else PoissonRegressor(**params)
     model = InfluenceRegressor(estimator).fit(X, y)
-    whole = model.group_influence(one_row, X[:2], y[:2], method="newton")
+    whole = model.group_influence(one_row, X[:2], y[:2], method="newton").scores
     tune(edit_elements=2**17)
     tracemalloc.start()
-    found = model.group_influence(one_row, X[:2], y[:2], method="newton")
+    found = model.group_influence(one_row, X[:2], y[:2], method="newton").scores
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-12)

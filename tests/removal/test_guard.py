@@ -201,7 +201,7 @@ def test_groups_of_a_loss_that_promises_nothing():
     rng = np.random.default_rng(0)
     groups = [rng.choice(200, size, replace=False) for size in (1, 2, 5, 10, 20, 40) * 3]
     masks = np.array([np.isin(np.arange(200), rows) for rows in groups])
-    mine = model.group_influence(masks, problem.X_test, problem.y_test)
+    mine = model.group_influence(masks, problem.X_test, problem.y_test).scores
     fitted = problem.estimator.fit(problem.X, problem.y)
     start = np.append(fitted.coef_, fitted.intercept_)
     before, actual = fitted.losses(problem.X_test, problem.y_test), []
@@ -230,7 +230,9 @@ def test_additions_and_relabelling_of_a_loss_that_promises_nothing():
         refit(np.vstack([problem.X, x]), np.append(problem.y, target))
         for x, target in zip(X_new, y_new, strict=True)
     ]
-    mine = model.addition_influence(X_new, y_new, problem.X_test, problem.y_test, method="newton")
+    mine = model.addition_influence(
+        X_new, y_new, problem.X_test, problem.y_test, method="newton"
+    ).scores
     slope, error = oracles.slope_and_error(mine, np.array(added).T)
     assert error < 0.1
     assert abs(slope - 1.0) < 0.05
@@ -241,7 +243,7 @@ def test_additions_and_relabelling_of_a_loss_that_promises_nothing():
         relabelled.append(refit(problem.X, y))
     mine = model.relabel_influence(
         problem.y - 1.0, problem.X_test, problem.y_test, method="newton"
-    )[:, rows]
+    ).scores[:, rows]
     slope, error = oracles.slope_and_error(mine, np.array(relabelled).T)
     assert error < 0.1
     assert abs(slope - 1.0) < 0.05
@@ -427,9 +429,11 @@ def test_rows_that_come_or_change_sides_across_the_hinge(C):
     model = InfluenceClassifier(LinearSVC(C=C, **TIGHT)).fit(X[:400], y[:400])
     T = X[400:440]
     asked = {"target": "decision_function"}
-    changed = [model.relabel_influence(1 - y[:400], T, method=m, **asked) for m in METHODS]
+    changed = [model.relabel_influence(1 - y[:400], T, method=m, **asked).scores for m in METHODS]
     noisy = X[440:] + 0.3 * rng.standard_normal(X[440:].shape)
-    added = [model.addition_influence(noisy, 1 - y[440:], T, method=m, **asked) for m in METHODS]
+    added = [
+        model.addition_influence(noisy, 1 - y[440:], T, method=m, **asked).scores for m in METHODS
+    ]
     for found, actual in (changed, added):
         size, off = (np.linalg.norm(a, axis=0) for a in (actual, found - actual))
         assert np.all(off < 0.2 * np.maximum(size, size.max() / 20.0))
@@ -442,7 +446,7 @@ def test_groups_that_take_others_across_the_hinge_are_minimised():
     near = np.argsort(np.abs(judge.fit(X, y).decision_function(X)))[:150]
     groups = [rng.choice(near, size, replace=False) for size in (1, 2, 3, 5, 8, 12) * 5]
     masks = np.array([np.isin(np.arange(len(X)), rows) for rows in groups])
-    mine = model.group_influence(masks, X[:40], target="decision_function", method="newton")
+    mine = model.group_influence(masks, X[:40], target="decision_function", method="newton").scores
     before = judge.decision_function(X[:40])
     for found, mask in zip(mine.T, masks, strict=True):
         actual = judge.fit(X[~mask], y[~mask]).decision_function(X[:40]) - before

@@ -57,10 +57,12 @@ def answers(model, X, y, y_train):
     return {
         "first_order": model.influence_scores(X, y, method="first_order"),
         "newton": model.influence_scores(X, y, method="newton"),
-        "self": model.self_influence(method="newton"),
-        "linear": model.self_influence(method="first_order"),
-        "relabelled": model.relabel_influence(np.roll(y_train, 1, axis=0), X, y, method="newton"),
-        "added": model.addition_influence(X, y, X, y, method="newton"),
+        "self": model.self_influence(method="newton").scores,
+        "linear": model.self_influence(method="first_order").scores,
+        "relabelled": model.relabel_influence(
+            np.roll(y_train, 1, axis=0), X, y, method="newton"
+        ).scores,
+        "added": model.addition_influence(X, y, X, y, method="newton").scores,
     }
 
 

@@ -122,7 +122,7 @@ def test_exact_is_at_the_minimum(name, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".* stopped before its stationary point")  # saga
-        changes = model.parameter_influence(method="exact")
+        changes = model.parameter_influence(method="exact").changes
         losses = model.leave_one_out().losses
     theta = reference(model)
     assert np.all(np.isfinite(losses))
@@ -137,10 +137,10 @@ def test_exact_is_at_the_minimum(name, shape):
 @shapes
 def test_newton_is_near_or_the_row_is_named(name, shape):
     model = solved(name, shape)
-    exact = model.parameter_influence(method="exact")
+    exact = model.parameter_influence(method="exact").changes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        changes = model.parameter_influence(method="newton")
+        changes = model.parameter_influence(method="newton").changes
         mechanism = model._current().mechanism("newton")
         removal = mechanism.removal("newton")
     named = changed_supports(removal, Edits(mechanism.whole))
@@ -168,7 +168,7 @@ def test_what_is_left_without_a_group_is_at_its_minimum(name, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         left = model.without(group).estimator_
-        scores = model.group_influence(mask, X, labels, target=target, method="exact")[:, 0]
+        scores = model.group_influence(mask, X, labels, target=target, method="exact").scores[:, 0]
     parts = [np.atleast_2d(left.coef_)]
     if left.fit_intercept:
         parts.append(np.reshape(left.intercept_, (-1, 1)))
@@ -215,11 +215,11 @@ def test_it_leaves_the_model_whatever_is_asked(alone, method):
         warnings.filterwarnings("error", message=".*one optimum")
         found = alone.influence_scores(X, target="predict", method=method)[:, 3]
         left_out = alone.leave_one_out(method=method, return_parameters=True)
-        effects = alone.parameter_influence(method=method)[3]
+        effects = alone.parameter_influence(method=method).changes[3]
         mask = np.arange(20)[None] == 3
-        groups = alone.group_influence(mask, X, target="predict", method=method)[:, 0]
+        groups = alone.group_influence(mask, X, target="predict", method=method).scores[:, 0]
         model = alone.without([3], method=method)
-        own = alone.self_influence(method=method)[3]
+        own = alone.self_influence(method=method).scores[3]
     for values in (found, groups, X @ effects[:-1] + effects[-1]):
         np.testing.assert_allclose(values, actual, rtol=1e-6)
     predicted = refit(np.delete(X, 3, 0), np.delete(Y, 3)).predict(X)
@@ -240,13 +240,15 @@ def test_it_is_named_where_newton_steps_are(alone):
 
 def test_other_labels_and_rows_that_come(alone):
     other = np.where(np.arange(20) == 3, -9.0, Y + 0.5)
-    found = alone.relabel_influence(other, X, target="predict", method="exact")
+    found = alone.relabel_influence(other, X, target="predict", method="exact").scores
     for row in (3, 7):
         now = Y.copy()
         now[row] = other[row]
         np.testing.assert_allclose(found[:, row], changed(X, now), rtol=1e-6, atol=1e-9)
     comes, target = np.array([[0.1, -0.3, 1.0]]), np.array([-20.0])
-    found = alone.addition_influence(comes, target, X, target="predict", method="exact")[:, 0]
+    found = alone.addition_influence(comes, target, X, target="predict", method="exact").scores[
+        :, 0
+    ]
     actual = changed(np.r_[X, comes], np.r_[Y, target])
     np.testing.assert_allclose(found, actual, rtol=1e-6, atol=1e-9)
 
@@ -322,7 +324,7 @@ def test_a_bag_of_words(form):
         kept = np.delete(np.arange(120), i)
         actual = judge.fit(X[kept], y[kept]).decision_function(T) - full
         np.testing.assert_allclose(exact[:, i], actual, rtol=0, atol=1e-3 * np.abs(actual).max())
-    theta, changes = reference(model), model.parameter_influence(method="exact")
+    theta, changes = reference(model), model.parameter_influence(method="exact").changes
     one = np.c_[X, np.ones(120)]  # liblinear penalises the intercept too
     for i in range(0, 120, 3):
         kept, found = np.delete(np.arange(120), i), theta + changes[i]

@@ -19,6 +19,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skinfluence import InfluenceClassifier
 from skinfluence.retraining import judge_of, refit_without, take_rows, with_final_step
 from tests.cases import classification, regression
 
@@ -216,3 +217,62 @@ def test_rows_of_a_series_and_of_texts():
     y = pd.Series(DATA.y, index=np.arange(60) + 100)
     assert take_rows(y, np.array([5, 2])).index.tolist() == [105, 102]
     assert take_rows(["a", "b", "c"], np.array([2, 0])) == ["c", "a"]
+
+
+# -------------------------------------------------------------------------------- callbacks
+
+
+class Called:
+    """A callback that keeps what it is told."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def setup(self, estimator, context):
+        self.tasks.append(f"{type(estimator).__name__} begins")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.tasks.append(f"{type(estimator).__name__} {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.tasks.append(f"{type(estimator).__name__} ends")
+
+
+class PassedOn(Called):
+    """One that a Pipeline passes on to its steps, as ProgressBar is."""
+
+    max_propagation_depth = 1
+
+
+CALLED = {
+    "alone": lambda: LogisticRegression().set_callbacks(Called()),
+    "last step": lambda: make_pipeline(
+        StandardScaler(), LogisticRegression().set_callbacks(Called())
+    ),
+    "Pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()).set_callbacks(
+        PassedOn()
+    ),
+}
+
+
+def tasks(estimator):
+    """Return what the callbacks of an estimator, or else of its last step, were told."""
+    watched = estimator if hasattr(estimator, "_skl_callbacks") else estimator[-1]
+    return watched._skl_callbacks[0].tasks
+
+
+@pytest.mark.skipif(not hasattr(LogisticRegression, "set_callbacks"), reason="of scikit-learn 1.9")
+@pytest.mark.parametrize("name", CALLED)
+@pytest.mark.filterwarnings("error")
+def test_callbacks_are_for_the_fit_of_the_user(name):
+    bare, wrapped = CALLED[name](), CALLED[name]()
+    bare.fit(DATA.X, DATA.y)
+    model = InfluenceClassifier(wrapped).fit(DATA.X, DATA.y)
+    assert tasks(wrapped) == tasks(bare)
+    assert "LogisticRegression lbfgs-iter" in tasks(bare)
+    for refit in ("final", "pipeline"):
+        model.leave_one_out_check(DATA.X_test, DATA.y_test, rows=2, refit=refit)
+    assert tasks(wrapped) == tasks(bare)

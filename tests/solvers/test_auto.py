@@ -493,11 +493,13 @@ QUESTIONS = {
     "exact": lambda m, X, y: m.influence_scores(X, y, method="exact"),
     "probabilities": lambda m, X, y: m.influence_scores(X, target="predict_proba"),
     "aggregate": lambda m, X, y: m.influence_scores(X, y, method="first_order", aggregate="mean"),
-    "groups": lambda m, X, y: m.group_influence(groups(m), X, y, method="newton"),
-    "groups, first order": lambda m, X, y: m.group_influence(groups(m), X, y, method="first_order"),
-    "additions": lambda m, X, y: m.addition_influence(X, y, X, y, method="first_order"),
+    "groups": lambda m, X, y: m.group_influence(groups(m), X, y, method="newton").scores,
+    "groups, first order": lambda m, X, y: (
+        m.group_influence(groups(m), X, y, method="first_order").scores
+    ),
+    "additions": lambda m, X, y: m.addition_influence(X, y, X, y, method="first_order").scores,
     "leave_one_out": lambda m, X, y: m.leave_one_out(method="newton").losses,
-    "parameters": lambda m, X, y: m.parameter_influence(method="first_order"),
+    "parameters": lambda m, X, y: m.parameter_influence(method="first_order").changes,
     "without": lambda m, X, y: m.without([3, 17]).estimator_.coef_,
 }
 
@@ -576,7 +578,7 @@ def test_no_number_of_threads_changes_a_bit(monkeypatch, tune, price_of_a_factor
     found = []
     for n_jobs in (1, 2, 3):
         model = InfluenceClassifier(LogisticRegression(), n_jobs=n_jobs).fit(THREE.X, THREE.y)
-        found.append(model.parameter_influence(method="first_order"))
+        found.append(model.parameter_influence(method="first_order").changes)
         assert model.solver_.startswith("cg" if price_of_a_factor > 1e3 else "cholesky")
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])

@@ -1,0 +1,65 @@
+"""Means over rows, and how far they may be off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skinfluence.typing import Array
+
+
+def mean(values: Array, sample_weight: Any = None) -> Any:
+    """Return the (weighted) mean over the last axis."""
+    return np.average(values, axis=-1, weights=_weights(values, sample_weight))
+
+
+def standard_error(values: Array, sample_weight: Any = None) -> Any:
+    """Return the standard error of `mean`, over the last axis.
+
+    With m the mean and n the rows of positive weight, the root of
+
+        n / (n - 1) * sum_i w_i^2 (values_i - m)^2 / (sum_i w_i)^2,
+
+    which is s / sqrt(n) where all weights are equal. NaN for a single row.
+
+    References
+    ----------
+    Gatz, D. F. & Smith, L. (1995). The standard error of a weighted mean concentration.
+    Atmospheric Environment 29(11). doi:10.1016/1352-2310(94)00210-C.
+    """
+    weights = _weights(values, sample_weight)
+    n = np.count_nonzero(weights)
+    if n < 2:
+        return np.full(values.shape[:-1], np.nan)[()]
+    off = weights * (values - mean(values, sample_weight)[..., None])
+    return np.sqrt(n / (n - 1) * np.sum(off**2, axis=-1)) / np.sum(weights)
+
+
+def _weights(values: Array, sample_weight: Any) -> Array:
+    """Return one weight for every row; refuse another number of them."""
+    if sample_weight is None:
+        return np.ones(values.shape[-1])
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != values.shape[-1:]:
+        raise ValueError(
+            f"sample_weight of shape {weights.shape} was given; one weight per training row, "
+            f"shape {values.shape[-1:]}, is accepted."
+        )
+    return weights
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a number with its standard error, both to two digits of the error.
+
+    The number has six digits at most; an error below rounding is none.
+    """
+    if not 0.0 <= error < np.inf:
+        return f"{value:.4g}"
+    if error <= 100 * np.finfo(np.float64).eps * abs(value):
+        return f"{value:.4g} +- 0"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    size = int(np.floor(np.log10(abs(value)))) if value else -decimals
+    if decimals <= 6 and decimals + size < 6:
+        return f"{value:.{decimals}f} +- {error:.{decimals}f}"
+    return f"{value:.6g} +- {error:.2g}"
