@@ -261,8 +261,12 @@ class Result(ABC):
                 "from a file. Pass X= and y= to load or from_json."
             )
         own = self.given.frame(np.asarray(positions, dtype=int), columns)
-        taken = set(frame.columns)
-        own.columns = [f"{name}_train" if name in taken else name for name in own.columns]
+        names = list(frame.columns)
+        for name in own.columns:
+            while name in names:
+                name = f"{name}_train"
+            names.append(name)
+        own.columns = names[frame.shape[1] :]
         return frame.join(own.set_index(frame.index))
 
 

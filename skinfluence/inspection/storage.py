@@ -79,6 +79,8 @@ def _whole(what: str, way: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = cut(f"{type(error).__name__}: {error}", 200)
+        if "pickle" in reason:  # numpy's advice is to load it all the same
+            reason = "objects, which are not read"
         raise ValueError(f"{what} was given, and holds no result ({reason}); {way}") from error
 
 

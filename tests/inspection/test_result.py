@@ -97,8 +97,9 @@ class Trap:
 def test_reading_executes_nothing(tmp_path):
     path = tmp_path / "trap.npz"
     np.savez(path, header=np.array([Trap()], dtype=object))
-    with pytest.raises(ValueError, match="holds no result"):
+    with pytest.raises(ValueError, match="holds no result") as refused:
         Result.load(path)
+    assert "allow_pickle" not in str(refused.value)
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(ValueError, match="holds no result"):
         Result.load(path)
@@ -191,6 +192,13 @@ def test_rows_of_every_kind(X, name, values):
     table = shown(X, [1.0, 2.0, 3.0], [name, "y"])
     assert table[name].tolist() == values
     assert table["y"].tolist() == [2.0, 3.0]
+
+
+def test_columns_get_names_of_their_own():
+    X = pd.DataFrame({"row": [1, 2, 3], "row_train": [4, 5, 6], "score": [7, 8, 9]})
+    table = shown(X)
+    assert table.columns.tolist()[-3:] == ["row_train", "row_train_train", "score_train"]
+    assert table["row_train_train"].tolist() == [5, 6]
 
 
 def test_columns_that_are_not_there():
