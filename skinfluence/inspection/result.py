@@ -13,13 +13,16 @@ import numpy as np
 
 from skinfluence.inspection import storage
 from skinfluence.inspection.given_rows import GivenRows
-from skinfluence.inspection.tables import html_page, html_table, text_table
+from skinfluence.inspection.tables import cut, html_page, html_table, text_table
 from skinfluence.process.digest import digest
 from skinfluence.process.versions import versions
 from skinfluence.typing import Array
 
 LINES_SHOWN = 9
 """Lines of a result that is printed."""
+
+LONGEST_WARNING = 160
+"""Characters of a warning that a printed result repeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,13 @@ class Result(ABC):
     facts : dict
         Estimator, SHA-256 of the training data (as they are when it is first asked for) and of the
         parameters, date and versions.
+    warned : tuple of str
+        What the question warned of while it was answered.
     """
 
     kinds: ClassVar[dict[str, type[Result]]] = {}
 
+    warned: tuple[str, ...] = ()
     origin: Origin | None = field(default=None, metadata={"kept": False})
     given: GivenRows | None = field(default=None, metadata={"kept": False})
     read_header: dict[str, Any] | None = field(default=None, metadata={"kept": False})
@@ -115,11 +121,15 @@ class Result(ABC):
     # -------------------------------------------------------------------------------------- to read
 
     def __repr__(self) -> str:
-        return "\n".join([self._heading(), text_table(self._top()), *self._remarks()])
+        return "\n".join([self._heading(), text_table(self._top()), *self._all_remarks()])
 
     def _repr_html_(self) -> str:
         table = html_table(self._top(), self._bar, self._blue)
-        return html_page(self._heading(), table, self._remarks())
+        return html_page(self._heading(), table, self._all_remarks())
+
+    def _all_remarks(self) -> list[str]:
+        warned = (f"Warning: {cut(text, LONGEST_WARNING)}" for text in self.warned)
+        return [*self._remarks(), *warned]
 
     # -------------------------------------------------------------------------------------- to keep
 

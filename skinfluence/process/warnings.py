@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 PACKAGE = str(Path(__file__).parents[1])
 
 
+_heard: ContextVar[list[str] | None] = ContextVar("warnings of a question", default=None)
+
+
+@contextmanager
+def hearing() -> Iterator[list[str]]:
+    """Collect what is warned of meanwhile, in whichever thread."""
+    heard: list[str] = []
+    before = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(before)
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the line from which the package was entered."""
+    if (heard := _heard.get()) is not None and message not in heard:
+        heard.append(message)
     frame, depth, level = sys._getframe(1), 1, 1
     while frame is not None:
         depth += 1

@@ -8,6 +8,7 @@ are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -15,9 +16,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from scipy import sparse
 
+from skinfluence.inspection import Result
 from skinfluence.process.progress import answering
 from skinfluence.process.row_names import counts_rows, index_of, listed, named_rows, rows_of
-from skinfluence.process.warnings import warn
+from skinfluence.process.warnings import hearing, warn
 from skinfluence.questions.fitted import Fitted
 from skinfluence.typing import Array
 
@@ -30,13 +32,17 @@ _KINDS = {"b": "mask", "i": "integer", "u": "integer"}
 def by_label(question: Callable[Concatenate[Fitted, P], R]) -> Callable[Concatenate[Fitted, P], R]:
     """Decorate a question: until it is answered, messages call training rows by their labels.
 
-    And whoever waits for the answer is told how far it is.
+    And whoever waits for the answer is told how far it is, and a result keeps what was warned of.
     """
 
     @wraps(question)
     def answered(fitted: Fitted, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with rows_of(fitted.raw.X), answering(question.__name__, fitted.options.verbose):
-            return question(fitted, *args, **kwargs)
+        under_way = answering(question.__name__, fitted.options.verbose)
+        with rows_of(fitted.raw.X), under_way, hearing() as heard:
+            answer = question(fitted, *args, **kwargs)
+        if heard and isinstance(answer, Result):
+            return replace(answer, warned=tuple(heard))
+        return answer
 
     return answered
 
