@@ -13,6 +13,7 @@ import numpy as np
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import cut, line_of, number_of, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
+from skinfluence.process.blocks import row_blocks
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
@@ -473,13 +474,22 @@ class Influence(Effects):
                 f"k={k!r} was given; {half} rows at each end are there, so 1 to {half} is "
                 "accepted. Call influence() with a larger top= for more."
             )
-        scores = self._lines[tests]
         if self.rows is None:
-            rows = first_of(-scores if largest else scores, int(k))
-            return rows, np.take_along_axis(scores, rows, axis=1)
+            return self._ranked_of_all(np.arange(len(self._lines))[tests], int(k), largest)
+        scores = self._lines[tests]
         kept = self.rows if self.rows.ndim == 2 else self.rows[None]
         columns = slice(0, half) if largest else slice(2 * half - 1, half - 1, -1)
         return kept[tests][:, columns][:, :k], scores[:, columns][:, :k]
+
+    def _ranked_of_all(self, tests: Array, k: int, largest: bool) -> tuple[Array, Array]:
+        """Return rows and scores from one end, of all rows; some lines at a time."""
+        rows = np.empty((len(tests), k), dtype=np.intp)
+        scores = np.empty((len(tests), k), dtype=self.scores.dtype)
+        for some in row_blocks(len(tests), self._lines.shape[1]):
+            lines = np.ascontiguousarray(self._lines[tests[some]])
+            rows[some] = first_of(-lines if largest else lines, k)
+            scores[some] = np.take_along_axis(lines, rows[some], axis=1)
+        return rows, scores
 
     def _shaped(self, rows: Array) -> Array:
         """Return ranked rows as the scores are: of one line without an axis of tests."""
