@@ -29,7 +29,7 @@ from skinfluence.adapters import (
 from skinfluence.mechanisms import Mechanism
 from skinfluence.minimisers.distance import Refinement
 from skinfluence.models.delegation import Predicting
-from skinfluence.process.row_names import n_rows_of, named_row, rows_of
+from skinfluence.process.row_names import length_of, named_row, rows_of
 from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Answers, Fitted
 from skinfluence.questions.options import Options, check_options
@@ -304,7 +304,7 @@ def weights_per_row(sample_weight: Any, X: Any) -> Any:
         For a negative weight: scikit-learn fits some models with one, to no minimum.
     """
     if isinstance(sample_weight, Number):
-        sample_weight = np.full(n_rows_of(X), sample_weight)
+        sample_weight = np.full(length_of(X), sample_weight)
     given = None if sample_weight is None else np.asarray(sample_weight)
     if given is not None and given.dtype.kind in "if" and np.any(given < 0):
         wrong = np.flatnonzero(given.ravel() < 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skinfluence.inspection.agreement import Agreement, agreement, median_agreement
+from skinfluence.inspection.displays import LeaveOneOutDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import number_of, pandas, plain
 from skinfluence.inspection.verdict import (
@@ -24,8 +25,6 @@ from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import LeaveOneOutDisplay
 
 _BETTER = {
     "first_order": "method='newton' takes the row's own curvature out, method='exact' iterates to "
@@ -376,8 +375,6 @@ class LeaveOneOutCheck(Result):
         -------
         LeaveOneOutDisplay
         """
-        from skinfluence.inspection.displays import LeaveOneOutDisplay
-
         display = LeaveOneOutDisplay(
             predicted=self.predicted,
             actual=self.actual,

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skinfluence.inspection.displays import DiagnosticsDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import DiagnosticsDisplay
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -163,8 +162,6 @@ class Diagnostics(Result):
         -------
         DiagnosticsDisplay
         """
-        from skinfluence.inspection.displays import DiagnosticsDisplay
-
         table = self._table(np.arange(len(self.cooks_distance)))
         display = DiagnosticsDisplay(
             hat_diagonal=table["hat_diagonal"],

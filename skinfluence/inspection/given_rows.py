@@ -12,7 +12,7 @@ from scipy import sparse
 
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.process.digest import digest
-from skinfluence.process.row_names import near
+from skinfluence.process.row_names import n_dimensions_of, near
 from skinfluence.typing import Array
 
 
@@ -50,17 +50,12 @@ class GivenRows:
         ----------
         positions : ndarray of int
         """
-        there = self.columns()
-        features = _columns_of(self.X, "x", texts="text")
-        texts = set(features) if np.ndim(self.X) == 1 else set()
-        targets = set(there) - set(features)
-        if len(targets) > 1:
-            targets = set()
-        return {
-            str(name): plain(np.asarray(of(positions)))
-            for name, of in there.items()
-            if name in texts | targets
-        }
+        one = n_dimensions_of(self.X) == 1
+        shown = _columns_of(self.X, "x", texts="text") if one else {}
+        targets = {} if self.y is None else _columns_of(self.y, "y")
+        if len(targets) == 1:
+            shown |= {_other_than(shown, name): of for name, of in targets.items()}
+        return {str(name): plain(np.asarray(of(positions))) for name, of in shown.items()}
 
     def frame(self, positions: Array, columns: Any = True) -> Any:
         """Return columns of some rows as a frame, a line each.
@@ -138,8 +133,7 @@ def _columns_of(data: Any, name: str, texts: str | None = None) -> dict[Any, Any
 
 def _as_array(data: Any) -> Array:
     """Return a list of rows as an array, of records (texts, dicts) where they are no numbers."""
-    first = data[0]
-    if isinstance(first, str) or not hasattr(first, "__len__") or hasattr(first, "keys"):
+    if n_dimensions_of(data) == 1:
         return np.fromiter(data, dtype=object, count=len(data))
     return np.asarray(data, dtype=object)
 

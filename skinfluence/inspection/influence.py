@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import cut, line_of, number_of, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
@@ -18,8 +19,6 @@ from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import InfluenceDisplay
 
 TESTS_SHOWN, ROWS_SHOWN = 3, 3
 """Of a result that is printed: test rows, and training rows at either end for each."""
@@ -139,8 +138,9 @@ class Effects(Result):
         if not np.any(self._lines):
             remarks.append(f"No {self._noun} moves it.")
         if len(self._lines) > TESTS_SHOWN:
+            lines = "groups of test rows" if self.aggregate == "groups" else "test rows"
             remarks.append(
-                f"{TESTS_SHOWN} of {len(self._lines):,} test rows shown; to_frame() has all, "
+                f"{TESTS_SHOWN} of {len(self._lines):,} {lines} shown; to_frame() has all, "
                 "plot(test) draws one."
             )
         return remarks
@@ -410,8 +410,6 @@ class Influence(Effects):
         ValueError
             For a test row that is not there, and for labels that are not one for every row.
         """
-        from skinfluence.inspection.displays import InfluenceDisplay
-
         line = self._line(test, position)
         (((first_rows, first), (second_rows, second)),) = self._ends(k, [line])
         rows = np.concatenate([first_rows, second_rows[::-1]]).astype(int)
@@ -531,8 +529,8 @@ class SelfInfluence(Influence):
 
     def _heading(self) -> str:
         return (
-            f"{type(self).__name__}: each of {len(self.labels):,} training rows on its own loss "
-            f"(method {self.method})."
+            f"{type(self).__name__}: each of {number_of(len(self.labels), 'training row')} on its "
+            f"own loss (method {self.method})."
         )
 
     def _remarks(self) -> list[str]:
@@ -598,7 +596,7 @@ class RelabelInfluence(Influence):
     change: ClassVar[str] = "the row gets its new target"
 
     def _subject(self) -> str:
-        return f"relabelling each of {len(self.labels):,} training rows"
+        return f"relabelling each of {number_of(len(self.labels), 'training row')}"
 
     def _table(self, k: int, lines: Sequence[int]) -> dict[str, Any]:
         table = super()._table(k, lines)
@@ -727,8 +725,6 @@ class GroupInfluence(Effects):
         ValueError
             For a test row that is not there.
         """
-        from skinfluence.inspection.displays import InfluenceDisplay
-
         line = self._line(test, position)
         table = self._table(k, [line])
         names = [f"{cut(g)} ({n:,})" for g, n in zip(table["group"], table["size"], strict=True)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import beside, cut, line_of, number_of, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
@@ -14,8 +15,6 @@ from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import InfluenceDisplay
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -123,8 +122,6 @@ class InputInfluence(Result):
         ValueError
             For rows that are not there.
         """
-        from skinfluence.inspection.displays import InfluenceDisplay
-
         t = line_of(self.test_labels, test, None, name="test")
         i = line_of(self.row_labels, row, None, name="row")
         values = self.derivatives[t, i]

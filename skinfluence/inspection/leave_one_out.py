@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skinfluence.inspection.averages import mean, standard_error, with_error
+from skinfluence.inspection.displays import RowsDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Origin, Result
-from skinfluence.inspection.tables import pandas, plain
+from skinfluence.inspection.tables import number_of, pandas, plain
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import RowsDisplay
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,8 +233,6 @@ class LeaveOneOut(Result):
         ImportError
             Without matplotlib.
         """
-        from skinfluence.inspection.displays import RowsDisplay
-
         order = self._largest_first()
         probability, one_target = self._probability(), self.output_labels is None
         x, y = np.arange(1, len(order) + 1), self.losses
@@ -262,7 +259,7 @@ class LeaveOneOut(Result):
 
     def _heading(self) -> str:
         n = len(self.losses)
-        return f"Leave-one-out of {n} rows ({self.method}): {self._mean_loss()}"
+        return f"Leave-one-out of {number_of(n, 'row')} ({self.method}): {self._mean_loss()}"
 
     def _mean_loss(self) -> str:
         return f"mean {self.loss} {with_error(self.score(), self.standard_error())}"
@@ -277,10 +274,12 @@ class LeaveOneOut(Result):
         n, remarks = len(self.losses), []
         if self.classifier:
             wrong = int(self._wrong().sum())
-            remarks.append(f"{wrong} of {n} rows are predicted wrong by the model without them.")
+            remarks.append(
+                f"{wrong:,} of {n:,} rows are predicted wrong by the model without them."
+            )
         if n > LINES_SHOWN:
             remarks.append(
-                f"Shown are the {LINES_SHOWN} largest losses of {n}: to_frame() has all."
+                f"Shown are the {LINES_SHOWN} largest losses of {n:,}: to_frame() has all."
             )
         return remarks
 
@@ -409,8 +408,6 @@ class LeaveOneOutComparison(Result):
         ImportError
             Without matplotlib.
         """
-        from skinfluence.inspection.displays import RowsDisplay
-
         order = self._largest_first()
         display = RowsDisplay(
             self.losses[order, 0],
@@ -430,8 +427,9 @@ class LeaveOneOutComparison(Result):
 
     def _heading(self) -> str:
         return (
-            f"Leave-one-out of {len(self.losses)} rows by two models: mean {self.loss} of the "
-            f"first minus the second {with_error(self.difference, self.standard_error)}"
+            f"Leave-one-out of {number_of(len(self.losses), 'row')} by two models: mean "
+            f"{self.loss} of the first minus the second "
+            f"{with_error(self.difference, self.standard_error)}"
         )
 
     def _top(self) -> Mapping[str, Sequence[Any]]:
@@ -445,7 +443,7 @@ class LeaveOneOutComparison(Result):
         else:
             told = f"The {self.better} is better, by {ratio:.1f} standard errors."
         n = len(self.losses)
-        more = [f"Shown are the {LINES_SHOWN} largest differences of {n}: to_frame() has all."]
+        more = [f"Shown are the {LINES_SHOWN} largest differences of {n:,}: to_frame() has all."]
         return [told, *(more if n > LINES_SHOWN else [])]
 
     def _largest_first(self) -> Array:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skinfluence.inspection.averages import mean, standard_error, with_error
+from skinfluence.inspection.displays import LeaveOneOutCurveDisplay
 from skinfluence.inspection.result import Result
-from skinfluence.inspection.tables import pandas, plain
+from skinfluence.inspection.tables import number_of, pandas, plain
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import LeaveOneOutCurveDisplay
 
 SHOWN = 12
 """Values that a printed curve shows."""
@@ -125,8 +124,6 @@ class LeaveOneOutCurve(Result):
         ImportError
             Without matplotlib.
         """
-        from skinfluence.inspection.displays import LeaveOneOutCurveDisplay
-
         display = LeaveOneOutCurveDisplay(
             self.param_name,
             self.param_range,
@@ -153,8 +150,8 @@ class LeaveOneOutCurve(Result):
         n_values, n_train = self.losses.shape
         score = with_error(self.scores[self._best], self.standard_errors[self._best])
         return (
-            f"Leave-one-out of {n_train} rows at {n_values} values of {self.param_name} "
-            f"({self.method}): best {_written(self.best)}, {self.loss} {score}"
+            f"Leave-one-out of {number_of(n_train, 'row')} at {n_values} values of "
+            f"{self.param_name} ({self.method}): best {_written(self.best)}, {self.loss} {score}"
         )
 
     def _top(self) -> Mapping[str, Sequence[Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import beside, cut, number_of, pandas, plain
 from skinfluence.process.row_names import listed, near
@@ -14,8 +15,6 @@ from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skinfluence.inspection.displays import InfluenceDisplay
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -116,8 +115,6 @@ class ParameterInfluence(Result):
         ValueError
             For a coefficient that is not there.
         """
-        from skinfluence.inspection.displays import InfluenceDisplay
-
         at = self._at(coefficient)
         order = self._order(at)[:k]
         name = self.coefficients[at]

@@ -22,9 +22,20 @@ MOST_NAMED = 20
 _index: ContextVar[Any] = ContextVar("index of the rows that messages are about", default=None)
 
 
-def n_rows_of(X: Any) -> int:
+def length_of(X: Any) -> int:
     """Return how many rows there are."""
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def n_dimensions_of(X: Any) -> int:
+    """Return 1 for rows that are texts, records or numbers, 2 for rows of features.
+
+    Of a list by its first row: an array of texts would have room for the longest in every row.
+    """
+    if hasattr(X, "shape"):
+        return len(X.shape)
+    first = X[0]
+    return 1 if isinstance(first, str) or hasattr(first, "keys") or np.ndim(first) == 0 else 2
 
 
 def index_of(X: Any) -> Any:

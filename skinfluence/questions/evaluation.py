@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from skinfluence.adapters import features_of
 from skinfluence.effects import target_of
 from skinfluence.objectives import Objective, OutputObjective
-from skinfluence.process.row_names import n_rows_of
+from skinfluence.process.row_names import length_of, n_dimensions_of
 from skinfluence.questions.fitted import Fitted
 
 
@@ -31,7 +31,7 @@ def accepted_features(
     _check_rows_given(X, kind)
     if hasattr(fitted.estimator, "n_features_in_") and _is_one_row(X):
         raise ValueError(_of_dimension(1, kind))  # before y is compared with its numbers
-    if np.ndim(fitted.raw.X) == 1 and getattr(X, "ndim", 1) == 2:
+    if n_dimensions_of(fitted.raw.X) == 1 and n_dimensions_of(X) == 2:
         raise ValueError(
             f"X_{kind} of 2 dimensions was given, and the model was fitted on rows of 1 dimension, "
             f"such as texts; X_{kind} like these, shape (n_{kind},), is accepted. Of a frame pass "
@@ -91,7 +91,7 @@ def _check_rows_given(X: Any, kind: str) -> None:
             f"X_{kind}={X!r} was given; {kind} rows of shape (n_{kind}, n_features) are accepted. "
             "Pass rows like those of fit."
         )
-    if n_rows_of(X) == 0:
+    if length_of(X) == 0:
         raise ValueError(f"X_{kind} has no rows; at least one {kind} row is needed.")
 
 

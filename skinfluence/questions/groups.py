@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from skinfluence.inspection import GivenRows
-from skinfluence.process.row_names import listed, n_rows_of, named_row, near
+from skinfluence.process.row_names import length_of, listed, named_row, near
 from skinfluence.typing import Array
 
 
@@ -89,7 +89,7 @@ def labels_in_columns(
     named = [groups] if isinstance(groups, str) else groups
     if not isinstance(named, list) or not named or not all(isinstance(e, str) for e in named):
         return groups
-    n_rows, columns = n_rows_of(given.X), given.columns()
+    n_rows, columns = length_of(given.X), given.columns()
     unknown = [each for each in named if each not in columns]
     if isinstance(groups, list) and len(groups) == n_rows:
         if unknown:

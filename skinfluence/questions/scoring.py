@@ -18,7 +18,7 @@ from skinfluence.inspection.words import kind_of
 from skinfluence.mechanisms import Mechanism, mechanism_of
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.process.progress import take_less
-from skinfluence.process.row_names import n_rows_of, rows_of
+from skinfluence.process.row_names import length_of, rows_of
 from skinfluence.questions.aggregation import Aggregation, aggregation_given, labels_to_aggregate
 from skinfluence.questions.evaluation import accepted_features, as_array, objective_over
 from skinfluence.questions.fitted import Fitted, labels_of
@@ -50,7 +50,7 @@ class Asked:
         object.__setattr__(self, "aggregate", aggregate)
         y_test = as_array(self.y_test)
         if kind_of(self.target) == "class" and y_test is not None and np.ndim(y_test) == 0:
-            y_test = np.full(n_rows_of(self.X_test), y_test)  # one class for all test rows
+            y_test = np.full(length_of(self.X_test), y_test)  # one class for all test rows
         object.__setattr__(self, "y_test", y_test)
 
     def features(self, fitted: Fitted) -> Any:

@@ -1,5 +1,6 @@
 """Means and sums over test rows, and groups of training rows by columns, against plain loops."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -304,6 +305,22 @@ def test_texts_are_no_frame():
         with pytest.raises(ValueError, match=r"X_test of 2 dimensions was given.*frame\['text'\]"):
             model.influence(rows, labels[: len(rows)])
     assert model.influence(texts["text"][:1], labels[:1]).scores.shape == (1, 20)
+
+
+def test_lists_of_texts_are_made_no_arrays_of_fixed_width():
+    """One of 120,000 characters beside 300 short ones would take 144 MB, wherever it is done."""
+    texts = [f"word{i % 7} word{i % 3}" for i in range(300)]
+    texts[5] = "word1 " * 20_000
+    model = InfluenceClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression()))
+    model.fit(texts, np.arange(300) % 2)
+    tracemalloc.start()
+    found = model.influence(texts[:2], [0, 1])
+    printed, frame = repr(found), found.to_frame(columns="text")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "text" in printed.splitlines()[1]
+    assert frame["text"].tolist() == [texts[i] for i in frame["position"]]
+    assert peak < 60 * 2**20
 
 
 def test_weighted_sums_say_so():
