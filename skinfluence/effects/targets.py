@@ -124,10 +124,10 @@ def check_target(name: str, objective: Objective) -> None:
         accepted = CLASSIFIER_TARGETS[:2]
     if name not in accepted:
         own = isinstance(objective, OutputObjective) and objective.loss.targets is not None
-        why = " Its raw predictions are of pairs of classes; wrap its parts one by one for theirs."
+        why = " Its raw predictions are not one decision value for each class." if own else ""
         raise ValueError(
-            f"target={name!r} was given; this model has the targets {accepted}."
-            + (why if own else " Pass one of them.")
+            f"target={name!r} was given; this model has the targets {accepted}.{why} Pass one of "
+            "them."
         )
 
 

@@ -3,7 +3,7 @@
 from skinfluence.losses.base import Loss, encode_labels
 from skinfluence.losses.binary import OneVsOne, OneVsRest
 from skinfluence.losses.bregman import Bregman
-from skinfluence.losses.classification import Logistic, Multinomial
+from skinfluence.losses.classification import Brier, Exponential, Logistic, Multinomial
 from skinfluence.losses.composed import Joint, TransformedTarget
 from skinfluence.losses.concomitant import ConcomitantHuber
 from skinfluence.losses.glm import Tweedie
@@ -17,7 +17,9 @@ from skinfluence.losses.residuals import (
 
 __all__ = [
     "Bregman",
+    "Brier",
     "ConcomitantHuber",
+    "Exponential",
     "HalfSquaredError",
     "Huber",
     "Joint",

@@ -32,8 +32,14 @@ from skinfluence.typing import Array
 __all__ = ["Loss", "encode_labels"]
 
 
+RARE = 10.0 * float(np.finfo(np.float64).eps)
+"""Share of rows below which no class, and mean below which no positive target, is taken to be."""
+
 STEADY = 0.25
 """Logarithm of the factor up to which a second derivative is said to stay as it is."""
+
+RARE = 10.0 * float(np.finfo(np.float64).eps)
+"""Smallest frequency of a class, and mean of targets under a log link, of a best constant."""
 
 
 def encode_labels(y: Any, classes: Array) -> Array:
@@ -141,6 +147,8 @@ class Loss(ABC):
         doi:10.1214/09-EJS521). Infinite for a constant Hessian. Newton steps that move no row far
         in this unit are trusted without a look at where they end, and exact minima are certified
         a step earlier. None where there is no such bound, as for losses with bends.
+    curvature_bend : float
+        See `curvature_slope`.
     canonical : bool
         The expected Hessian (Fisher information) equals the Hessian: `curvature="fisher"` is known.
     unit_dispersion : bool
@@ -169,6 +177,7 @@ class Loss(ABC):
     shift_invariant: bool = False
     constant_hessian: bool = False
     curvature_scale: float | None = None
+    curvature_bend: float = 0.0
     canonical: bool = False
     unit_dispersion: bool = False
     has_probabilities: bool = False
@@ -244,6 +253,22 @@ class Loss(ABC):
         before = self.gradient(y, eta)
         return lambda delta: self.gradient(y, eta + delta) - before
 
+    def hessian_diagonal(self, y: Array, eta: Array) -> Array:
+        """Return the diagonal of `hessian`, shape (..., K)."""
+        G = self.hessian(y, eta)
+        return G if self.separable else np.diagonal(G, axis1=-2, axis2=-1)
+
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        """Return r, shape (..., K): how the diagonal of `hessian` follows the gradient.
+
+        As the gradient changes by d, the diagonal changes by d (r - curvature_bend d), exactly.
+        """
+        raise NotImplementedError(
+            f"The third derivative of {type(self).__name__} was asked for, which it does not have; "
+            "squared, logistic, multinomial, exponential, Poisson and gamma losses do. Write "
+            "curvature_slope(y, eta)."
+        )
+
     def expected_hessian(self, y: Array, eta: Array) -> Array | None:
         """Return the mean of the diagonal of `hessian` over targets as the model expects them.
 
@@ -251,8 +276,7 @@ class Loss(ABC):
         """
         if not self.canonical:
             return None
-        G = self.hessian(y, eta)
-        return G if self.separable else np.diagonal(G, axis1=-2, axis2=-1)
+        return self.hessian_diagonal(y, eta)
 
     def residual(self, y: Array, eta: Array) -> Array:
         """Return minus the gradient, as it would be if the loss were not flat for outliers.
@@ -298,6 +322,30 @@ class Loss(ABC):
     def response(self, eta: Array) -> Array:
         """Return predictions on the scale of the response; class probabilities if there are any."""
         return eta
+
+    def response_targets(self, y: Array) -> Array:
+        """Return targets on the scale of the response, of classes frequencies, shape (..., K)."""
+        return y
+
+    def best_constant(self, mean: Array) -> Array:
+        """Return the raw predictions that are best for all rows alike, shape (..., K).
+
+        Parameters
+        ----------
+        mean : ndarray of shape (..., K)
+            Of the `response_targets` of the rows. Where a class has none, or targets are all 0, it
+            is held to be `RARE`, as scikit-learn does.
+        """
+        raise NotImplementedError(
+            f"The best constant of {type(self).__name__} was asked for, which it does not have; "
+            "squared, logistic, multinomial, exponential and Tweedie losses do."
+        )
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        """Return what `best_constant` moves by, to first order, as the mean does by `rise`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no best_constant_slope; losses with a best_constant do."
+        )
 
     def given_probabilities(self, y: Any, eta: Array) -> Array:
         """Return the probability of the given labels, in their shape."""

@@ -1,4 +1,4 @@
-"""Losses of class probabilities: logistic, one versus the rest, multinomial."""
+"""Losses of class probabilities: logistic, one versus the rest, multinomial, exponential, Brier."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
-from skinfluence.losses.base import Loss, encode_labels, indicator, one_hot, pick
+from skinfluence.losses.base import (
+    RARE,
+    Loss,
+    encode_labels,
+    encode_signs,
+    in_precision,
+    indicator,
+    one_hot,
+    pick,
+)
+from skinfluence.losses.residuals import HalfSquare
 from skinfluence.losses.softplus import expit_change, log1pexp, log1pexp_change
 from skinfluence.typing import Array
 
-__all__ = ["Logistic", "Multinomial"]
+__all__ = ["Brier", "Exponential", "Logistic", "Multinomial"]
+
+LARGEST = 300.0
+"""Largest exponent that is taken: exp of twice that is still finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +39,7 @@ class Logistic(Loss):
     classes: Array
     unit_dispersion = True
     has_probabilities = True
-    curvature_scale = 1.0
+    curvature_scale = curvature_bend = 1.0
     canonical = convex = identical_outputs = True
 
     @property
@@ -50,10 +63,19 @@ class Logistic(Loss):
     def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         return expit_change(eta)
 
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        return expit(-eta) - expit(eta)
+
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         sign = 1.0 - 2.0 * y
         rise = log1pexp_change(sign * eta, sign * delta)
         return rise[..., 0] if rise.shape[-1] == 1 else np.sum(rise, axis=-1)
+
+    def best_constant(self, mean: Array) -> Array:
+        return logit(np.clip(mean, RARE, 1.0 - RARE))
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        return rise / (mean * (1.0 - mean))
 
     def response(self, eta: Array) -> Array:
         if self.n_outputs == 1:
@@ -83,7 +105,7 @@ class Multinomial(Loss):
     separable = False
     shift_invariant = True
     has_probabilities = True
-    curvature_scale = 1.0
+    curvature_scale = curvature_bend = 1.0
     canonical = convex = identical_outputs = True
 
     @property
@@ -133,6 +155,9 @@ class Multinomial(Loss):
 
         return change
 
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        return 1.0 - 2.0 * softmax(eta, axis=-1)
+
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # lse(eta + d) - lse(eta) = log1p(sum_k p_k expm1(d_k)), while every e^(d_k) is tame; the
         # shift of d by its own component d_y leaves lse - d_y to be computed, without cancelling.
@@ -144,6 +169,16 @@ class Multinomial(Loss):
         close = np.log1p(np.sum(p * np.expm1(np.where(near[..., None], d, 0.0)), axis=-1))
         return np.where(near, close, self.value(y, eta + delta) - self.value(y, eta))
 
+    def response_targets(self, y: Array) -> Array:
+        return one_hot(y, self.n_outputs)
+
+    def best_constant(self, mean: Array) -> Array:
+        log_mean = np.log(np.maximum(mean, RARE / 10.0))  # as scikit-learn holds it there
+        return log_mean - np.mean(log_mean, axis=-1, keepdims=True)
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        return rise / mean - np.mean(rise / mean, axis=-1, keepdims=True)
+
     def response(self, eta: Array) -> Array:
         return softmax(eta, axis=-1)
 
@@ -154,3 +189,99 @@ class Multinomial(Loss):
     def is_separated(self, y: Array, eta: Array) -> Array:
         others = np.where(one_hot(y, self.n_outputs) > 0, -np.inf, eta)
         return pick(eta, y) > np.max(others, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Exponential(Loss):
+    """AdaBoost's loss of two classes, exp(-y eta) with y in {-1, 1}.
+
+    As in ``GradientBoostingClassifier(loss="exponential")``: eta is half the log odds.
+    """
+
+    classes: Array
+    n_outputs = 1
+    has_probabilities = True
+    curvature_scale = 1.0
+    convex = identical_outputs = True
+
+    def encode(self, y: Any) -> Array:
+        return encode_signs(y, self.classes, 1)
+
+    @staticmethod
+    def _exponent(y: Array, eta: Array) -> Array:
+        return np.clip(-y * eta, -LARGEST, LARGEST)
+
+    def value(self, y: Array, eta: Array) -> Array:
+        return np.exp(self._exponent(y, eta))[..., 0]
+
+    def gradient(self, y: Array, eta: Array) -> Array:
+        return -y * np.exp(self._exponent(y, eta))
+
+    def hessian(self, y: Array, eta: Array) -> Array:
+        return np.exp(self._exponent(y, eta))
+
+    def _growth(self, y: Array, eta: Array, delta: Array) -> Array:
+        """Return the change of exp(-y eta), before it cancels."""
+        here, after = self._exponent(y, eta), self._exponent(y, eta + delta)
+        tame = (np.abs(here) < LARGEST) & (np.abs(after) < LARGEST)
+        return np.exp(here) * np.expm1(np.where(tame, -y * delta, after - here))
+
+    def gradient_change(self, y: Array, eta: Array) -> Callable[[Array], Array]:
+        def change(delta: Array) -> Array:
+            growth = self._growth(y, eta, delta.astype(np.float64, copy=False))
+            return in_precision(-y * growth, delta.dtype)
+
+        return change
+
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        return np.broadcast_to(-y, np.broadcast_shapes(y.shape, eta.shape))
+
+    def change(self, y: Array, eta: Array, delta: Array) -> Array:
+        return self._growth(y, eta, delta)[..., 0]
+
+    def response_targets(self, y: Array) -> Array:
+        return (y + 1.0) / 2.0
+
+    def best_constant(self, mean: Array) -> Array:
+        return 0.5 * logit(np.clip(mean, RARE, 1.0 - RARE))
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        return 0.5 * rise / (mean * (1.0 - mean))
+
+    def response(self, eta: Array) -> Array:
+        return np.concatenate([expit(-2.0 * eta), expit(2.0 * eta)], axis=-1)
+
+    def response_gradient(self, eta: Array, index: Array) -> Array:
+        sign = np.where(index[..., None] == 1, 2.0, -2.0)
+        return sign * expit(2.0 * eta) * expit(-2.0 * eta)
+
+    def is_separated(self, y: Array, eta: Array) -> Array:
+        return np.all(y * eta > 0, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Brier(HalfSquare):
+    """Half the Brier score, 1/2 sum_k (eta_k - y_k)^2, where eta are the class probabilities.
+
+    One output per class, two of two classes; y is 1 for the class of the row, and 0 elsewhere. The
+    loss of forests, whose probabilities may be 0, where the log loss is infinite.
+
+    References
+    ----------
+    Brier, G. W. (1950). Verification of forecasts expressed in terms of probability. Monthly
+    Weather Review 78(1).
+    """
+
+    classes: Array
+    has_probabilities = True
+    targets = ("loss", "predict_proba")
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        return len(self.classes)
+
+    def encode(self, y: Any) -> Array:
+        return one_hot(encode_labels(y, self.classes), self.n_outputs)
+
+    def decide(self, eta: Array) -> Array:
+        return self.classes[np.argmax(eta, axis=-1)]

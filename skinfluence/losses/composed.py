@@ -35,7 +35,8 @@ class Joint(Loss):
 
     def __post_init__(self) -> None:
         parts = self.parts
-        pairs_only = any(p.targets is not None for p in parts)
+        limited = [p.targets for p in parts if p.targets is not None]
+        common = tuple(name for name in (limited or [()])[0] if all(name in t for t in limited))
         hand_on(
             self,
             parts,
@@ -43,7 +44,7 @@ class Joint(Loss):
             separable=all(p.separable for p in parts),
             shift_invariant=False,
             identical_outputs=self._equal_hessians(),
-            targets=("loss",) if pairs_only else None,
+            targets=common if limited else None,
             multilabel=any(p.classes is not None for p in parts),
             has_probabilities=all(p.has_probabilities for p in parts),
         )
@@ -229,7 +230,8 @@ def _columns(y: Array) -> list[Array]:
 
 def _first(part: Loss) -> int:
     """Return the first response that is told: of the probabilities of two classes the second."""
-    return int(part.has_probabilities and part.n_outputs == 1)
+    classes = part.classes if part.has_probabilities else None
+    return int(classes is not None and part.n_outputs < len(classes))
 
 
 @dataclass(frozen=True, eq=False)

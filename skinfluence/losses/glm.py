@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from skinfluence.losses.base import STEADY, Loss, encode_numbers, in_precision
+from skinfluence.losses.base import RARE, STEADY, Loss, encode_numbers, in_precision
+from skinfluence.losses.softplus import TAME
 from skinfluence.process.row_names import named_row
 from skinfluence.typing import Array
 
@@ -197,11 +198,25 @@ class Tweedie(Loss):
         A, B = self._terms(y, self._log_mean(eta), self._order)
         a, b = 1.0 - self.power - self._order, 2.0 - self.power - self._order
 
+        one_term = self.link == "log" and self.power in (1, 2)  # of Poisson and gamma
+        tame = one_term and np.max(np.abs(eta), initial=0.0) < self._bound - TAME
+
         def change(delta: Array) -> Array:
+            if tame and np.max(np.abs(delta), initial=0.0) < TAME:
+                sign, size = (1.0, B) if self.power == 1 else (-1.0, -A)
+                return in_precision(size, delta.dtype) * np.expm1(sign * delta)
             u = self._rise(eta, delta.astype(np.float64, copy=False))
             return in_precision(B * np.expm1(b * u) - A * np.expm1(a * u), delta.dtype)
 
         return change
+
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        # mu and 1 - y / mu under the log link: both grow with the gradient, or fall.
+        if self.constant_hessian:
+            return np.zeros_like(eta)
+        if self.link != "log" or self.power not in (1, 2):
+            return super().curvature_slope(y, eta)
+        return np.full_like(eta, 1.0 if self.power == 1 else -1.0)
 
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         if self.constant_hessian:
@@ -215,6 +230,12 @@ class Tweedie(Loss):
         before, after = self._inside(eta), self._inside(eta + delta)
         beyond = np.where(before, np.inf, np.where(after, -np.inf, 0.0))
         return np.sum(np.where(before & after, second - first, beyond), axis=-1)
+
+    def best_constant(self, mean: Array) -> Array:
+        return mean if self.link == "identity" else np.log(np.maximum(mean, RARE))
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        return rise if self.link == "identity" else rise / mean
 
     def response(self, eta: Array) -> Array:
         if self.link == "identity":

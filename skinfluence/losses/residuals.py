@@ -37,16 +37,9 @@ class Residual(Loss):
         return encode_numbers(y, self.n_outputs)
 
 
-@dataclass(frozen=True, eq=False)
-class HalfSquaredError(Residual):
-    """Half the squared error summed over the outputs, 1/2 sum_k (eta_k - y_k)^2.
+class HalfSquare(Residual):
+    """1/2 sum_k (eta_k - y_k)^2."""
 
-    With `classes` the targets are -1 and +1, one output per class (one for two classes), as in
-    `sklearn.linear_model.RidgeClassifier`.
-    """
-
-    n_outputs: int = 1
-    classes: Array | None = None
     constant_hessian = True
     curvature_scale = np.inf
     canonical = True
@@ -66,6 +59,27 @@ class HalfSquaredError(Residual):
     def change(self, y: Array, eta: Array, delta: Array) -> Array:
         # The difference of two squares, before it cancels.
         return np.sum(delta * ((eta - y) + 0.5 * delta), axis=-1)
+
+    def curvature_slope(self, y: Array, eta: Array) -> Array:
+        return np.zeros_like(eta)
+
+    def best_constant(self, mean: Array) -> Array:
+        return mean
+
+    def best_constant_slope(self, mean: Array, rise: Array) -> Array:
+        return rise
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSquaredError(HalfSquare):
+    """Half the squared error summed over the outputs, 1/2 sum_k (eta_k - y_k)^2.
+
+    With `classes` the targets are -1 and +1, one output per class (one for two classes), as in
+    `sklearn.linear_model.RidgeClassifier`.
+    """
+
+    n_outputs: int = 1
+    classes: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)

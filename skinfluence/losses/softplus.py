@@ -12,6 +12,9 @@ from skinfluence.typing import Array
 FAR = 30.0
 """Change of z beyond which exp may overflow, and little is left of what was there."""
 
+TAME = 1.0
+"""Change of z up to which its sign does not matter for precision."""
+
 
 VANISHES = 40.0
 """Distance from a bend, in temperatures, where nothing is left of its curvature: e^-40."""
@@ -44,6 +47,13 @@ def expit_change(z: Array, scale: Array | float = 1.0) -> Callable[[Array], Arra
         # For d > 0, expit(z + d) - p = p q (e^d - 1) / (1 + p (e^d - 1)), where nothing cancels.
         # For d < 0 the same with -d and q. Temporaries are reused: this runs over rows times edits.
         d = delta if isinstance(scale, float) and scale == 1.0 else _scaled(delta, scale)
+        if np.max(d, initial=0.0) < TAME and np.min(d, initial=0.0) > -TAME:
+            rise = np.expm1(d)  # the first formula, where 1 + p (e^d - 1) is far from 0
+            below = rise * p.astype(d.dtype)
+            below += 1.0
+            rise *= slope.astype(d.dtype)
+            rise /= below
+            return rise
         rise = np.abs(d)
         far = rise > FAR if np.max(rise, initial=0.0) > FAR else None
         if far is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from skinfluence.losses.base import Loss
 from skinfluence.losses.binary import OneVsRest
-from skinfluence.losses.classification import Logistic, Multinomial
+from skinfluence.losses.classification import Brier, Logistic, Multinomial
 from skinfluence.losses.composed import Joint, TransformedTarget
 from skinfluence.losses.glm import NAMES, Tweedie
 
@@ -42,6 +42,8 @@ def in_words(loss: Loss) -> str:
         return "log loss"
     if isinstance(loss, Logistic):
         return "one vs rest (log loss)"
+    if isinstance(loss, Brier):
+        return "half Brier score"
     if isinstance(loss, Tweedie):
         if loss.power == 0:
             return "half squared error"

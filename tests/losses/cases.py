@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from skinfluence.losses import (
+    Brier,
     ConcomitantHuber,
+    Exponential,
     HalfSquaredError,
     Huber,
     Joint,
@@ -96,6 +98,10 @@ def multinomial(y, eta):
     return anp.log(anp.sum(anp.exp(eta))) - eta[int(y)]
 
 
+def exponential(y, eta):
+    return anp.sum(anp.exp(-y * eta))
+
+
 def smooth_hinge(y, eta, t=0.3):
     return anp.sum(t * softplus((1 - y * eta) / t))
 
@@ -167,6 +173,7 @@ def joint_regression(y, eta):
 
 
 PAIR = np.array([0, 1])
+FORESTS = Joint((Brier(THREE), Brier(np.array(["0", "1"]))))
 MIXED = Joint((Multinomial(THREE), SmoothHinge(np.array(["0", "1"]), 0.3)))
 CASES = {
     "squared": Case(HalfSquaredError(2), squared),
@@ -174,6 +181,9 @@ CASES = {
     "logistic": Case(Logistic(TWO), logistic),
     "one-vs-rest": Case(Logistic(THREE), logistic),
     "multinomial": Case(Multinomial(THREE), multinomial),
+    "exponential": Case(Exponential(TWO), exponential),
+    "brier": Case(Brier(THREE), squared),
+    "brier-two": Case(Brier(TWO), squared),
     "smooth-hinge": Case(SmoothHinge(TWO, 0.3), smooth_hinge),
     "smooth-hinge-three": Case(SmoothHinge(THREE, 0.3), smooth_hinge),
     "squared-hinge": Case(SquaredHinge(TWO), squared_hinge),
@@ -214,6 +224,7 @@ CASES = {
     "rest-two": Case(OneVsRest(HalfSquaredError(1, PAIR), TWO), squared),
     "multilabel": Case(OneVsRest(Logistic(PAIR), THREE, True), logistic, "indicators"),
     "joint": Case(MIXED, joint, "mixed"),
+    "joint-brier": Case(FORESTS, squared, "mixed"),
     "joint-regression": Case(Joint((Huber(0.8), HalfSquaredError())), joint_regression),
     "transformed": Case(
         TransformedTarget(Huber(0.8, 2), np.sinh, np.arcsinh),

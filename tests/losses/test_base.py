@@ -9,6 +9,8 @@ import pytest
 
 from skinfluence.losses import (
     Bregman,
+    Brier,
+    Exponential,
     HalfSquaredError,
     Huber,
     Joint,
@@ -207,6 +209,122 @@ def test_far_raw_predictions_give_finite_derivatives(name):
         for dtype in (np.float64, np.float32):
             moved = loss.gradient_change(y, eta)(delta.astype(dtype))
             assert moved.dtype == dtype and np.all(np.isfinite(moved))
+
+
+def has_slope(case):
+    try:
+        case.loss.curvature_slope(*case.rows())
+    except NotImplementedError as error:
+        assert re.search(r"third derivative of .* Write curvature_slope", str(error))
+        return False
+    return True
+
+
+SLOPED = [name for name, case in CASES.items() if has_slope(case)]
+sloped = pytest.mark.parametrize("name", SLOPED)
+
+
+def test_losses_of_boosted_trees_and_of_forests_have_slopes():
+    kinds = {type(CASES[name].loss) for name in SLOPED}
+    assert {HalfSquaredError, Brier, Logistic, Multinomial, Exponential, Tweedie} <= kinds
+
+
+def curvature_change(loss, y, eta, delta):
+    """Return how the diagonal of the second derivative changes as the gradient does."""
+    rise = loss.gradient_change(y, eta)(delta)
+    return rise * (loss.curvature_slope(y, eta).astype(rise.dtype) - loss.curvature_bend * rise)
+
+
+@sloped
+def test_slopes_of_the_curvature_are_those_of_its_diagonal(name):
+    """Along any direction d the diagonal changes by r times the Hessian times d."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    r, h = loss.curvature_slope(y, eta), 1e-5
+    assert r.shape == eta.shape
+    for d in np.random.default_rng(1).standard_normal((3, *eta.shape)):
+        after, before = (loss.hessian_diagonal(y, eta + way * h * d) for way in (1, -1))
+        mine = r * loss.hessian_product(y, eta)(d)
+        np.testing.assert_allclose(mine, (after - before) / (2 * h), rtol=1e-7, atol=1e-8)
+
+
+def curvature_twin(loss, y, eta):
+    """Return the diagonal of the Hessian, written again, in extended precision."""
+    if isinstance(loss, Multinomial):
+        p = np.exp(eta - eta.max(axis=-1, keepdims=True))
+        p /= p.sum(axis=-1, keepdims=True)
+        return p * (1 - p)
+    if isinstance(loss, Logistic):
+        return 1 / (2 + np.exp(eta) + np.exp(-eta))
+    if isinstance(loss, Exponential):
+        return np.exp(-y * eta)
+    if isinstance(loss, Tweedie) and not loss.constant_hessian:
+        q, mu = loss.power, np.exp(eta) if loss.link == "log" else eta
+        if loss.link == "log":
+            return (2 - q) * mu ** (2 - q) - (1 - q) * y * mu ** (1 - q)
+        return (1 - q) * mu**-q + q * y * mu ** (-q - 1)
+    return np.zeros_like(eta)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="no extended precision here")
+@pytest.mark.parametrize("size", [1e-7, 1e-4, 1e-2, 0.5, 3.0])
+@sloped
+def test_changes_of_the_curvature_do_not_cancel(name, size):
+    """In extended precision the difference of the twins is good to 1e-12 at size 1e-7."""
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    delta = size * np.random.default_rng(1).standard_normal((len(eta), 5, loss.n_outputs))
+    delta = case.feasible(eta[:, None], delta)
+    y = y[:, None]
+    for dtype, rtol in ((np.float64, 1e-11), (np.float32, 2e-6)):
+        d = delta.astype(dtype)
+        change = curvature_change(loss, y, eta[:, None], d)
+        assert change.dtype == dtype and change.shape == d.shape
+        here, target = eta[:, None].astype(np.longdouble), y.astype(np.longdouble)
+        before = curvature_twin(loss, target, here)
+        expected = (curvature_twin(loss, target, here + d) - before).astype(float)
+        rounding = 64 * np.finfo(np.longdouble).eps * np.abs(before).astype(float)
+        scale = np.abs(expected)
+        if not loss.separable:  # each output moves all of them, and may move one back
+            scale = scale.max(axis=1, keepdims=True)
+        assert np.all(np.abs(change - expected) <= rtol * scale + rounding)
+
+
+@sloped
+def test_changes_of_the_curvature_are_differences(name):
+    case = CASES[name]
+    loss, (y, eta) = case.loss, case.rows()
+    delta = case.feasible(eta, np.random.default_rng(1).standard_normal(eta.shape))
+    expected = loss.hessian_diagonal(y, eta + delta) - loss.hessian_diagonal(y, eta)
+    mine = curvature_change(loss, y, eta, delta)
+    np.testing.assert_allclose(
+        mine, expected, rtol=1e-11, atol=1e-12 * (1 + np.abs(expected).max())
+    )
+
+
+@losses
+def test_the_best_constant_is_where_the_gradient_is_0(name):
+    case = CASES[name]
+    loss, (y, _) = case.loss, case.rows(n=30)
+    known = (HalfSquaredError, Logistic, Multinomial, Exponential, Tweedie, Brier)
+    if not isinstance(loss, known):
+        with pytest.raises(NotImplementedError, match=r"best constant of .* was asked for"):
+            loss.best_constant(np.zeros(loss.n_outputs))
+        return
+    y = np.abs(y) if isinstance(loss, Tweedie) else y  # a mean that every power has
+    t = loss.response_targets(y)
+    assert t.shape == (30, loss.n_outputs)
+    best = loss.best_constant(t.mean(axis=0))
+    gradient = loss.gradient(y, np.tile(best, (30, 1)))
+    if not (isinstance(loss, Logistic) and loss.n_outputs > 1):
+        np.testing.assert_allclose(
+            loss.response(best)[..., -loss.n_outputs :], t.mean(axis=0), rtol=1e-12
+        )
+    assert np.abs(gradient.sum(axis=0)).max() <= 1e-12 * np.abs(gradient).sum()
+    rise, h = np.linspace(0.1, -0.05, loss.n_outputs), 1e-6
+    ends = (loss.best_constant(t.mean(axis=0) + way * h * rise) for way in (1, -1))
+    slope = loss.best_constant_slope(t.mean(axis=0), rise)
+    np.testing.assert_allclose(slope, (next(ends) - next(ends)) / (2 * h), rtol=1e-7, atol=1e-12)
 
 
 SIZES = [-1e3, -60.0, -3.0, -0.4, 0.0, 0.4, 3.0, 60.0, 1e3]

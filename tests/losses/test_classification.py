@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from skinfluence.losses import Logistic, Multinomial
+from skinfluence.losses import Brier, Exponential, Joint, Logistic, Multinomial
 from tests.losses.cases import CASES, THREE, TWO
 
 
@@ -43,7 +43,7 @@ def test_gradient_change_from_beyond_the_smallest_probability(eta, delta, dtype)
     np.testing.assert_allclose(loss.gradient_change(y, before)(moved), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["logistic", "one-vs-rest", "multinomial"])
+@pytest.mark.parametrize("name", ["logistic", "one-vs-rest", "multinomial", "exponential"])
 def test_response_sums_to_one_and_its_gradient_equals_finite_differences(name):
     loss, (_, eta) = CASES[name].loss, CASES[name].rows()
     np.testing.assert_allclose(loss.response(eta).sum(axis=-1), 1.0, rtol=1e-12)
@@ -64,3 +64,47 @@ def test_recession_is_a_margin_of_every_output():
     three = Multinomial(THREE)
     eta = np.array([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
     assert three.is_separated(three.encode(["a", "b", "a"]), eta).tolist() == [True, False, False]
+
+
+def test_the_exponential_loss_is_of_half_the_log_odds():
+    loss = Exponential(TWO)
+    y, eta = loss.encode(["a", "b", "b"]), np.array([[-0.5], [0.2], [-1.0]])
+    assert y.tolist() == [[-1.0], [1.0], [1.0]]
+    np.testing.assert_allclose(loss.value(y, eta), np.exp([-0.5, -0.2, 1.0]), rtol=1e-15)
+    odds = loss.response(eta)[:, 1] / loss.response(eta)[:, 0]
+    np.testing.assert_allclose(np.log(odds), [-1.0, 0.4, -2.0], rtol=1e-14)
+    assert loss.decide(eta).tolist() == ["a", "b", "a"]
+    assert loss.is_separated(y, eta).tolist() == [True, True, False]
+    np.testing.assert_allclose(loss.given_probabilities(["a"], eta[:1]), 1 / (1 + np.exp(-1.0)))
+
+
+def test_brier_scores_are_of_probabilities_of_every_class():
+    loss = Brier(THREE)
+    p = np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75], [1.0, 0.0, 0.0]])
+    y = loss.encode(["b", "b", "a"])
+    assert y.tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+    np.testing.assert_array_equal(loss.value(y, p), [0.25, 0.5625, 0.0])
+    assert loss.decide(p).tolist() == ["a", "c", "a"]  # of equal ones the first, as scikit-learn
+    np.testing.assert_array_equal(loss.response(p), p)
+    assert loss.given_probabilities(["b", "c", "c"], p).tolist() == [0.5, 0.75, 0.0]
+    assert loss.targets == ("loss", "predict_proba") and loss.has_probabilities
+    assert loss.constant_hessian and loss.output_names(["y"]) == ["a", "b", "c"]
+    alone = Brier(np.array(["a"]))  # all rows are of one class
+    assert alone.encode(["a"]).tolist() == [[1.0]] and alone.decide(np.ones((2, 1))).size == 2
+
+
+def test_brier_scores_of_several_targets():
+    loss = Joint((Brier(TWO), Brier(THREE), Brier(np.array([7.0]))))
+    raw = np.array([["a", "c", 7.0], ["b", "a", 7.0]], dtype=object)
+    p = np.array([[0.75, 0.25, 0.5, 0.25, 0.25, 1.0], [0.5, 0.5, 0.0, 0.0, 1.0, 1.0]])
+    assert loss.n_responses == loss.n_outputs == 6 and loss.targets == ("loss", "predict_proba")
+    y = loss.encode(raw)
+    expected = [0.0625 + 0.5 * (0.25 + 0.0625 + 0.5625), 0.25 + 1.0]
+    np.testing.assert_allclose(loss.value(y, p), expected, rtol=1e-15)
+    np.testing.assert_array_equal(loss.response(p), p)
+    assert loss.given_probabilities(raw, p).tolist() == [[0.75, 0.25, 1.0], [0.5, 0.0, 1.0]]
+    assert loss.decide(p)[:, :2].tolist() == [["a", "a"], ["a", "c"]]
+    assert loss.output_names(["u", "v", "w"])[:3] == ["u = a", "u = b", "v = a"]
+    mixed = Joint((Logistic(TWO), Brier(TWO)))
+    assert mixed.targets == ("loss", "predict_proba") and mixed.n_responses == 3
+    np.testing.assert_allclose(mixed.response(np.array([[0.0, 0.2, 0.8]])), [[0.5, 0.2, 0.8]])

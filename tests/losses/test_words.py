@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from skinfluence.losses import (
+    Brier,
+    Exponential,
     HalfSquaredError,
     Huber,
     Joint,
@@ -36,6 +38,9 @@ def own_loss(eta, y):
         (HalfSquaredError(), "half squared error"),
         (HalfSquaredError(n_outputs=3), "half squared error"),
         (HalfSquaredError(3, THREE), "half squared error"),
+        (Brier(THREE), "half Brier score"),
+        (Joint((Brier(TWO), Brier(THREE))), "half Brier score"),
+        (Exponential(TWO), "exponential"),
         (Huber(1.35), "huber (epsilon 1.35)"),
         (Tweedie(0.0, "identity"), "half squared error"),
         (Tweedie(1.0), "half Poisson deviance"),
