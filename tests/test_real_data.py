@@ -1,6 +1,7 @@
 """Scores against refits on real data: MNIST and Adult where they are, else scikit-learn's own."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor, SmoothLinearSVC
+from tests.plain_trees import refit
 
 pytestmark = pytest.mark.slow
 
@@ -139,3 +142,55 @@ def test_the_hinge_of_mnist():
         predicted = model.influence_scores(X_test, y_test, method=method)[:, rows]
         assert np.linalg.norm(predicted - actual) < error * np.linalg.norm(actual)
         assert np.corrcoef(predicted.ravel(), actual.ravel())[0, 1] > 0.97
+
+
+def adult(n, n_test):
+    """Return numbers for everything in Adult: words by their position."""
+    table = pd.read_csv(path_of("adult.csv.gz"), keep_default_na=False)
+    words = table.select_dtypes(exclude="number").columns.drop(["income", "split"])
+    table[words] = table[words].apply(lambda column: column.astype("category").cat.codes)
+    y = table.income.str.rstrip(".").to_numpy()
+    X = table.drop(columns=["income", "split"]).to_numpy(dtype=float)
+    return X[:n], y[:n], X[-n_test:], y[-n_test:]
+
+
+def breast_cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return X[:426], y[:426], X[426:], y[426:]
+
+
+def california():
+    table = pd.read_csv(path_of("california_housing.csv.gz"))
+    table = table.dropna().sample(2000, random_state=0).select_dtypes("number")
+    X, price = table.iloc[:, :-1].to_numpy(), table.iloc[:, -1].to_numpy()
+    y = (price > np.median(price)).astype(int)
+    return X[:1500], y[:1500], X[-60:], y[-60:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [breast_cancer, partial(adult, 2000, 60), california],
+    ids=["cancer", "adult", "california"],
+)
+@pytest.mark.parametrize(
+    "estimator",
+    [GradientBoostingClassifier(random_state=0), HistGradientBoostingClassifier(random_state=0)],
+    ids=["boosting", "histograms"],
+)
+def test_newton_of_boosted_trees(data, estimator):
+    """Under log loss, against all leaves computed again by loops, for the rows that matter most."""
+    X, y, X_test, y_test = data()
+    model = InfluenceClassifier(estimator).fit(X, y)
+    newton, exact = (
+        model.influence_scores(X_test[:60], y_test[:60], method=method)
+        for method in ("newton", "exact")
+    )
+    assert np.linalg.norm(newton - exact) < 0.05 * np.linalg.norm(exact)
+    assert abs(np.vdot(newton, exact) / np.vdot(newton, newton) - 1) < 0.03
+    rows = np.argsort(-np.linalg.norm(exact, axis=0))[:3]
+    before = refit(model.estimator_, X, y)(X_test[:60])[:, 0]
+    sign = np.where(y_test[:60] == model.classes_[1], 1.0, -1.0)
+    for i in rows:
+        after = refit(model.estimator_, X, y, removed=[i])(X_test[:60])[:, 0]
+        expected = np.logaddexp(0.0, -sign * after) - np.logaddexp(0.0, -sign * before)
+        assert np.abs(exact[:, i] - expected).max() < 1e-5 * np.abs(expected).max()

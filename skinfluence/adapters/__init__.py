@@ -5,6 +5,9 @@ The only room that knows scikit-learn's attributes and scalings. A new model is 
 """
 
 from skinfluence.adapters import (  # noqa: F401  (they register their adapters)
+    boosting,
+    forests,
+    hist_boosting,
     kernels,
     linear_model,
     meta,

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 from sklearn import config_context
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from skinfluence.losses import encode_labels
 from skinfluence.objectives import Balanced, LinearObjective, Weighting
@@ -94,6 +94,30 @@ def row_weights(sample_weight: Any, n_samples: int) -> Array:
     return s
 
 
+def weights_of_classes(class_weight: Any, y: Array, classes: list[Array], counts: Array) -> Array:
+    """Return what class weights multiply the weight of every row by, shape (n_samples,).
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict, "balanced" or None
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    classes : list of ndarray
+        Of each output.
+    counts : ndarray of shape (n_samples,)
+        What each row counts when classes are balanced.
+    """
+    if class_weight is None:
+        return np.ones(len(y))
+    if not isinstance(class_weight, str):
+        given: Array = compute_sample_weight(class_weight, y)
+        return given
+    out = np.ones(len(y))
+    for labels, own in zip(y.reshape(len(y), -1).T, classes, strict=True):
+        codes = encode_labels(labels, own)
+        out *= _balanced_weights(np.bincount(codes, counts, len(own)))[codes]
+    return out
+
+
 def refuse_weights_against_the_rest(estimator: Any) -> None:
     """Refuse class weights that are others in the fit of every class.
 
@@ -125,9 +149,14 @@ def refuse_emptied_classes(y: Any, classes: Array, w: Array) -> None:
 
 def _balanced(codes: Array, s: Array, counts: Array) -> tuple[Array, Balanced]:
     """Return S / (n_classes S_c) times the sample weights, and how they move."""
-    totals = np.bincount(codes, weights=counts)
-    weights = totals.sum() / (len(totals) * np.where(totals > 0, totals, 1.0))
+    weights = _balanced_weights(np.bincount(codes, weights=counts))
     return s * weights[codes], Balanced(codes, counts)
+
+
+def _balanced_weights(totals: Array) -> Array:
+    """Return the weight of each class from the count of its rows."""
+    weights: Array = totals.sum() / (len(totals) * np.where(totals > 0, totals, 1.0))
+    return weights
 
 
 @cache

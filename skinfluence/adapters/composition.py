@@ -44,7 +44,10 @@ def inner(estimator: Any) -> Any:
     if is_search(estimator):
         return getattr(estimator, "best_estimator_", estimator.estimator)
     if type(estimator) is TransformedTargetRegressor:
-        default = estimator.regressor or LinearRegression()
+        given = (
+            estimator.regressor
+        )  # an ensemble has a length once it is fitted, and no truth before
+        default = LinearRegression() if given is None else given
         return getattr(estimator, "regressor_", default)
     return estimator
 

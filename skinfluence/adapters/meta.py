@@ -41,7 +41,8 @@ from skinfluence.typing import Array
 
 _NOT_LINEAR = (
     "{name} was given; linear models and kernels are accepted inside a meta-estimator. Wrap its "
-    "parts one by one, or give a network several targets itself."
+    "parts one by one. Networks, trees and forests take several targets, and boosting several "
+    "classes, themselves."
 )
 
 _WITH_L1 = (ElasticNet, ElasticNetCV, Lasso, LassoCV)

@@ -204,13 +204,13 @@ def _find(estimator: Any) -> Adapter:
     adapter = _ADAPTERS.get(type(estimator))
     if adapter is not None:
         return adapter
+    if name in REFUSED:
+        raise TypeError(f"{name} was given, but {REFUSED[name]}")
     if not hasattr(estimator, "predict") and not hasattr(type(estimator), "predict"):
         raise TypeError(
             f"{name} was given, which predicts nothing; a classifier or a regressor is accepted. "
             "End the Pipeline with one."
         )
-    if name in REFUSED:
-        raise TypeError(f"{name} was given, but {REFUSED[name]}")
     parents = [t.__name__ for t in type(estimator).__mro__[1:] if t in _ADAPTERS]
     if parents:
         raise TypeError(
@@ -218,15 +218,19 @@ def _find(estimator: Any) -> Adapter:
             f"found by exact type. If its objective is known, register it: "
             f"@skinfluence.register_adapter({name})."
         )
-    known = ", ".join(sorted(t.__name__ for t in _ADAPTERS))
     raise TypeError(
-        f"{name} has no known objective, so its influence is not defined here. Supported are "
-        f"{known}, alone or as the last step of a Pipeline. A model that minimises a "
-        f"differentiable loss can be added: @skinfluence.register_adapter({name}). For models "
-        "without one (trees, neighbours), refit without the rows instead, or explain a "
-        "differentiable surrogate."
+        f"{name} has no known objective, so its influence is not defined here. "
+        f"Supported are {FAMILIES} of scikit-learn, alone or as the last step of a Pipeline. A "
+        "model that minimises a differentiable loss can be added: "
+        f"@skinfluence.register_adapter({name}). For models without one (nearest neighbours), "
+        "refit without the rows instead, or explain a differentiable surrogate."
     )
 
+
+FAMILIES = (
+    "linear and generalised linear models, support vector machines, kernel ridge, Gaussian "
+    "processes, multilayer perceptrons, decision trees, forests and gradient boosting"
+)
 
 _ONE_BY_ONE = (
     "its prediction combines models that are fitted on their own, each with its own influences. "
@@ -244,8 +248,21 @@ _NU = (
 REFUSED = {
     **dict.fromkeys(("VotingClassifier", "VotingRegressor"), _ONE_BY_ONE),
     **dict.fromkeys(("StackingClassifier", "StackingRegressor"), _ONE_BY_ONE),
-    **dict.fromkeys(("BaggingClassifier", "BaggingRegressor"), _ONE_BY_ONE),
     **dict.fromkeys(("ClassifierChain", "RegressorChain"), _ONE_BY_ONE),
+    **dict.fromkeys(
+        ("AdaBoostClassifier", "AdaBoostRegressor"),
+        "every stage weighs rows, and itself, by which rows the stages before got wrong: a row "
+        "moves it in jumps. Use GradientBoostingClassifier(loss='exponential'), which minimises "
+        "the loss of AdaBoost, or GradientBoostingRegressor.",
+    ),
+    "IsolationForest": (
+        "its scores count splits drawn at random, and no value in it is fitted to rows. Refit "
+        "without the rows instead."
+    ),
+    "RandomTreesEmbedding": (
+        "it codes rows by splits drawn at random, and predicts nothing. Use it before a linear "
+        "model in a Pipeline."
+    ),
     "CalibratedClassifierCV": (
         "its calibrators are fitted on the predictions of other rows, fold by fold, and it "
         "minimises nothing on all of them. Wrap its estimator, with or without a fixed "

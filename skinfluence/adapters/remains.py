@@ -130,7 +130,8 @@ def fitted_numbers(final: Any) -> dict[tuple[str, ...], Any]:
         if name in params or name == "classes_" or not (name[0] == "_" or name[-1] == "_"):
             continue
         if name == "estimators_":
-            for k, part in enumerate(value):
+            parts = value.ravel() if isinstance(value, np.ndarray) else value
+            for k, part in enumerate(parts):
                 found |= {(str(k), *path): v for path, v in fitted_numbers(part).items()}
         elif any(_numbers(value)):
             found[(name,)] = value

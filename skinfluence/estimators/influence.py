@@ -27,6 +27,7 @@ from skinfluence.questions import (
     embedding,
     input_influence,
     left_out,
+    prediction_weights,
     scoring,
 )
 from skinfluence.questions.scoring import Asked
@@ -54,7 +55,8 @@ class InfluenceWrapper(FittedWrapper):
         With a_i = w_i dl_i/deta, H the curvature of the summed objective and J the Jacobian of the
         raw predictions, the parameters move by H^-1 J_i' a_i ("first_order") or
         H^-1 J_i' (I - G_i Q_i)^-1 a_i ("newton", where the row's own curvature leaves with it), or
-        to the minimum without the row ("exact", by iteration, for all rows of a block at once).
+        to the minimum without the row ("exact", by iteration, for all rows of a block at once). Of
+        trees the parameters are the values of the leaves, computed again over the same splits.
 
         Parameters
         ----------
@@ -180,7 +182,7 @@ class InfluenceWrapper(FittedWrapper):
         target: str = "loss",
         method: str | None = None,
         output: int | str | None = None,
-        refit: str = "final",
+        refit: str | None = None,
         random_state: Any = None,
     ) -> LeaveOneOutCheck:
         """Hold scores against real retraining: remove rows, refit, measure, compare.
@@ -193,6 +195,11 @@ class InfluenceWrapper(FittedWrapper):
         The judge is a clone of the user's own estimator, with the tightest solver scikit-learn has
         for the same objective; what was changed is in the summary. Refits run in ``n_jobs``
         processes; callbacks of scikit-learn are for the user's own fit, and not called by them.
+
+        Trees and ensembles of trees are not fitted again: their splits stay, which is what scores
+        predict, and all leaves are computed again without the row, tree after tree, by plain loops
+        whose arithmetic is their own. A fit without the row would choose other splits, mostly
+        by chance: with one other row missing too, its effect is another.
 
         Parameters
         ----------
@@ -207,10 +214,12 @@ class InfluenceWrapper(FittedWrapper):
             The rows with the largest scores over all tests, or any.
         target, method, output
             As in `influence_scores`.
-        refit : {"final", "pipeline", "proximal"}, default="final"
-            Refit the final step on the features as they are, which is what scores predict, or
-            transformers and all; then the summary says what the transformers did. A network goes
-            on from its fitted weights: a cold restart ends in another minimum, and measures
+        refit : {"final", "pipeline", "proximal", "structure"}, optional
+            "structure" computes the leaves of trees again over the same splits: the default of
+            trees and ensembles of trees, which have no other. "final", the default of all other
+            models, refits the final step on the features as they are, which is what scores
+            predict; "pipeline" transformers and all, and the summary says what these did. A network
+            goes on from its fitted weights: a cold restart ends in another minimum, and measures
             something else. "proximal" holds scores of a network that is not at a minimum against
             the minimum of its proximal objective (Bae et al. 2022), with no refit at all.
         random_state : int, RandomState or None
@@ -272,8 +281,9 @@ class InfluenceWrapper(FittedWrapper):
 
         Parameters
         ----------
-        method : {"exact", "newton", "first_order", "auto"}, optional
-            "exact" by default, whatever the constructor has.
+        method : {"exact", "newton", "first_order", "out_of_bag", "auto"}, optional
+            "exact" by default, whatever the constructor has. Of forests that draw their rows
+            "out_of_bag": a row by the trees that did not draw it, which were grown without it.
         return_parameters : bool, default=False
             Keep the parameters of every model, an array (n_train, n_params).
 
@@ -333,8 +343,9 @@ class InfluenceWrapper(FittedWrapper):
 
         Parameters
         ----------
-        method : {"auto", "first_order", "newton", "exact", "tracin"}, optional
-            The constructor's by default; "tracin", ``sum_k step_k w_i |g_i(theta_k)|^2``, as in
+        method : {"auto", "first_order", "newton", "exact", "out_of_bag", "tracin"}, optional
+            The constructor's by default; "out_of_bag", which is "auto" of forests that draw their
+            rows, as in `leave_one_out`; "tracin", ``sum_k step_k w_i |g_i(theta_k)|^2``, as in
             `influence_scores`.
 
         Returns
@@ -483,7 +494,7 @@ class InfluenceWrapper(FittedWrapper):
         curvature formed anew for larger ones and for class weights that move. Groups whose step a
         look at the gradient there does not confirm go on to their exact minimum. "first_order"
         is additive: the sum of the first-order scores of the rows, which under-estimates large
-        groups. ``class_weight="balanced"`` is re-weighed.
+        groups. ``class_weight="balanced"`` is re-weighed (of trees the weights stay).
 
         Parameters
         ----------
@@ -658,7 +669,8 @@ class InfluenceWrapper(FittedWrapper):
         ("exact", to rounding) or one step towards it, and written into a copy of the fitted
         estimator. Transformers of a Pipeline stay as they are, and have seen the rows, unless
         ``transformers="refit"`` fits them anew. SVC and SVR are the exception: scikit-learn fits
-        them anew on the rows that stay, gamma="scale" frozen to its number.
+        them anew on the rows that stay, gamma="scale" frozen to its number. Trees keep their
+        splits, which were chosen with the rows; their leaves are those of the rows that stay.
 
         ``print(model.certificate_.summary())`` says which rows are gone, how near the model is to
         one without them, and what still contains them. Deletions may follow each other: each goes
@@ -810,6 +822,50 @@ class InfluenceWrapper(FittedWrapper):
         return input_influence.input_influence(
             self._current(), asked, rows, positions=positions, labels=labels
         )
+
+    def prediction_weights(self, X_test: Any) -> Array:
+        """Return how much of each prediction is the target of each training row.
+
+        For predictions that are linear in the training targets over the same splits: of trees and
+        forests, the share of a row in the leaves of a test row, averaged over the trees,
+
+            predict(X_test) = weights @ y,     predict_proba(X_test) = weights @ onehot(y),
+
+        which makes a forest a mean of similar rows (Lin & Jeon 2006); and of boosted trees under
+        squared error, where weights can be negative. They sum to 1 in each row (not under
+        ``init="zero"``). To 1e-12 of the range of the targets, under HistGradientBoosting 1e-6.
+
+        Parameters
+        ----------
+        X_test : array-like or sparse matrix of shape (n_test, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_test, n_train)
+
+        Raises
+        ------
+        ValueError
+            For models whose predictions are not linear in the targets.
+        MemoryError
+            Before allocating weights that do not fit.
+
+        References
+        ----------
+        Lin, Y. & Jeon, Y. (2006). Random forests and adaptive nearest neighbors. Journal of the
+        American Statistical Association 101(474). doi:10.1198/016214505000001230.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.tree import DecisionTreeRegressor
+        >>> from skinfluence import InfluenceRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 8.0, 9.0])
+        >>> model = InfluenceRegressor(DecisionTreeRegressor(max_depth=1)).fit(X, y)
+        >>> model.prediction_weights([[0.2]])
+        array([[0.5, 0.5, 0. , 0. ]])
+        """
+        return prediction_weights.prediction_weights(self._current(), X_test)
 
     def influence_embedding(
         self,

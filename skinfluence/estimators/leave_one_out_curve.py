@@ -117,6 +117,7 @@ def leave_one_out_curve(
             where = f"{param_name}={values[k]}"
             say_now(where)
             answers.append(_answer(wrapped[k], X, y, weights, method, where))
+            _refuse_trees(inner, answers[-1])
     found = [each for each in answers if isinstance(each, LeaveOneOut)]
     for each in answers:
         if not found and isinstance(each, ValueError):
@@ -163,6 +164,17 @@ def _answer(
     if isinstance(answer, ValueError):
         warn(f"{where} has no model and no score: {answer}", UserWarning)
     return answer
+
+
+def _refuse_trees(estimator: Any, answer: LeaveOneOut | ValueError) -> None:
+    """Refuse trees over splits that saw the rows, which prefer the deepest ones."""
+    if isinstance(answer, LeaveOneOut) and answer.assumed:
+        raise ValueError(
+            f"leave_one_out_curve was asked of {type(estimator).__name__}, whose rows would be "
+            "left out over splits that saw them: the deepest trees would win, whatever the data. "
+            "Use sklearn.model_selection.validation_curve; bagged forests, whose rows are left "
+            "out by trees that never drew them, are accepted."
+        )
 
 
 def _refuse_other_losses(param_name: str, losses: list[str]) -> None:

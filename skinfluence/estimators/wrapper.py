@@ -24,15 +24,20 @@ class InfluenceClassifier(ClassifierMixin, Deciding, InfluenceWrapper):
     estimator : estimator, default=None
         Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
         LogisticRegression, RidgeClassifier, SGDClassifier, LinearSVC, SVC, SmoothLinearSVC, their
-        CV variants, MLPClassifier (also in a RecordedTraining), OneVsRestClassifier,
+        CV variants, MLPClassifier (also in a RecordedTraining), DecisionTreeClassifier,
+        ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier, BaggingClassifier of
+        trees, GradientBoostingClassifier, HistGradientBoostingClassifier, OneVsRestClassifier,
         OneVsOneClassifier, MultiOutputClassifier, and searches over them; what `register_adapter`
         was told of. None is LogisticRegression(). ``FrozenEstimator(fitted)`` is taken as it is,
-        as `from_fitted` does. Hyper-parameters that a search or a CV estimator chose are frozen.
-    method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
-        How a removal is computed. "auto" is "newton" for linear models and kernels, "first_order"
-        for networks and models of your own; "exact" iterates to the minimum without each row, at
-        a multiple of the cost, for networks to the one next to the minimum with it. "tracin" sums
-        what the gradient steps of a RecordedTraining did.
+        as `from_fitted` does. Hyper-parameters that a search or a CV estimator chose are frozen,
+        and so are the splits of trees.
+    method : {"auto", "first_order", "newton", "exact", "out_of_bag", "tracin"}, default="auto"
+        How a removal is computed. "auto" is "newton" for linear models, kernels and boosted trees
+        of two classes, "exact" for other trees, "first_order" for networks and models of your own;
+        "exact" iterates to the minimum without each row, at a multiple of the cost, for networks
+        to the one next to the minimum with it, and for trees computes all leaves again over the
+        same splits. "out_of_bag" is for `leave_one_out` and `self_influence` of bagged forests,
+        where it is "auto". "tracin" sums what the gradient steps of a RecordedTraining did.
     solver : {"auto", "cholesky", "lu", "cg", "lissa", "nystroem"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose. The page "Solvers" of the
         documentation says which is for what; objects of `skinfluence.solvers` take parameters.
@@ -122,16 +127,21 @@ class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
         Any estimator of the page "Models" of the documentation, or a Pipeline that ends in one:
         LinearRegression, Ridge, Lasso, ElasticNet, their CV variants, HuberRegressor, generalised
         linear models, SGDRegressor, LinearSVR, SVR, KernelRidge, GaussianProcessRegressor,
-        MLPRegressor (also in a RecordedTraining), MultiOutputRegressor, TransformedTargetRegressor,
-        and searches over them; what `register_adapter` was told of. None is Ridge().
-        ``FrozenEstimator(fitted)`` is taken as it is, as `from_fitted` does. Hyper-parameters that
-        a search or a CV estimator chose, or a Gaussian process fitted, are frozen.
-    method : {"auto", "first_order", "newton", "exact", "tracin"}, default="auto"
+        MLPRegressor (also in a RecordedTraining), DecisionTreeRegressor, ExtraTreeRegressor,
+        RandomForestRegressor, ExtraTreesRegressor, BaggingRegressor of trees,
+        GradientBoostingRegressor, HistGradientBoostingRegressor, MultiOutputRegressor,
+        TransformedTargetRegressor, and searches over them; what `register_adapter` was told of.
+        None is Ridge(). ``FrozenEstimator(fitted)`` is taken as it is, as `from_fitted` does.
+        Hyper-parameters that a search or a CV estimator chose, or a Gaussian process fitted, are
+        frozen, and so are the splits of trees.
+    method : {"auto", "first_order", "newton", "exact", "out_of_bag", "tracin"}, default="auto"
         How a removal is computed. "auto" is "newton" for linear models and kernels, where it is
-        exact for Ridge and alike, and "first_order" for networks and models of your own; "exact"
-        iterates to the minimum without each row, at a multiple of the cost, for networks to the
-        one next to the minimum with it. "tracin" sums what the gradient steps of a
-        RecordedTraining did.
+        exact for Ridge and alike, and for boosted trees, where it is exact under squared error;
+        "exact" for trees and forests, and "first_order" for networks and models of your own.
+        "exact" iterates to the minimum without each row, at a multiple of the cost, for networks
+        to the one next to the minimum with it, and for trees computes all leaves again over the
+        same splits. "out_of_bag" is for `leave_one_out` and `self_influence` of bagged forests,
+        where it is "auto". "tracin" sums what the gradient steps of a RecordedTraining did.
     solver : {"auto", "cholesky", "lu", "cg", "lissa", "nystroem"} or solver object, default="auto"
         What inverts the curvature; ``solver_`` says what "auto" chose. The page "Solvers" of the
         documentation says which is for what; objects of `skinfluence.solvers` take parameters.

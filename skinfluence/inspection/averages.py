@@ -10,8 +10,10 @@ from skinfluence.typing import Array
 
 
 def mean(values: Array, sample_weight: Any = None) -> Any:
-    """Return the (weighted) mean over the last axis."""
-    return np.average(values, axis=-1, weights=_weights(values, sample_weight))
+    """Return the (weighted) mean over the last axis, of rows that have a value (not nan)."""
+    known, weights = _known(values, sample_weight)
+    total = np.sum(weights, axis=-1)
+    return np.sum(weights * known, axis=-1) / np.where(total > 0, total, np.nan)
 
 
 def standard_error(values: Array, sample_weight: Any = None) -> Any:
@@ -28,25 +30,27 @@ def standard_error(values: Array, sample_weight: Any = None) -> Any:
     Gatz, D. F. & Smith, L. (1995). The standard error of a weighted mean concentration.
     Atmospheric Environment 29(11). doi:10.1016/1352-2310(94)00210-C.
     """
-    weights = _weights(values, sample_weight)
-    n = np.count_nonzero(weights)
-    if n < 2:
-        return np.full(values.shape[:-1], np.nan)[()]
-    off = weights * (values - mean(values, sample_weight)[..., None])
-    return np.sqrt(n / (n - 1) * np.sum(off**2, axis=-1)) / np.sum(weights)
+    known, weights = _known(values, sample_weight)
+    n = np.count_nonzero(weights, axis=-1)
+    n = np.where(n > 1, n, np.nan)
+    off = weights * (known - mean(values, sample_weight)[..., None])
+    total = np.where(n > 1, np.sum(weights, axis=-1), np.nan)
+    return np.sqrt(n / (n - 1) * np.sum(off**2, axis=-1)) / total
 
 
-def _weights(values: Array, sample_weight: Any) -> Array:
-    """Return one weight for every row; refuse another number of them."""
+def _known(values: Array, sample_weight: Any) -> tuple[Array, Array]:
+    """Return values and weights, both 0 where a value is nan; refuse another number of weights."""
+    unknown = np.isnan(values)
     if sample_weight is None:
-        return np.ones(values.shape[-1])
-    weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.ones(values.shape[-1])
+    else:
+        weights = np.asarray(sample_weight, dtype=np.float64)
     if weights.shape != values.shape[-1:]:
         raise ValueError(
             f"sample_weight of shape {weights.shape} was given; one weight per training row, "
             f"shape {values.shape[-1:]}, is accepted."
         )
-    return weights
+    return np.where(unknown, 0.0, values), np.where(unknown, 0.0, weights)
 
 
 def with_error(value: float, error: float) -> str:

@@ -42,6 +42,9 @@ class Certificate(Result):
     them anew, by whatever method the rows were asked to leave. The norms, of the hinge smoothed at
     the wrapper's temperature, then say how far the machine is from the smooth one.
 
+    Trees keep their splits, and have their leaves computed again. The norms are those of the
+    difference between the values of the leaves and what the rows that stay give.
+
     Attributes
     ----------
     model : str
@@ -79,11 +82,13 @@ class Certificate(Result):
     in_transformers : tuple of str
         Fitted transformers and samplers that have seen rows which left since `fitted_anew`.
     in_choices : tuple of str
-        Hyper-parameters that were chosen with all rows, and kept.
+        Hyper-parameters, and splits of trees, that were chosen with all rows, and kept.
     in_records : tuple of str
         Attributes of the final step, and of searches, that are as the fit on all rows left them.
     versions : dict of str
         Of skinfluence, scikit-learn and numpy.
+    same_splits : bool
+        The model is one of trees.
     """
 
     model: str
@@ -104,6 +109,7 @@ class Certificate(Result):
     in_choices: tuple[str, ...]
     in_records: tuple[str, ...]
     versions: dict[str, str]
+    same_splits: bool = False
 
     @property
     def n_in_transformers(self) -> int:
@@ -217,7 +223,7 @@ class Certificate(Result):
     def _remarks(self) -> list[str]:
         found = {
             "transformers": self.in_transformers,
-            "hyper-parameters": self.in_choices,
+            "choices": self.in_choices,
             "records of the fit": self.in_records,
         }
         named = [f"{name} ({len(one)})" for name, one in found.items() if one]
@@ -250,11 +256,21 @@ class Certificate(Result):
                 f"scikit-learn fitted {what} anew on the rows that stay. The gradient of the "
                 f"objective of {self.model}, smoothed where it has kinks, is {left} there."
             )
+        if self.transformers == "refit" and self.same_splits:
+            return (
+                f"Everything was fitted anew on the rows that stay, the splits of {self.model} too."
+            )
         if self.transformers == "refit":
             return (
                 f"Everything was fitted anew on the rows that stay, and {self.model} moved to its "
                 f"optimum: the remaining gradient is {left}, of {before} where scikit-learn's own "
                 "fit stopped (0 at the optimum)."
+            )
+        if self.same_splits:
+            return (
+                f"The leaves of {self.model} were computed again for the rows that stay, over the "
+                f"same splits. From the values that these rows give they are off by {left} in "
+                f"all (Euclidean norm); before, by {before}."
             )
         reached = {
             "newton": "moved by one Newton step towards the optimum of the rows that stay",
@@ -295,7 +311,7 @@ class Certificate(Result):
                 "to be fitted again.",
             ),
             (
-                "Hyper-parameters that were chosen with them",
+                "Chosen with them",
                 self.in_choices,
                 "A new fit without the rows chooses anew.",
             ),

@@ -33,6 +33,12 @@ _BETTER = {
 }
 """What is nearer to a refit, by method."""
 
+_BETTER_OF_TREES = {
+    "first_order": "method='exact' computes all leaves again without each row",
+    "newton": "method='exact' computes the leaves of other rows again too",
+}
+"""The same of trees whose splits stay."""
+
 UNFINISHED = 30.0
 """Gradient of a refit, in units of the median, from which on its row is named."""
 
@@ -41,7 +47,10 @@ _REFITTED = {
     "final": "refits of the final step",
     "pipeline": "refits of the whole Pipeline",
     "proximal": "minima of the proximal objective",
+    "structure": "the same splits with all leaves computed again",
 }
+
+_AFTERWARDS = {"proximal": "", "structure": " and all leaves computed again over the same splits"}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -64,7 +73,8 @@ class LeaveOneOutCheck(Result):
     predicted : ndarray of shape (n_test, n_rows)
         Scores.
     actual : ndarray of shape (n_test, n_rows)
-        The judge refitted without the row minus the same judge on all rows.
+        The judge refitted without the row minus the same judge on all rows; of trees, leaves
+        computed again over the same splits.
     noise : ndarray of shape (n_test,)
         The judge on all rows minus the refined model: what of any difference is no effect of rows.
     rows : ndarray of int, shape (n_rows,)
@@ -74,8 +84,8 @@ class LeaveOneOutCheck(Result):
     test_labels : ndarray of shape (n_test,)
         Labels of the test rows in their frame, or positions.
     method, target, refit : str
-        How the scores were made; what was refitted, "final", "pipeline" or, without a refit,
-        "proximal".
+        How the scores were made; what was refitted, "final", "pipeline", of trees "structure" (the
+        leaves over the same splits) or, without a refit, "proximal".
     notes : tuple of str
         Why prediction and truth may differ here.
     actual_final : ndarray of shape (n_test, n_rows) or None
@@ -129,7 +139,8 @@ class LeaveOneOutCheck(Result):
     @property
     def verdict(self) -> str:
         """What the scores are fit for and why, in one line."""
-        return self._verdict[1]
+        where = " over the same splits:" if self.refit == "structure" else ":"
+        return self._verdict[1].replace(":", where, 1)
 
     @cached_property
     def _verdict(self) -> tuple[str | None, str]:
@@ -203,7 +214,7 @@ class LeaveOneOutCheck(Result):
             order = f"median over test rows {self._median.spearman:.4f}"
         if len(moved) < len(errors):
             each += f" ({len(errors) - len(moved)} that no removal moved left out)"
-        refitted = "" if self.refit == "proximal" else " and refitted"
+        refitted = _AFTERWARDS.get(self.refit, " and refitted")
         lines = [
             self.verdict,
             f"{n_rows} training rows removed{refitted}, {n_test} test rows "
@@ -338,8 +349,9 @@ class LeaveOneOutCheck(Result):
                 f"{own.slope:.4f}"
             )
         if self.method == "first_order" and self.slope > 1.05:
+            weight = "weight" if self.refit == "structure" else "curvature"
             reasons.append(
-                "leverage: first order ignores that a row's own curvature leaves with it and "
+                f"leverage: first order ignores that a row's own {weight} leaves with it and "
                 "predicts too little"
             )
         return reasons
@@ -352,8 +364,9 @@ class LeaveOneOutCheck(Result):
         few = self.predicted.shape[1] < FEWEST_ROWS
         if few and not self._median.spearman < LEAST_SPEARMAN:
             steps.append(f"rows={FEWEST_ROWS} or more let a check judge the ranking")
-        if self.method in _BETTER and self.refit != "proximal" and self._scores_are_at_fault():
-            steps.append(_BETTER[self.method])
+        better = _BETTER_OF_TREES if self.refit == "structure" else _BETTER
+        if self.method in better and self.refit != "proximal" and self._scores_are_at_fault():
+            steps.append(better[self.method])
         return [f"next: {'; '.join(steps)}"] if steps else []
 
     def _scores_are_at_fault(self) -> bool:
@@ -382,5 +395,6 @@ class LeaveOneOutCheck(Result):
             method=self.method,
             noise_floor=self.noise_floor,
             fit_for=self.fit_for or "neither",
+            refit=self.refit,
         )
         return display.plot(ax=ax)

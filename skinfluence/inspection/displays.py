@@ -236,6 +236,8 @@ class LeaveOneOutDisplay(Display):
         Drawn as a band around the identity; in the unit of the target.
     fit_for : str, optional
         What the predictions are fit for, for the title.
+    refit : str
+        What the actual changes are of, as in `LeaveOneOutCheck`.
 
     Attributes
     ----------
@@ -262,6 +264,7 @@ class LeaveOneOutDisplay(Display):
         method: str,
         noise_floor: float = 0.0,
         fit_for: str | None = None,
+        refit: str = "final",
     ) -> None:
         self.predicted = predicted
         self.actual = actual
@@ -269,6 +272,7 @@ class LeaveOneOutDisplay(Display):
         self.method = method
         self.noise_floor = noise_floor
         self.fit_for = fit_for
+        self.refit = refit
 
     def _draw(self, ax: Any) -> None:
         p, a = np.ravel(self.predicted), np.ravel(self.actual)
@@ -294,7 +298,10 @@ class LeaveOneOutDisplay(Display):
         ax.set_xlabel(
             f"predicted change of {target_words(self.target)} ({self.method.replace('_', ' ')})"
         )
-        ax.set_ylabel(f"actual change of {target_words(self.target)} (refitted)")
+        how = {"structure": "over the same splits", "proximal": "by the proximal objective"}
+        ax.set_ylabel(
+            f"actual change of {target_words(self.target)} ({how.get(self.refit, 'refitted')})"
+        )
         error = plain_number(fit.relative_error, ".3f")
         numbers = f"slope {fit.slope:.3f}, relative error {error}"
         ax.set_title(numbers if self.fit_for is None else f"fit for {self.fit_for}\n{numbers}")
@@ -366,7 +373,7 @@ class RowsDisplay(Display):
             ax.xaxis.set_major_formatter("{x:g}")
         for rows, color, word in ((~wrong, HELPS, "right"), (wrong, HARMS, "wrong")):
             if rows.any():
-                count = f"{rows.sum()} predicted {word}"
+                count = f"{np.sum(rows & ~np.isnan(self.y))} predicted {word}"
                 ax.scatter(
                     self.x[rows],
                     self.y[rows],

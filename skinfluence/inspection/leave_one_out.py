@@ -27,20 +27,22 @@ class LeaveOneOut(Result):
     Attributes
     ----------
     losses : ndarray of shape (n_train,)
-        Unweighted, in the unit of the loss (nats for the log loss, half the squared error).
+        Unweighted, in the unit of the loss (nats for the log loss, half the squared error). nan for
+        rows that no tree of a forest was grown without; they are in no mean.
     predictions : ndarray of shape (n_train,) or (n_train, n_outputs)
         What ``predict`` of these models says of their rows.
     probabilities : ndarray of shape (n_train, n_classes) or None
         What ``predict_proba`` says; None where the model has none. Of several labels a row, the
-        probability of each.
-    decisions : ndarray of shape (n_train,) or (n_train, K)
-        Raw predictions: what ``decision_function`` says, or the linear predictor.
+        probability of each; of several targets with more classes, those of all one after another.
+    decisions : ndarray of shape (n_train,) or (n_train, K), or None
+        Raw predictions: what ``decision_function`` says, or the linear predictor. None where they
+        are the probabilities, as those of forests.
     parameters : ndarray of shape (n_train, n_params) or None
         Of every model, class-major with the intercept last in each block; None unless asked for.
     row_labels : ndarray of shape (n_train,)
         Index of the training frame, or positions.
     method : str
-        "first_order", "newton" or "exact".
+        "first_order", "newton", "exact" or, of bagged forests, "out_of_bag".
     targets : ndarray of the shape of `predictions`
         As they were given.
     given_probabilities : ndarray of the shape of `targets` or None
@@ -79,7 +81,7 @@ class LeaveOneOut(Result):
     losses: Array
     predictions: Array
     probabilities: Array | None
-    decisions: Array
+    decisions: Array | None
     parameters: Array | None
     row_labels: Array
     method: str
@@ -173,7 +175,8 @@ class LeaveOneOut(Result):
         Raises
         ------
         ValueError
-            For other rows, other targets or another loss, and weights of another length.
+            For other rows, other targets or another loss, weights of another length, and for
+            trees over splits that saw the rows.
         """
         _refuse_unlike(self, other)
         differences = self.losses - other.losses
@@ -272,11 +275,14 @@ class LeaveOneOut(Result):
 
     def _remarks(self) -> list[str]:
         n, remarks = len(self.losses), []
+        unknown = int(np.isnan(self.losses).sum())
         if self.classifier:
             wrong = int(self._wrong().sum())
             remarks.append(
-                f"{wrong:,} of {n:,} rows are predicted wrong by the model without them."
+                f"{wrong:,} of {n - unknown:,} rows are predicted wrong by the model without them."
             )
+        if unknown:
+            remarks.append(f"{unknown:,} of {n:,} rows were in every tree: nan, in no mean.")
         if n > LINES_SHOWN:
             remarks.append(
                 f"Shown are the {LINES_SHOWN} largest losses of {n:,}: to_frame() has all."
@@ -316,7 +322,7 @@ class LeaveOneOut(Result):
         """Return whether a row is predicted otherwise than given, in any of its targets."""
         n = len(self.losses)
         same = self.predictions.reshape(n, -1) == self.targets.reshape(n, -1)
-        return ~np.all(same, axis=1)
+        return ~np.all(same, axis=1) & ~np.isnan(self.losses)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -471,6 +477,12 @@ def _both(one: Origin | None, other: Origin | None) -> Origin | None:
 
 def _refuse_unlike(one: LeaveOneOut, other: LeaveOneOut) -> None:
     """Refuse results whose losses are not of the same rows, targets and kind."""
+    if assumed := one.assumed or other.assumed:
+        raise ValueError(
+            "Models of which one is of trees over their own splits were given, whose left-out "
+            f"losses say nothing of how good it is. {assumed} Bagged forests, whose rows are "
+            "left out by method='out_of_bag', and models that are no trees are accepted."
+        )
     n_one, n_other = len(one.losses), len(other.losses)
     if n_one != n_other:
         raise ValueError(

@@ -71,12 +71,15 @@ class Result(ABC):
     facts : dict
         Estimator, SHA-256 of the training data (as they are when it is first asked for) and of the
         parameters, date and versions.
+    assumed : str
+        What the answer takes as given, in a sentence; "" for nothing that needs saying.
     warned : tuple of str
         What the question warned of while it was answered.
     """
 
     kinds: ClassVar[dict[str, type[Result]]] = {}
 
+    assumed: str = ""
     warned: tuple[str, ...] = ()
     origin: Origin | None = field(default=None, metadata={"kept": False})
     given: GivenRows | None = field(default=None, metadata={"kept": False})
@@ -129,7 +132,8 @@ class Result(ABC):
 
     def _all_remarks(self) -> list[str]:
         warned = (f"Warning: {cut(text, LONGEST_WARNING)}" for text in self.warned)
-        return [*self._remarks(), *warned]
+        assumed = [self.assumed] if self.assumed else []
+        return [*self._remarks(), *assumed, *warned]
 
     # -------------------------------------------------------------------------------------- to keep
 

@@ -16,8 +16,11 @@ from skinfluence.mechanisms.contract import (
 )
 from skinfluence.mechanisms.linear import LinearMechanism
 from skinfluence.mechanisms.nonlinear import NonlinearMechanism
+from skinfluence.mechanisms.trees import BoostingMechanism, ForestMechanism
 
 __all__ = [
+    "BoostingMechanism",
+    "ForestMechanism",
     "LinearMechanism",
     "Mechanism",
     "NonlinearMechanism",

@@ -73,6 +73,8 @@ class Mechanism(ABC):
     changes : tuple of str
         Which edits `edits` answers: "removal" (rows leave), "addition" (rows come), "relabelling"
         (a row leaves and comes back with another target).
+    held : tuple of str
+        What the fit chose with the rows, and a deletion leaves as it is, in words.
     objective : Objective
         Over the training rows, in the parameters that edits change, where scores are computed.
     refinement : Refinement or None
@@ -83,6 +85,7 @@ class Mechanism(ABC):
     default_method: ClassVar[str]
     minimising: ClassVar[tuple[str, ...]] = ("exact",)
     changes: ClassVar[tuple[str, ...]] = ("removal",)
+    held: ClassVar[tuple[str, ...]] = ()
     objective: Objective
     refinement: Refinement | None = None
 
@@ -114,9 +117,14 @@ class Mechanism(ABC):
         """
 
     @classmethod
-    def default_for(cls, question: str) -> str:
+    def default_for(cls, question: str, objective: Objective) -> str:
         """Return what "auto" means for a question, by the name of the wrapper's method."""
         return cls.default_method
+
+    @classmethod
+    def assumption(cls, method: str, question: str) -> str:
+        """Return what an answer by a method takes as given, in a sentence; "" for nothing."""
+        return ""
 
     @classmethod
     def refits_for(cls, objective: Objective) -> tuple[str, ...]:
@@ -213,6 +221,15 @@ class Mechanism(ABC):
             f"{type(self.objective).__name__} has none. Use refit='final'."
         )
 
+    def prediction_weights(self, test: Objective) -> Array:
+        """Return the weights of the training targets in the predictions, (n_test, n_train)."""
+        raise ValueError(
+            "prediction_weights was asked for, which is of models whose predictions are linear in "
+            "the training targets over the same splits: trees, forests, and boosted trees under "
+            f"squared error. {type(self.objective).__name__} is none of these; ask for "
+            "relabel_influence, which says what another target of a row does."
+        )
+
     def gradient_norm(self, objective: Objective) -> float:
         """Return how far an objective is from being stationary, 0 at its optimum."""
         return float(np.linalg.norm(objective.gradient()))
@@ -307,7 +324,7 @@ def resolve_method(method: str, objective: Objective, question: str = "") -> str
     """
     mechanism = mechanism_of(objective)
     if method == "auto":
-        return mechanism.default_for(question)
+        return mechanism.default_for(question, objective)
     if method not in mechanism.methods:
         raise ValueError(
             f"method={method!r} was given; {type(objective).__name__} has the methods "

@@ -214,7 +214,7 @@ class LinearMechanism(Mechanism):
         return removal
 
     @classmethod
-    def default_for(cls, question: str) -> str:
+    def default_for(cls, question: str, objective: Objective) -> str:
         return "exact" if question == "leave_one_out" else cls.default_method
 
     def diagnostics(self, method: str, dispersion: str, n_jobs: int | None) -> Measures:

@@ -73,7 +73,7 @@ class NonlinearMechanism(Mechanism):
         self._factor = factor
 
     @classmethod
-    def default_for(cls, question: str) -> str:
+    def default_for(cls, question: str, objective: Objective) -> str:
         return "exact" if question == "leave_one_out" else cls.default_method
 
     @classmethod

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from skinfluence.objectives.base import Objective
 from skinfluence.objectives.features import KernelFeatures
+from skinfluence.objectives.leaves import LeavesObjective
 from skinfluence.objectives.linear import LinearObjective
 from skinfluence.typing import Array
 
@@ -42,6 +43,12 @@ def check_input_gradients(objective: Objective, name: str) -> None:
             "the features of one row are features of all pairs. Models that see the features "
             "themselves are accepted; use a linear one, or one on Nystroem features in a Pipeline, "
             "with derivatives in these."
+        )
+    if isinstance(objective, LeavesObjective):
+        raise ValueError(
+            f"input_influence was asked of {name}: trees see only on which side of its thresholds "
+            "a feature is, so that every derivative in it is 0. Ask what rows with other features "
+            "do: without(rows) and addition_influence(X_new, y_new, ...)."
         )
     if not isinstance(objective, InputGradients):
         raise ValueError(

@@ -23,11 +23,12 @@ from skinfluence.objectives import (
 from skinfluence.process.progress import take_less
 from skinfluence.process.row_names import named_rows
 from skinfluence.questions.fitted import Fitted, labels_of
+from skinfluence.questions.frozen_splits import frozen_trees
 from skinfluence.questions.refits import Refits, held_out, scored_network
 from skinfluence.questions.rows import by_label, lonely_rows, rows_given
 from skinfluence.questions.scoring import Asked, edit_scorer
 from skinfluence.removal import Edits, Removal, changed_supports
-from skinfluence.retraining import Judge, judge_of
+from skinfluence.retraining import Judge, judge_of, refit_leaves
 from skinfluence.typing import Array
 
 DEFAULT_NUMBER = 30
@@ -125,19 +126,21 @@ def leave_one_out_check(
     positions: Any = None,
     labels: Any = None,
     select: str = "extreme",
-    refit: str = "final",
+    refit: str | None = None,
     random_state: Any = None,
 ) -> LeaveOneOutCheck:
     """See `InfluenceClassifier.leave_one_out_check`."""
     used, forbidden = fitted.method(asked.method), lonely_rows(fitted)
     which = number_or_rows(fitted, rows, positions, labels)
     check_rows(which, select, forbidden)
-    check_refit(fitted, refit, used)
-    judge = judge_for(fitted)
+    refit = check_refit(fitted, refit, used)
+    judge = None if refit == "structure" else judge_for(fitted)
     features = asked.features(fitted)
     scorer = edit_scorer(fitted, asked, features=features)
     chosen = choose_rows(which, select, scorer.norms, forbidden, random_state)
     y_test = asked.labels(scorer.test)
+    if judge is None:
+        return _over_the_same_splits(fitted, asked, scorer, chosen, int(forbidden.sum()))
     if refit == "proximal":
         return _proximal(fitted, asked, scorer, chosen, int(forbidden.sum()))
 
@@ -210,18 +213,71 @@ def _proximal(
     )
 
 
-def check_refit(fitted: Fitted, refit: str, method: str) -> None:
-    """Refuse an unknown refit, one of transformers that are frozen, one that others have not."""
-    if refit not in ("final", "pipeline", "proximal"):
+def _over_the_same_splits(
+    fitted: Fitted, asked: Asked, scorer: Scorer, rows: Array, n_forbidden: int
+) -> LeaveOneOutCheck:
+    """Return the scores beside trees whose leaves are computed again without each row."""
+    predicted = scorer.matrix(np.float64, rows)
+    take_less("a smaller rows=")
+    trees = frozen_trees(fitted.objective(), scorer.test)
+    full, *without = refit_leaves(trees, [_NO_ROW, *rows[:, None]])
+    target: Any = scorer.make_target(scorer.test, slice(None))
+    judged = replace(target, eta=full)
+    held = (
+        "yardstick: the same splits; without the row all leaves are computed again, tree after "
+        "tree, by plain loops that share no arithmetic with the scores. A fit without the row may "
+        "choose other splits, and moves more"
+    )
+    return LeaveOneOutCheck(
+        predicted=predicted,
+        actual=judged.change(np.stack(without, axis=1) - full[:, None]),
+        noise=judged.value() - target.value(),
+        refit="structure",
+        notes=(
+            held,
+            *_what_stays(fitted),
+            *_notes(fitted, scorer, rows, predicted, (), n_forbidden, refitted=False),
+        ),
+        **_described(fitted, asked, scorer, rows),
+    )
+
+
+def _what_stays(fitted: Fitted) -> list[str]:
+    """Return what the fit of trees took from all rows besides the splits, in words."""
+    notes, given = [], fitted.training.sample_weight
+    unused = fitted.objective().sample_weight == 0
+    if given is not None:
+        unused &= np.asarray(given) > 0
+    if np.any(unused):
+        notes.append(
+            f"early stopping: the {int(unused.sum())} rows that it held out are in no leaf; their "
+            "scores are 0, and the number of trees stays"
+        )
+    if getattr(fitted.final, "class_weight", None) is not None:
+        notes.append(
+            "class weights: they stay what they were with all rows, in scores and in refits"
+        )
+    return notes
+
+
+def check_refit(fitted: Fitted, refit: str | None, method: str) -> str:
+    """Return against which refit, by default the first that this family of models has.
+
+    Refuses an unknown refit, one of transformers that are frozen, one that others have.
+    """
+    objective, name = fitted.objective(), type(fitted.final).__name__
+    mechanism = mechanism_of(objective)
+    known = mechanism.refits_for(objective)
+    refit = known[0] if refit is None else refit
+    if refit not in _REFUSED:
         raise ValueError(
             f"refit={refit!r} was given; accepted are 'final', 'pipeline' and, for networks, "
-            "'proximal'."
+            "'proximal', for trees 'structure'."
         )
-    mechanism, objective = mechanism_of(fitted.objective()), fitted.objective()
-    if refit not in mechanism.refits_for(objective):
+    if refit not in known:
         raise ValueError(
-            "refit='proximal' was asked for, the yardstick of networks that are not at a minimum; "
-            f"{type(fitted.final).__name__} can be refitted. Use refit='final'."
+            f"refit={refit!r} was asked for, {_REFUSED[refit].format(name)}. Use "
+            f"refit={known[0]!r}{_KEPT.get(known[0], '')}."
         )
     if refit == "proximal" and method in mechanism.minimising:
         raise ValueError(
@@ -234,6 +290,21 @@ def check_refit(fitted: Fitted, refit: str, method: str) -> None:
             "refit='pipeline' was asked for, but a FrozenEstimator keeps the transformers as "
             "they are. Use refit='final', or wrap the Pipeline itself and fit it here."
         )
+    return refit
+
+
+_ANEW = (
+    "but a fit of {0} without a row would choose its splits anew. Which ones is mostly chance, so "
+    "that one refit says little about one row"
+)
+_KEPT = {"structure": ", which keeps them, as scores do"}
+_REFUSED = {
+    "final": _ANEW,
+    "pipeline": _ANEW,
+    "proximal": "the yardstick of networks that are not at a minimum; {0} can be refitted",
+    "structure": "the same splits with other leaves, and {0} has no splits",
+}
+"""Why a refit is none of a family of models, to be filled with the name of the estimator."""
 
 
 def _redrawn(fitted: Fitted, refit: str) -> tuple[str, ...]:

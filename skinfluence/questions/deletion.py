@@ -106,7 +106,7 @@ def without(
         Over the rows that stay; its temperature is that of the model the rows left.
     Certificate
     """
-    used = fitted.method(method)
+    used = fitted.method(method, "without")
     _check_transformers(fitted, transformers, used)
     refuse_products(fitted, "without")
     _refuse_held_out(fitted)
@@ -264,6 +264,9 @@ def _certificate(
     seen = fitted.n_train + (0 if previous is None else previous.n_in_transformers)
     learned = frozen_transformers(estimator) if anew else transformers_that_learned(estimator, seen)
     choices = [*choices_of_searches(fitted.estimator), *choices_of(fitted.final)]
+    held = mechanism_of(fitted.objective()).held
+    if not anew:
+        choices += held
     if not anew and reads_gamma(fitted.final):
         choices.append(f"{type(fitted.final).__name__}: the number that gamma='scale' was")
     origin = deletion.result.origin
@@ -286,6 +289,7 @@ def _certificate(
         in_choices=tuple(choices),
         in_records=tuple(deletion.records),
         versions=versions(),
+        same_splits=bool(held),
         origin=origin,
     )
     return certificate if previous is None else certificate.following(previous)
@@ -295,7 +299,7 @@ def _refuse_held_out(fitted: Fitted) -> None:
     """Refuse deletion where some rows did not train, which a copy could not know."""
     base = fitted.objective()
     held_out = np.any((base.sample_weight == 0) & (given_weights(fitted) > 0))
-    if held_out and getattr(fitted.final, "early_stopping", False):
+    if held_out and type(fitted.final) in NETWORKS:
         raise ValueError(
             f"without was asked of {type(fitted.final).__name__}("
             "early_stopping=True), which holds rows out of the fit: of other rows it would "

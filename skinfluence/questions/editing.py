@@ -38,7 +38,7 @@ from skinfluence.typing import Array
 @by_label
 def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence:
     """See `InfluenceClassifier.group_influence`."""
-    fitted.method(asked.method)
+    asked = asked.resolved(fitted, "group_influence")
     groups = labels_in_columns(groups, fitted.given)
     if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
         refuse_another_order(groups, "groups", index_of(fitted.raw.X))
@@ -63,7 +63,7 @@ def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence
 @by_label
 def addition_influence(fitted: Fitted, X_new: Any, y_new: Any, asked: Asked) -> AdditionInfluence:
     """See `InfluenceClassifier.addition_influence`."""
-    fitted.method(asked.method)
+    asked = asked.resolved(fitted, "addition_influence")
     given, y_new = GivenRows(X_new, y_new), as_array(y_new)
     if y_new is None:
         raise ValueError(
@@ -100,7 +100,7 @@ def addition_influence(fitted: Fitted, X_new: Any, y_new: Any, asked: Asked) -> 
 @by_label
 def relabel_influence(fitted: Fitted, y_new: Any, asked: Asked) -> RelabelInfluence:
     """See `InfluenceClassifier.relabel_influence`."""
-    fitted.method(asked.method)
+    asked = asked.resolved(fitted, "relabel_influence")
     _refuse_unanswered(fitted, "relabelling")
     y_new = as_array(y_new)
     given = len(y_new) if np.ndim(y_new) > 0 else 1
@@ -195,6 +195,12 @@ def _class_weights(fitted: Fitted) -> tuple[Array, Array]:
     codes = np.zeros(base.n_samples, dtype=int)
     n_classes = 1
     if getattr(fitted.final, "class_weight", None) is not None:
+        if np.ndim(fitted.training.y) > 1:
+            raise ValueError(
+                f"{type(fitted.final).__name__}(class_weight={fitted.final.class_weight!r}) of "
+                "several targets a row was given, and what a row of other targets weighs there is "
+                "not known. Use class_weight=None, and sample_weight in its place."
+            )
         classes = fitted.estimator.classes_
         codes, n_classes = encode_labels(fitted.training.y, classes), len(classes)
     unit = np.ones(n_classes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
 from skinfluence.adapters import features_of
@@ -51,14 +51,28 @@ def accepted_features(
     nameless = hasattr(fitted.training.X, "iloc") and not hasattr(fitted.final, "feature_names_in_")
     rows = np.asarray(features) if nameless and hasattr(features, "iloc") else features
     validate_data(fitted.final, rows, reset=False, skip_check_array=True)
+    _check_finite(features, kind, missing=_takes_missing(fitted.final))
+    return features
+
+
+def _check_finite(features: Any, kind: str, *, missing: bool) -> None:
+    """Refuse infinite features, and missing ones unless the final step goes on with them."""
+    # A table of objects would be searched for missing values alone.
+    numbers = features.select_dtypes("number") if hasattr(features, "select_dtypes") else features
     try:
-        assert_all_finite(features, input_name=f"X_{kind}")
+        assert_all_finite(features, allow_nan=missing, input_name=f"X_{kind}")
+        assert_all_finite(numbers, allow_nan=missing, input_name=f"X_{kind}")
     except ValueError as error:
+        accepted = "Finite or missing (NaN)" if missing else "Finite"
         raise ValueError(
-            f"{error} Finite features are accepted by the final step: drop these rows, or "
+            f"{error} {accepted} features are accepted by the final step: drop these rows, or "
             "impute them in a step of the Pipeline."
         ) from error
-    return features
+
+
+def _takes_missing(final: Any) -> bool:
+    """Return whether an estimator says that it goes on with missing values."""
+    return hasattr(final, "__sklearn_tags__") and bool(get_tags(final).input_tags.allow_nan)
 
 
 def objective_over(

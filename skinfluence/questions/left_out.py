@@ -35,7 +35,7 @@ def leave_one_out(
 ) -> LeaveOneOut:
     """See `InfluenceClassifier.leave_one_out`."""
     if method is None:  # whatever the constructor's
-        method = mechanism_of(fitted.objective()).default_for("leave_one_out")
+        method = mechanism_of(fitted.objective()).default_for("leave_one_out", fitted.objective())
     used = fitted.method(method)
     objective = _with_raw_predictions(fitted, "leave_one_out", used)
     warn_of_lonely_rows(fitted)
@@ -50,18 +50,20 @@ def leave_one_out(
         parameters = as_given(mechanism.reference, changes)
     loss, targets = objective.loss, _given_targets(fitted)
     if fitted.classifier:
-        predictions = loss.decide(eta)
+        predictions = _labels_or_none(loss.decide(eta), eta)
     else:
         predictions = loss.response(eta)
         like = fitted.estimator.predict(take_rows(fitted.raw.X, np.array([0])))
         predictions = predictions.reshape(-1, *np.shape(like)[1:])
     several = targets.ndim == 2
+    decided = "predict_proba" not in (loss.targets or ())  # else they are the probabilities
+    raw = eta[:, 0] if loss.n_responses == 1 else eta
     of_given = several and fitted.classifier and loss.has_probabilities
     return LeaveOneOut(
         losses=loss.value(objective.targets, eta),
         predictions=_native(predictions),
         probabilities=loss.response(eta) if loss.has_probabilities else None,
-        decisions=eta[:, 0] if loss.n_responses == 1 else eta,
+        decisions=raw if decided else None,
         parameters=parameters,
         row_labels=fitted.row_labels,
         method=used,
@@ -74,6 +76,16 @@ def leave_one_out(
         origin=fitted.origin,
         given=fitted.given,
     )
+
+
+def _labels_or_none(labels: Array, eta: Array) -> Array:
+    """Return labels, None in place of those of rows without a prediction."""
+    unknown = np.isnan(eta).any(axis=1)
+    if not np.any(unknown):
+        return labels
+    labels = labels.astype(object)
+    labels[unknown] = None
+    return labels
 
 
 def _given_targets(fitted: Fitted) -> Array:
@@ -168,7 +180,8 @@ def _some_changes(
         f"The change of {len(chosen):,} parameters by each of {removal.n_edits:,} edits",
         "Ask for fewer coefficients.",
     )
-    if not isinstance(getattr(reference, "features", None), LinearFeatures):
+    linear = isinstance(getattr(reference, "features", None), LinearFeatures)
+    if not linear and reference.kind != "trees":
         return removal.changes_along(mechanism.directions(chosen, removal), n_jobs)
 
     def read(_: Array, D: Array) -> Array:

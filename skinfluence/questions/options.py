@@ -48,6 +48,11 @@ def check_traced(estimator: Any, *, answered: bool) -> None:
             "it. Pass method='first_order', 'newton' or 'exact' here."
         )
     name, record = type(final_step(estimator)).__name__, recorded(estimator)
+    if record is None and not hasattr(final_step(estimator), "partial_fit"):
+        raise ValueError(
+            f"method='tracin' was given, but it follows gradient steps, and {name} takes none. "
+            "Pass method='first_order', 'newton' or 'exact'."
+        )
     if record is None:
         raise ValueError(
             f"method='tracin' was given, but {name} kept no checkpoints of its training; a "

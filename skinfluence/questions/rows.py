@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from skinfluence.inspection import Result
+from skinfluence.mechanisms import mechanism_of
 from skinfluence.process.progress import answering
 from skinfluence.process.row_names import counts_rows, index_of, listed, named_rows, rows_of
 from skinfluence.process.warnings import hearing, warn
@@ -32,7 +33,8 @@ _KINDS = {"b": "mask", "i": "integer", "u": "integer"}
 def by_label(question: Callable[Concatenate[Fitted, P], R]) -> Callable[Concatenate[Fitted, P], R]:
     """Decorate a question: until it is answered, messages call training rows by their labels.
 
-    And whoever waits for the answer is told how far it is, and a result keeps what was warned of.
+    And whoever waits for the answer is told how far it is, and a result keeps what was warned of,
+    and what it takes as given.
     """
 
     @wraps(question)
@@ -40,11 +42,19 @@ def by_label(question: Callable[Concatenate[Fitted, P], R]) -> Callable[Concaten
         under_way = answering(question.__name__, fitted.options.verbose)
         with rows_of(fitted.raw.X), under_way, hearing() as heard:
             answer = question(fitted, *args, **kwargs)
-        if heard and isinstance(answer, Result):
-            return replace(answer, warned=tuple(heard))
-        return answer
+        if not isinstance(answer, Result):
+            return answer
+        assumed = answer.assumed or _assumption(fitted, answer, question.__name__)
+        if not heard and not assumed:
+            return answer
+        return replace(answer, assumed=assumed, warned=tuple(heard))
 
     return answered
+
+
+def _assumption(fitted: Fitted, answer: Result, question: str) -> str:
+    mechanism = mechanism_of(fitted.objective())
+    return mechanism.assumption(getattr(answer, "method", ""), question)
 
 
 def rows_given(

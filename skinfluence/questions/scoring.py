@@ -58,6 +58,10 @@ class Asked:
         check_target(self.target, fitted.objective())
         return accepted_features(fitted, self.X_test, self.y_test, target=self.target)
 
+    def resolved(self, fitted: Fitted, question: str) -> Asked:
+        """Return the same by the method that a question means; refuse one that is not there."""
+        return replace(self, method=fitted.method(self.method, question))
+
     def at_position(self, fitted: Fitted) -> Asked:
         """Return the same, the output by its position; refuse one that is not there."""
         return replace(self, output=output_given(fitted, self.output, self.target))

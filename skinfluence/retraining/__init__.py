@@ -1,8 +1,10 @@
 """The judge: honest refits of scikit-learn estimators without some rows, as tight as they go.
 
-Knows scikit-learn only: `clone`, `set_params`, `fit`.
+Knows scikit-learn only: `clone`, `set_params`, `fit`. Trees whose splits stay it computes again by
+itself, from plain arrays.
 """
 
+from skinfluence.retraining.frozen_splits import FrozenTrees, Rows, refit_leaves
 from skinfluence.retraining.judges import (
     Judge,
     choices_of,
@@ -23,13 +25,16 @@ from skinfluence.retraining.refits import (
 
 __all__ = [
     "NETWORKS",
+    "FrozenTrees",
     "Judge",
+    "Rows",
     "choices_of",
     "gradient_norm",
     "judge_of",
     "kept_rows",
     "opened",
     "reads_gamma",
+    "refit_leaves",
     "refit_without",
     "take_columns",
     "take_params",

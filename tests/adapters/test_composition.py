@@ -29,6 +29,7 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
 )
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -734,12 +735,12 @@ def choosing(first, *models):
 
 
 def test_a_winner_without_influence_is_refused_by_fit():
-    forest = RandomForestClassifier(5, random_state=0)
-    with pytest.raises(TypeError, match="RandomForestClassifier has no known objective"):
-        InfluenceClassifier(choosing(tight(), forest)).fit(DATA.X, DATA.y)
+    neighbours = KNeighborsClassifier()
+    with pytest.raises(TypeError, match="KNeighborsClassifier has no known objective"):
+        InfluenceClassifier(choosing(tight(), neighbours)).fit(DATA.X, DATA.y)
     # Nothing could take its place: refused before it is searched.
-    before = GridSearchCV(forest, {"max_depth": [1, 2]}, error_score="raise")
-    with pytest.raises(TypeError, match="RandomForestClassifier has no known objective"):
+    before = GridSearchCV(neighbours, {"n_neighbors": [1, 2]}, error_score="raise")
+    with pytest.raises(TypeError, match="KNeighborsClassifier has no known objective"):
         InfluenceClassifier(before).fit(np.full((9, 2), np.nan), DATA.y)
 
 

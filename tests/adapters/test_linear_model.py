@@ -16,6 +16,7 @@ from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.adapters import adapt, final_step
 from skinfluence.adapters.registry import registered
 from tests import oracles
+from tests.adapters import test_boosting, test_forests, test_hist_boosting
 from tests.cases import BINARY, CASES, REAL, THREE, classification
 from tests.model_table import MODELS
 from tests.networks import TABLE as NETWORKS
@@ -106,10 +107,14 @@ def test_every_spelling_of_a_penalty_is_the_one_that_was_minimised(name, data):
     assert np.abs(objective.gradient()).max() < 1e-6 * row_gradients
 
 
+TREES = (test_boosting.CASES, test_forests.CASES, test_hist_boosting.CASES)
+
+
 def test_every_adapter_has_a_case():
     mine = {t for t in registered() if t.__module__.startswith(("sklearn.", "skinfluence."))}
     held = {type(final_step(one.estimator)) for one in (*CASES, *MODELS, *NETWORKS)}
-    assert mine == held | set(SEARCHED)
+    trees = {type(model) for table in TREES for model, *_ in table.values()}
+    assert mine == held | set(SEARCHED) | trees
 
 
 @cases

@@ -16,7 +16,9 @@ import pytest
 import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.datasets import load_diabetes
 from sklearn.decomposition import PCA
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -695,3 +697,10 @@ def test_a_new_fit_begins_a_new_account():
     model = CASES["scaler"].fit().without(positions=[3])
     model.fit(NUMBERS[:N], CLASSES[:N])
     assert model.without(positions=[4]).certificate_.rows.tolist() == [4]
+
+
+def test_trees_are_not_left_with_leaves_of_no_rows():
+    X, y = load_diabetes(return_X_y=True)
+    model = InfluenceRegressor(GradientBoostingRegressor(n_estimators=3)).fit(X, y)
+    with pytest.raises(ValueError, match=r"leaves that are those of no rows.*method='exact'"):
+        model.without([0], method="first_order")

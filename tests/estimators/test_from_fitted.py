@@ -14,10 +14,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sklearn.tree import DecisionTreeClassifier
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from tests.cases import BINARY, REAL, REALS, THREE
@@ -152,7 +152,7 @@ def test_with_metadata_routing():
         (logistic(), NotFittedError, "This LogisticRegression instance is not fitted yet"),
         (pipeline(), NotFittedError, "not fitted yet"),
         (Ridge().fit(REAL.X, REAL.y), TypeError, "Ridge, a regressor; use InfluenceRegressor"),
-        (DecisionTreeClassifier().fit(BINARY.X, BINARY.y), TypeError, "DecisionTreeClassifier"),
+        (KNeighborsClassifier().fit(BINARY.X, BINARY.y), TypeError, "KNeighborsClassifier"),
         (logistic().fit(BINARY.X[:, :3], BINARY.y), ValueError, "features"),
     ],
 )

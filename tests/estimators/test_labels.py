@@ -212,7 +212,7 @@ def test_outputs_that_are_not_there(name, asked, message):
 
 def test_pairs_of_classes_have_none():
     model = InfluenceClassifier(OneVsOneClassifier(logistic())).fit(THREE.X, THREE.y)
-    message = r"has the targets \('loss',\)\. Its raw predictions are of pairs of classes"
+    message = r"has the targets \('loss',\)\. Its raw predictions are not one decision value"
     with pytest.raises(ValueError, match=message):
         model.influence_scores(THREE.X_test, target="decision_function")
     with warnings.catch_warnings():

@@ -20,9 +20,9 @@ from sklearn.linear_model import (
 )
 from sklearn.metrics import make_scorer, mean_poisson_deviance
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.tree import DecisionTreeRegressor
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor, leave_one_out_curve
 from skinfluence.process import progress
@@ -219,7 +219,7 @@ def test_warnings_name_their_value():
             ValueError,
             "cannot set parameters of the inner estimator in a frozen estimator",
         ),
-        (DecisionTreeRegressor(), "max_depth", [2, 3], TypeError, "DecisionTreeRegressor"),
+        (KNeighborsRegressor(), "n_neighbors", [2, 3], TypeError, "KNeighborsRegressor"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")

@@ -91,6 +91,33 @@ def test_leverage_is_a_reason():
     assert words not in check(predicted=ACTUAL, method="first_order").summary()
 
 
+def test_words_of_trees():
+    """Nothing was refitted over other splits, and no method goes to a minimum."""
+    found = check(method="first_order", refit="structure")
+    said = found.summary()
+    assert "3 training rows removed and all leaves computed again over the same splits, 2 t" in said
+    assert "refit=structure" in said and "noise floor" in said and "minimum" not in said
+    assert "- leverage: first order ignores that a row's own weight leaves with it" in said
+    assert "; method='exact' computes all leaves again without each row" in said
+    said = check(method="newton", refit="structure").summary()
+    assert "; method='exact' computes the leaves of other rows again too" in said
+    assert "held against the same splits with all leaves computed again." in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("refit", "how"),
+    [
+        ("final", "refitted"),
+        ("pipeline", "refitted"),
+        ("structure", "over the same splits"),
+        ("proximal", "by the proximal objective"),
+    ],
+)
+def test_the_picture_says_what_the_changes_are_of(refit, how):
+    axes = check(refit=refit).plot().ax_
+    assert axes.get_ylabel() == f"actual change of loss ({how})"
+
+
 def test_transformers_are_a_reason():
     found = check(actual=ACTUAL, actual_final=0.8 * ACTUAL, refit="pipeline")
     assert (
