@@ -70,6 +70,20 @@ def test_a_line_says_where_its_bar_is_missed(monkeypatch):
     assert not Line("case", "what", None, bar=5.0).missed
 
 
+def test_costs_of_trees_have_a_floor_and_a_target(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    trees, clocks = pytest.importorskip("trees"), pytest.importorskip("clocks")
+    monkeypatch.setattr(clocks, "_clock", clocks._clock)  # which it sets, and is put back
+    options = ["--quick", "--repeats", "1", "--only", "large", "Hist", "Regressor, 31"]
+    monkeypatch.setattr(sys, "argv", ["trees.py", *options])
+    trees.main()
+    tables = capsys.readouterr().out.strip().split("\n\n")
+    questions = [[line.split("  ")[1] for line in table.split("\n")[1:]] for table in tables]
+    assert [len(asked) for asked in questions] == [3, 4, 6, 4]
+    assert questions[1] == ["one fit", "first question", "first order", "newton = exact"]
+    assert all(line.count(" x ") == 1 for table in tables[1:] for line in table.split("\n")[3:])
+
+
 def test_verdicts_are_counted_against_the_truth(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     verdicts = pytest.importorskip("verdicts")
