@@ -1,6 +1,7 @@
 """Settings that libraries read once, when they are imported, and what chooses rows of tables."""
 
 import os
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -156,3 +157,11 @@ def kinds_of(item):
         named = [one for one in values if isinstance(one, str | int | float)]
         for kind in named or item.callspec.id.split("-"):
             yield str(item.path), kind
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left():
+    """Close what a test has drawn: matplotlib warns of many open figures."""
+    yield
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")

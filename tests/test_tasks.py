@@ -6,7 +6,6 @@ On the real data where they are, else on data of the same kind that are made up 
 import os
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,8 +158,7 @@ def run(prepared, tmp_path):
         exec(CODE[task], names)
         return names
 
-    yield run
-    plt.close("all")
+    return run
 
 
 def refit_of(model, X, y, gone):

@@ -188,8 +188,8 @@ def rows_kept(
         )
     if not _alike(rows.sample_weight, given, classes):
         raise ValueError(
-            f"Other sample weights were given with a {name} from which rows were deleted than it "
-            "was fitted with. Pass those of the rows that were left, or fit again."
+            f"Other sample weights or labels were given with a {name} from which rows were deleted "
+            "than it was fitted with. Pass those of the rows that were left, or fit again."
         )
     return rows
 

@@ -128,7 +128,7 @@ class Mechanism(ABC):
 
     @classmethod
     def refits_for(cls, objective: Objective) -> tuple[str, ...]:
-        """Return against which refits scores can be checked."""
+        """Return against which refits scores can be checked, the default first."""
         return "final", "pipeline"
 
     @classmethod

@@ -1,6 +1,5 @@
 """The check of trees: the same splits, leaves computed again, held against plain loops."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
@@ -120,7 +119,6 @@ def test_it_says_what_was_done():
     assert "held against the same splits with all leaves computed again." in repr(found)
     axes = found.plot().ax_
     assert axes.get_ylabel() == "actual change of loss (over the same splits)"
-    plt.close("all")
     model, rows, labels = wrapped("histograms of labels")
     said = model.leave_one_out_check(rows, labels, rows=ROWS).summary()
     assert "class weights: they stay what they were with all rows, in scores and in refits" in said

@@ -72,7 +72,7 @@ def test_a_copy_takes_the_rows_that_were_left_with_their_weights(estimator):
         wrap(copy, X, Y).influence_scores(X[:2], Y[:2])
     others = weights[1:].copy()
     others[0] *= 50.0
-    with pytest.raises(ValueError, match=r"Other sample weights were given .* rows were deleted"):
+    with pytest.raises(ValueError, match=r"Other sample weights or labels .* rows were deleted"):
         wrap(copy, X[1:], Y[1:], sample_weight=others).influence_scores(X[:2], Y[:2])
 
 

@@ -21,12 +21,6 @@ PREDICTED = np.array([[1.0, -2.0], [0.5, 0.25]])
 ACTUAL = np.array([[1.5, -1.0], [0.75, 0.0]])
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def influence_display(target="loss"):
     return InfluenceDisplay(SCORES, np.array(["x", "y", "z"]), target, "Test row patient 7")
 

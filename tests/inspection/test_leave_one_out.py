@@ -2,7 +2,6 @@
 
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,12 +63,6 @@ ROW_LABELS = {
     "days": np.asarray(pd.date_range("2024-01-01", periods=4)),
     "pairs": np.fromiter([("a", 1), ("b", 2), ("c", 3), ("d", 4)], dtype=object, count=4),
 }
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 # -------------------------------------------------------------------------- score and its error

@@ -1,6 +1,5 @@
 """The risk over the values of a parameter, from plain arrays."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,12 +24,6 @@ def curve(losses=LOSSES, **fields):
         "failures": ("",) * len(losses),
     }
     return LeaveOneOutCurve(**(known | fields))
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_scores_and_their_errors():
