@@ -47,6 +47,10 @@ LEAST = 1e-3
 """Share of the second derivatives of a leaf that has to be left for a step."""
 
 
+LEAST_TESTS = 16
+"""Targets that are gone backwards with at once: the derivatives of losses are computed for all."""
+
+
 FLAT = 1e-150
 """Sum of w h of a leaf up to which scikit-learn takes its value to be 0."""
 
@@ -339,10 +343,7 @@ class BoostingDerivatives(ProjectedEdits):
         return replayed(base, moving_rows(self.edits, rows), len(rows), linear=True)
 
     def project(self, U: Array) -> list[Array]:
-        base = self.objective
-        elements = tuning().block_elements // 8
-        blocks = row_blocks(U.shape[1], base.n_samples * base.n_outputs, elements)
-        return [np.concatenate([backwards(base, U[:, some]) for some in blocks], axis=1)]
+        return [backwards(self.objective, U)]
 
     def project_gradients(self, test: Any, B: Array) -> list[Array]:
         return self.project(test.jacobian_t_rows(B))
@@ -372,6 +373,13 @@ def backwards(base: BoostingObjective, U: Array) -> Array:
     U : ndarray of shape (n_params, m)
         Their derivative in the parameters alone.
     """
+    # As many at a time as stay in a cache with all rows; a few, where rows alone do not.
+    n_together = tuning().block_elements // (8 * base.n_samples * base.n_outputs)
+    blocks = row_blocks(U.shape[1], 1, max(n_together, LEAST_TESTS))
+    return np.concatenate([_backwards(base, U[:, some]) for some in blocks], axis=1)
+
+
+def _backwards(base: BoostingObjective, U: Array) -> Array:
     K, loss, y = base.n_outputs, base.minimised, base.targets
     L, F = U.astype(np.float64), base.raw_predictions()
     lam = np.zeros((base.n_samples, U.shape[1], K))
