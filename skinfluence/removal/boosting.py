@@ -47,7 +47,7 @@ LEAST = 1e-3
 """Share of the second derivatives of a leaf that has to be left for a step."""
 
 
-LEAST_TESTS = 16
+LEAST_TESTS = 32
 """Targets that are gone backwards with at once: the derivatives of losses are computed for all."""
 
 
