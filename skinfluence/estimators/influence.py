@@ -277,8 +277,9 @@ class InfluenceWrapper(FittedWrapper):
             eta_without_i(x_i) = eta_i + Q_i (I - G_i Q_i)^-1 a_i,
 
         for K = 1 and squared errors the textbook y_i - r_i / (1 - h_i). Transformers of a Pipeline
-        are frozen: they have seen every row. So are the splits of trees, unless rows are left out of
-        bag, and their losses are too small for that: the result says so, and is compared with none.
+        are frozen: they have seen every row. So are the splits of trees, unless rows are left out
+        of bag, and their losses are too small for that: the result says so, and is compared with
+        none.
 
         Parameters
         ----------
