@@ -118,7 +118,7 @@ def drawn_in_stages(estimator: Any, n_samples: int) -> Array:
 def _sample(random: np.random.RandomState, n_samples: int, n_drawn: int) -> Array:
     """Return a sample without replacement as scikit-learn draws it, bool of shape (n_samples,)."""
     mask, drawn = np.zeros(n_samples, dtype=bool), 0
-    for i, chance in enumerate(random.uniform(size=n_samples)):
+    for i, chance in enumerate(random.uniform(size=n_samples).tolist()):
         if chance * (n_samples - i) < n_drawn - drawn:
             mask[i] = True
             drawn += 1

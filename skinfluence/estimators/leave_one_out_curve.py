@@ -18,6 +18,7 @@ from skinfluence.inspection import GivenRows, LeaveOneOut, LeaveOneOutCurve, Ori
 from skinfluence.inspection.tables import number_of
 from skinfluence.process.progress import answering, counted, say_now
 from skinfluence.process.warnings import warn
+from skinfluence.questions.left_out import assumption_of_left_out
 from skinfluence.typing import Array
 
 
@@ -117,7 +118,6 @@ def leave_one_out_curve(
             where = f"{param_name}={values[k]}"
             say_now(where)
             answers.append(_answer(wrapped[k], X, y, weights, method, where))
-            _refuse_trees(inner, answers[-1])
     found = [each for each in answers if isinstance(each, LeaveOneOut)]
     for each in answers:
         if not found and isinstance(each, ValueError):
@@ -154,27 +154,26 @@ def _answer(
 ) -> LeaveOneOut | ValueError:
     """Return the answer at one value, or why there is none; warnings say at which value."""
     answer: LeaveOneOut | ValueError
+    assumed = ""
     with warnings.catch_warnings(record=True) as caught:
         try:
-            answer = model.fit(X, y, sample_weight).leave_one_out(method=method)
+            model.fit(X, y, sample_weight)
+            if not (assumed := assumption_of_left_out(model._current(), method)):
+                answer = model.leave_one_out(method=method)
         except ValueError as error:
             answer = error
+    if assumed:  # said before anything is left out, which may take long
+        raise ValueError(
+            f"leave_one_out_curve was asked of {type(model._inner()).__name__}, whose rows would "
+            "be left out over splits that saw them: the deepest trees would win, whatever the "
+            "data. Use sklearn.model_selection.validation_curve; bagged forests, whose rows are "
+            "left out by trees that never drew them, are accepted."
+        )
     for each in caught:
         warn(f"{where}: {each.message}", each.category)
     if isinstance(answer, ValueError):
         warn(f"{where} has no model and no score: {answer}", UserWarning)
     return answer
-
-
-def _refuse_trees(estimator: Any, answer: LeaveOneOut | ValueError) -> None:
-    """Refuse trees over splits that saw the rows, which prefer the deepest ones."""
-    if isinstance(answer, LeaveOneOut) and answer.assumed:
-        raise ValueError(
-            f"leave_one_out_curve was asked of {type(estimator).__name__}, whose rows would be "
-            "left out over splits that saw them: the deepest trees would win, whatever the data. "
-            "Use sklearn.model_selection.validation_curve; bagged forests, whose rows are left "
-            "out by trees that never drew them, are accepted."
-        )
 
 
 def _refuse_other_losses(param_name: str, losses: list[str]) -> None:

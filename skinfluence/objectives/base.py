@@ -44,8 +44,8 @@ class Objective(ABC):
     constant_hessian : bool
         Promised: the Hessian does not depend on theta.
     kind : str
-        "linear" for linear models under a loss, "network", "own" for a user's; decides what
-        ``method="auto"`` means.
+        "linear" for linear models under a loss, "network", "trees", "own" for a user's; decides
+        what ``method="auto"`` means.
     default_curvature : {"hessian", "gauss_newton"}
         What ``curvature="auto"`` means.
     single : bool

@@ -62,10 +62,8 @@ class ForestObjective(LeavesObjective):
 
     def sums(self) -> tuple[Array, Array]:
         """Return the weights and weighted targets that rows bring, (n_leaves,), (n_leaves, K)."""
-        C, S = (
-            np.zeros(self.splits.n_leaves),
-            np.zeros((self.splits.n_leaves, self.targets.shape[1])),
-        )
+        n_leaves, n_outputs = self.splits.n_leaves, self.loss.n_outputs
+        C, S = np.zeros(n_leaves), np.zeros((n_leaves, n_outputs))
         c = self.tree_weights()
         for t in range(self.splits.n_trees):
             at = slice(*self.splits.first_leaves[t : t + 2])

@@ -253,7 +253,8 @@ def _what_stays(fitted: Fitted) -> list[str]:
             f"early stopping: the {int(unused.sum())} rows that it held out are in no leaf; their "
             "scores are 0, and the number of trees stays"
         )
-    if getattr(fitted.final, "class_weight", None) is not None:
+    parts = fitted.final, getattr(fitted.final, "estimator", None)  # of bagged trees, theirs
+    if any(getattr(part, "class_weight", None) is not None for part in parts):
         notes.append(
             "class weights: they stay what they were with all rows, in scores and in refits"
         )

@@ -34,9 +34,7 @@ def leave_one_out(
     fitted: Fitted, *, method: str | None = None, return_parameters: bool = False
 ) -> LeaveOneOut:
     """See `InfluenceClassifier.leave_one_out`."""
-    if method is None:  # whatever the constructor's
-        method = mechanism_of(fitted.objective()).default_for("leave_one_out", fitted.objective())
-    used = fitted.method(method)
+    used = method_of_left_out(fitted, method)
     objective = _with_raw_predictions(fitted, "leave_one_out", used)
     warn_of_lonely_rows(fitted)
     mechanism = fitted.mechanism(used)
@@ -76,6 +74,20 @@ def leave_one_out(
         origin=fitted.origin,
         given=fitted.given,
     )
+
+
+def method_of_left_out(fitted: Fitted, method: str | None) -> str:
+    """Return what a method of `leave_one_out` means: None is the default of the family."""
+    if method is None:
+        objective = fitted.objective()
+        method = mechanism_of(objective).default_for("leave_one_out", objective)
+    return fitted.method(method)
+
+
+def assumption_of_left_out(fitted: Fitted, method: str | None) -> str:
+    """Return what `leave_one_out` by a method would take as given; "" for nothing."""
+    mechanism = mechanism_of(fitted.objective())
+    return mechanism.assumption(method_of_left_out(fitted, method), "leave_one_out")
 
 
 def _labels_or_none(labels: Array, eta: Array) -> Array:

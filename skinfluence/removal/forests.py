@@ -317,17 +317,14 @@ def refuse_lone_rows(base: Any) -> None:
 
 def leaf_weights(base: ForestObjective, test: ForestObjective) -> Array:
     """Return the weight of every training row in every prediction, shape (n_test, n_train)."""
-    c, leaves = base.tree_weights(), base.leaves
-    n_rows, n_trees = leaves.shape
-    share = np.divide(c, base.totals[leaves], out=np.zeros(leaves.shape), where=c > 0) / n_trees
-    ends = np.arange(max(n_rows, test.n_samples) + 1) * n_trees
-    shape = base.splits.n_leaves
-    of_rows = sparse.csc_matrix(
-        (share.ravel(), leaves.ravel(), ends[: n_rows + 1]), shape=(shape, n_rows)
+    c, n_leaves = base.tree_weights(), base.splits.n_leaves
+    shares = np.divide(c, base.totals[base.leaves], out=np.zeros(c.shape), where=c > 0)
+    of_rows, of_tests = (
+        sparse.csr_matrix(
+            (values.ravel(), each.leaves.ravel(), np.arange(len(values) + 1) * values.shape[1]),
+            shape=(len(values), n_leaves),
+        )
+        for each, values in ((base, shares), (test, np.ones(test.leaves.shape)))
     )
-    ones = np.ones(test.leaves.size)
-    of_tests = sparse.csr_matrix(
-        (ones, test.leaves.ravel(), ends[: test.n_samples + 1]), shape=(test.n_samples, shape)
-    )
-    out: Array = (of_tests @ of_rows.tocsr()).toarray()
-    return out
+    out: Array = (of_tests @ of_rows.T.tocsr()).toarray()
+    return out / base.splits.n_trees
