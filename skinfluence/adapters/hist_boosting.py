@@ -294,11 +294,9 @@ def hist_gradient_boosting(estimator: Any, X: Any, y: Any, sample_weight: Any) -
 def _error(objective: BoostingObjective) -> float:
     """Return the largest error of leaf values, beyond the rounding of gradients to float32."""
     sizes = np.zeros(objective.splits.n_leaves)
-    F = np.tile(objective.initial, (objective.n_samples, 1))
-    for trees in objective.stages():
+    for trees, F in objective.walk():
         g = np.abs(objective.minimised.gradient(objective.targets, F))
         for stage in trees:
             sizes[stage.leaves] = stage.sums(stage.weights * g[:, stage.output])
-            F[:, stage.output] += objective.rate * objective.values[stage.leaves][stage.own]
     unit = np.finfo(np.float32).eps / np.maximum(objective.denominators, TINY)
     return largest_error(objective, SINGLE, rounding=unit * objective.factor * sizes)

@@ -13,14 +13,9 @@ from skinfluence.objectives.boosting import BoostingObjective, ClassBoostingObje
 from skinfluence.objectives.forests import ForestObjective
 from skinfluence.objectives.leaves import LeavesObjective
 from skinfluence.removal import Counterfactuals, Edits
-from skinfluence.removal.boosting import (
-    BoostingDerivatives,
-    BoostingSteps,
-    Replays,
-    backwards,
-    propagation,
-    target_weights,
-)
+from skinfluence.removal.boosting import LeafRefits
+from skinfluence.removal.boosting_derivatives import BoostingDerivatives, backwards, target_weights
+from skinfluence.removal.boosting_steps import BoostingSteps, propagation
 from skinfluence.removal.forests import (
     LeafEdits,
     LeafGroups,
@@ -187,7 +182,7 @@ class BoostingMechanism(TreesMechanism):
         if removal and (method == "newton" or self.objective.minimised.constant_hessian):
             return self._steps(method)
         ranking = self._for_ranking if removal else None
-        return Replays(self.objective, edits, ranking=ranking)
+        return LeafRefits(self.objective, edits, ranking=ranking)
 
     def _steps(self, method: str) -> Counterfactuals:
         return BoostingSteps(self.objective, self.propagation, method)
@@ -198,7 +193,7 @@ class BoostingMechanism(TreesMechanism):
 
     def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
         method = "exact" if method == "newton" else method
-        return Replays(self.objective, masks, names, method)
+        return LeafRefits(self.objective, masks, names, method)
 
     def prediction_weights(self, test: Any) -> Array:
         if not self.objective.minimised.constant_hessian:

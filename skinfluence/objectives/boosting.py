@@ -134,6 +134,17 @@ class BoostingObjective(LeavesObjective):
         for first in range(0, self.splits.n_trees, K):
             yield [self.stage(tree) for tree in range(first, first + K)]
 
+    def walk(self) -> Iterator[tuple[list[Stage], Array]]:
+        """Yield the trees of every stage, and the raw predictions before it, (n_samples, K).
+
+        These are written over from stage to stage.
+        """
+        F = np.tile(self.initial, (self.n_samples, 1))
+        for trees in self.stages():
+            yield trees, F
+            for stage in trees:
+                F[:, stage.output] += self.rate * self.values[stage.leaves][stage.own]
+
     @cached_property
     def denominators(self) -> Array:
         """The sum of w h and the penalty of every leaf, shape (n_leaves,)."""
@@ -151,16 +162,14 @@ class BoostingObjective(LeavesObjective):
     def _fractions(self) -> tuple[Array, Array]:
         """Return numerators and denominators of all leaves, (n_leaves,) each."""
         N, D = np.zeros(self.splits.n_leaves), np.zeros(self.splits.n_leaves)
-        F = np.tile(self.initial, (self.n_samples, 1))
         penalties = np.broadcast_to(self.penalty, N.shape)
-        for trees in self.stages():
+        for trees, F in self.walk():
             g = -self.minimised.gradient(self.targets, F)
             h = self.minimised.hessian_diagonal(self.targets, F)
             for stage in trees:
                 k = stage.output
                 N[stage.leaves] = stage.sums(stage.weights * g[:, k])
                 D[stage.leaves] = stage.sums(stage.weights * h[:, k]) + penalties[stage.leaves]
-                F[:, k] += self.rate * self.values[stage.leaves][stage.own]
         return N, D
 
     def refitted(self) -> Array:
@@ -181,6 +190,10 @@ class BoostingObjective(LeavesObjective):
 
     def parameters_of(self, leaves: Array) -> Array:
         return self.n_outputs + leaves[..., None]
+
+    def parameters_in(self, stage: Stage) -> slice:
+        """Return the parameters that are the values of a tree."""
+        return slice(self.n_outputs + stage.leaves.start, self.n_outputs + stage.leaves.stop)
 
     def places_of(self, positions: Array) -> tuple[Array, Array, Array]:
         K = self.n_outputs
