@@ -15,13 +15,14 @@ from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegress
 from skinfluence.adapters.class_weights import row_weights
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.adapters.trees import (
+    FittedRows,
     Places,
-    Rows,
     TreeSplits,
     has_seed,
     keep_rows,
     largest_error,
     precision_of,
+    refuse_medians,
     rows_kept,
     rows_trained_on,
     values_of,
@@ -49,11 +50,7 @@ LARGEST_SEED = np.iinfo(np.int32).max
 
 def _check(estimator: Any) -> None:
     name = type(estimator).__name__
-    if estimator.loss not in LOSSES:
-        raise ValueError(
-            f"{name}(loss={estimator.loss!r}) was given; its leaves are medians or quantiles, "
-            "which a row moves by jumps. Use loss='squared_error'."
-        )
+    refuse_medians(name, estimator.loss, LOSSES, "'squared_error'")
     if estimator.init is not None and estimator.init != "zero":
         raise ValueError(
             f"{name}(init={type(estimator.init).__name__}()) was given; what that estimator would "
@@ -87,7 +84,7 @@ def _loss_of(estimator: Any) -> Loss:
 # ------------------------------------------------------------------------------- rows of each stage
 
 
-def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
+def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[FittedRows]:
     """Yield what the rows weighed, 0 if held out, and in which stages they took part."""
     n_samples, rows = len(y), np.arange(len(y))
     if estimator.n_iter_no_change is not None:
@@ -100,7 +97,7 @@ def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
     if estimator.subsample < 1.0:
         masks = np.zeros((n_samples, len(estimator.estimators_)), dtype=bool)
         masks[rows] = drawn_in_stages(estimator, len(rows))
-    yield Rows(estimator.estimators_, s * trained, masks)
+    yield FittedRows(estimator.estimators_, s * trained, masks)
 
 
 def drawn_in_stages(estimator: Any, n_samples: int) -> Array:
@@ -164,7 +161,9 @@ def _write(estimator: Any, objective: Objective, X: Any) -> None:
     trees = _trees_of(estimator)
     write_values(trees, [Places.of(tree) for tree in trees], objective)
     _write_initial(estimator, objective)
-    keep_rows(estimator, Rows(estimator.estimators_, objective.sample_weight, objective.masks))
+    keep_rows(
+        estimator, FittedRows(estimator.estimators_, objective.sample_weight, objective.masks)
+    )
 
 
 def boosting_of(loss: Loss, **given: Any) -> BoostingObjective:

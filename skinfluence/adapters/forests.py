@@ -33,8 +33,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skinfluence.adapters.class_weights import row_weights, weights_of_classes
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.adapters.trees import (
+    FittedRows,
     Places,
-    Rows,
     TreeSplits,
     as_trees_see,
     keep_rows,
@@ -160,7 +160,7 @@ def _subsample_weights(estimator: Any, y: Array) -> Array:
     )
 
 
-def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
+def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[FittedRows]:
     """Yield what the rows may have weighed, and how often they may have been drawn."""
     fit, counts = _fit_of(estimator), _counts(estimator, len(y))
     # Bagged trees weigh classes themselves: of what they drew.
@@ -180,9 +180,9 @@ def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
         draws, w = counts, s * factors
         if within and counts is not None and scheme is not None:
             draws, w = counts * factors[:, None], s
-        yield Rows(fit, w, draws, weighed=True)
+        yield FittedRows(fit, w, draws, weighed=True)
         if _draws(estimator):
-            yield Rows(fit, w, draws, weighed=False)
+            yield FittedRows(fit, w, draws, weighed=False)
         if scheme != "balanced" or np.ptp(s) == 0:
             return
 
@@ -209,7 +209,7 @@ def _write(estimator: Any, objective: Objective, X: Any) -> None:
     assert isinstance(objective, ForestObjective)
     write_values(_trees_of(estimator), _places_of(estimator), objective)
     kept = objective.sample_weight, objective.draws, objective.weighed
-    keep_rows(estimator, Rows(_fit_of(estimator), *kept))
+    keep_rows(estimator, FittedRows(_fit_of(estimator), *kept))
 
 
 @register_adapter(*BAGGING, check=_check_bagging, write=_write)

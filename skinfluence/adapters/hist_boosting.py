@@ -25,7 +25,7 @@ from skinfluence.adapters.class_weights import row_weights, weights_of_classes
 from skinfluence.adapters.registry import register_adapter
 from skinfluence.adapters.trees import (
     SINGLE,
-    Rows,
+    FittedRows,
     dead_ends,
     gone_leaves,
     has_seed,
@@ -34,6 +34,7 @@ from skinfluence.adapters.trees import (
     numbered_through,
     precision_of,
     refuse_constraints,
+    refuse_medians,
     rows_kept,
     rows_trained_on,
     tree_and_node,
@@ -55,11 +56,7 @@ TINY = 1e-15
 
 def _check(estimator: Any) -> None:
     name = type(estimator).__name__
-    if estimator.loss not in LOSSES:
-        raise ValueError(
-            f"{name}(loss={estimator.loss!r}) was given; its leaves are medians or quantiles, "
-            "which a row moves by jumps. Use loss='squared_error', 'poisson' or 'gamma'."
-        )
+    refuse_medians(name, estimator.loss, LOSSES, "'squared_error', 'poisson' or 'gamma'")
     refuse_constraints(name, estimator.monotonic_cst)
     if estimator.early_stopping is True and estimator.validation_fraction is not None:
         _refuse_without_seed(estimator)
@@ -207,7 +204,7 @@ def _is_alone(splits: Splits) -> Array:
     return np.isin(splits.leaf_nodes, splits.roots)
 
 
-def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
+def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[FittedRows]:
     """Yield what the rows may have weighed, 0 if held out."""
     w = s
     if is_classifier(estimator):
@@ -218,8 +215,8 @@ def _possible_rows(estimator: Any, y: Array, s: Array) -> Iterator[Rows]:
     if stopped and has_seed(estimator):
         trained = np.zeros(len(y))
         trained[_trained_on(estimator, y)] = 1.0
-        yield Rows(estimator._predictors, w * trained, None)
-    yield Rows(estimator._predictors, w, None)  # it was given X_val, or held none out
+        yield FittedRows(estimator._predictors, w * trained, None)
+    yield FittedRows(estimator._predictors, w, None)  # it was given X_val, or held none out
 
 
 def _trained_on(estimator: Any, y: Array) -> Array:
@@ -259,7 +256,7 @@ def _write(estimator: Any, objective: Objective, X: Any) -> None:
             nodes[t]["is_categorical"][node] = False
     baseline = estimator._baseline_prediction
     estimator._baseline_prediction = objective.initial.reshape(baseline.shape)
-    keep_rows(estimator, Rows(estimator._predictors, objective.sample_weight, None))
+    keep_rows(estimator, FittedRows(estimator._predictors, objective.sample_weight, None))
 
 
 @register_adapter(

@@ -7,7 +7,7 @@ constraints and losses nobody thought of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self, TypeVar
@@ -51,7 +51,7 @@ class TreeSplits(Splits):
     features : ndarray of int, shape (n_nodes,)
         The feature that a node asks for.
     thresholds : ndarray of shape (n_nodes,)
-        Rows with a value above it go to the right.
+        FittedRows with a value above it go to the right.
     missing_left : ndarray of bool, shape (n_nodes,)
         Whether rows without a value go to the left.
     """
@@ -127,7 +127,7 @@ def precision_of(X: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FittedRows:
     """What the rows that a copy was left with weighed in the fit, and where they were drawn.
 
     A copy without rows cannot draw this anew: its draws were among all rows.
@@ -148,14 +148,14 @@ class Rows:
     weighed: bool = True
 
 
-def keep_rows(estimator: Any, rows: Rows) -> None:
+def keep_rows(estimator: Any, rows: FittedRows) -> None:
     """Note on a copy what the rows it was left with were in the fit."""
     setattr(estimator, _ROWS, rows)
 
 
 def rows_kept(
     estimator: Any, trees: Any, n_draws: int, given: Array, classes: Array | None
-) -> Rows | None:
+) -> FittedRows | None:
     """Return what was noted on a copy; None for an estimator fitted since then, or not a copy.
 
     Parameters
@@ -175,7 +175,7 @@ def rows_kept(
     ValueError
         For another number of rows, or other weights.
     """
-    rows: Rows | None = getattr(estimator, _ROWS, None)
+    rows: FittedRows | None = getattr(estimator, _ROWS, None)
     if rows is None or rows.trees is not trees:
         return None
     if rows.draws is not None and rows.draws.shape[1] != n_draws:
@@ -310,6 +310,15 @@ def warm_started(estimator: Any) -> list[str]:
         "With warm_start=True it may have trees of an earlier fit, on other rows: then use "
         "warm_start=False."
     ]
+
+
+def refuse_medians(name: str, loss: str, accepted: Collection[str], instead: str) -> None:
+    """Refuse losses whose leaves are no means."""
+    if loss not in accepted:
+        raise ValueError(
+            f"{name}(loss={loss!r}) was given; its leaves are medians or quantiles, which a row "
+            f"moves by jumps. Use loss={instead}."
+        )
 
 
 def is_constrained(monotonic_cst: Any) -> bool:

@@ -17,7 +17,7 @@ from skinfluence.losses import (
 from skinfluence.objectives.boosting import BoostingObjective
 from skinfluence.objectives.forests import ForestObjective
 from skinfluence.objectives.leaves import LeavesObjective
-from skinfluence.retraining import FrozenTrees, Rows
+from skinfluence.retraining import FrozenTrees, RowsInTrees
 from skinfluence.typing import Array
 
 
@@ -79,10 +79,10 @@ _KINDS: dict[type[Loss], str] = {
 }
 
 
-def _rows(objective: LeavesObjective) -> Rows:
+def _rows(objective: LeavesObjective) -> RowsInTrees:
     splits, X = objective.splits, objective.X
 
     def descend(rows: Array, nodes: Array) -> Array:
         return splits.descend(X, rows, nodes)
 
-    return Rows(splits.leaf_nodes[objective.leaves], descend)
+    return RowsInTrees(splits.leaf_nodes[objective.leaves], descend)

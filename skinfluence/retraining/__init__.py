@@ -4,7 +4,7 @@ Knows scikit-learn only: `clone`, `set_params`, `fit`. Trees whose splits stay i
 itself, from plain arrays.
 """
 
-from skinfluence.retraining.frozen_splits import FrozenTrees, Rows, refit_leaves
+from skinfluence.retraining.frozen_splits import FrozenTrees, RowsInTrees, refit_leaves
 from skinfluence.retraining.judges import (
     Judge,
     choices_of,
@@ -27,7 +27,7 @@ __all__ = [
     "NETWORKS",
     "FrozenTrees",
     "Judge",
-    "Rows",
+    "RowsInTrees",
     "choices_of",
     "gradient_norm",
     "judge_of",

@@ -17,7 +17,7 @@ Descend = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowsInTrees:
     """Where some rows end in every tree, and how to find out where else they would.
 
     Attributes
@@ -46,7 +46,7 @@ class FrozenTrees:
         Left and right child of every node, -1 and -1 of leaves; numbered through all trees.
     roots : ndarray of int, shape (n_trees,)
         The first node of every tree.
-    train, test : Rows
+    train, test : RowsInTrees
     y : ndarray of shape (n_train, n_outputs)
         Numbers; of "logistic" 0 and 1, of "exponential" -1 and 1, of "classes" and of forests of
         classifiers 1 in the column of the class.
@@ -65,8 +65,8 @@ class FrozenTrees:
     kind: str
     children: Array
     roots: Array
-    train: Rows
-    test: Rows
+    train: RowsInTrees
+    test: RowsInTrees
     y: Array
     weights: Array
     uses: Array | None = None
@@ -174,7 +174,7 @@ def _per_node(
     return counts, [np.bincount(ends, c * each, minlength=size) for each in values]
 
 
-def _arrivals(trees: FrozenTrees, rows: Rows, tree: int, counts: Array) -> Array:
+def _arrivals(trees: FrozenTrees, rows: RowsInTrees, tree: int, counts: Array) -> Array:
     """Return the node where every row ends in a tree, given how many rows each leaf has left."""
     ends, first = rows.ends[:, tree].copy(), trees.nodes_of(tree).start
     lost = np.flatnonzero(counts[ends - first] == 0)

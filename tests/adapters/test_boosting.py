@@ -26,7 +26,9 @@ from tests.adapters.tree_cases import (
     errors_of_leaves,
     fitted,
     other_values,
+    others_are_refused,
     raw_predictions,
+    shuffled,
     walked,
     written,
 )
@@ -86,15 +88,7 @@ def test_rows_held_out_weigh_nothing():
 
 def test_other_rows_targets_weights_or_seeds_are_refused():
     model, _ = fitted(*CASES["drawn"], WEIGHTS)
-    order = np.random.default_rng(0).permutation(N)
-    for given in [
-        (X[order], LEVELS, WEIGHTS),
-        (X, LEVELS[order], WEIGHTS),
-        (X, LEVELS, None),
-        (X[:-9], LEVELS[:-9], WEIGHTS[:-9]),
-    ]:
-        with pytest.raises(ValueError, match="computed again over its splits from the rows"):
-            adapt(model, *given)
+    others_are_refused(model, *shuffled(X, LEVELS, WEIGHTS), (X, LEVELS, None))
     with pytest.raises(ValueError, match="drawn again from random_state=1, which has to be"):
         adapt(model.set_params(random_state=1), X, LEVELS, WEIGHTS)
 

@@ -44,7 +44,9 @@ from tests.adapters.tree_cases import (
     errors_of_leaves,
     fitted,
     other_values,
+    others_are_refused,
     raw_predictions,
+    shuffled,
     walked,
     written,
 )
@@ -198,22 +200,16 @@ def test_rows_of_a_leaf_walk_back_to_it():
 def test_other_rows_targets_or_weights_are_refused(case):
     model, rows, y = CASES[case]
     model = clone(model).fit(rows, y, sample_weight=WEIGHTS)
-    order = np.random.default_rng(0).permutation(N)
     more = (np.tile(rows, (2, 1)), np.tile(y, 2), np.tile(WEIGHTS, 2))
-    for given in [
-        (rows[order], y, WEIGHTS),
-        (rows, y[order], WEIGHTS),
-        (rows[:-20], y[:-20], WEIGHTS[:-20]),
-        *([] if "bagging" in case else [more]),  # of which bagged trees drew none
-    ]:
-        with pytest.raises(ValueError, match="computed again over its splits from the rows"):
-            adapt(model, *given)
+    others_are_refused(model, *shuffled(rows, y, WEIGHTS, 20))
+    if "bagging" not in case:  # of which bagged trees drew none
+        others_are_refused(model, more)
     if case == "tree":
         with pytest.raises(ValueError, match=r"are off by .* 1e-06 is accepted"):
             adapt(model, rows, y, None)
     if case == "forest":
         with pytest.raises(ValueError, match="draws of its trees are those of its own fit"):
-            adapt(model, rows, y[order], WEIGHTS)
+            adapt(model, rows, y[::-1], WEIGHTS)
 
 
 def test_one_target_that_moved_is_found():

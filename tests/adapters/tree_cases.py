@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.base import clone, is_classifier
 
 from skinfluence.adapters import adapt, write_parameters
@@ -108,3 +109,16 @@ def written(model, objective, theta, rows):
     copy = deepcopy(model)
     assert not write_parameters(copy, objective.at(theta), rows)
     return pickle.loads(pickle.dumps(copy))
+
+
+def others_are_refused(model, *others):
+    """Rows, targets and weights that the leaf values are not of."""
+    for given in others:
+        with pytest.raises(ValueError, match="computed again over its splits from the rows"):
+            adapt(model, *given)
+
+
+def shuffled(rows, y, w, n_left_out=9):
+    """Return other rows, other targets, and fewer rows, each with the weights of the fit."""
+    order, fewer = np.random.default_rng(0).permutation(len(y)), slice(-n_left_out)
+    return (rows[order], y, w), (rows, y[order], w), (rows[fewer], y[fewer], w[fewer])

@@ -6,7 +6,7 @@ from sklearn.base import is_classifier
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
-from skinfluence.retraining import FrozenTrees, Rows, refit_leaves
+from skinfluence.retraining import FrozenTrees, RowsInTrees, refit_leaves
 from tests.plain_trees import GRADIENT, HISTOGRAM, encoded, prepared, refit, trees_of
 from tests.plain_trees import weights_and_draws as weights_and_uses
 from tests.test_plain_trees import CASES, HOLES, missing_values_are_misplaced
@@ -29,7 +29,7 @@ def rows_of(estimator, X, first):
         return out
 
     ends = [tree.leaves(features) + start for tree, start in zip(trees, first, strict=True)]
-    return Rows(np.array(ends).T, descend)
+    return RowsInTrees(np.array(ends).T, descend)
 
 
 def penalties(estimator, trees):
