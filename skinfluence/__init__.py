@@ -8,7 +8,13 @@ rows on test rows, and check the scores against real retraining.
 
 from skinfluence import curvature, inspection, losses, mechanisms, models, objectives, solvers
 from skinfluence.adapters import register_adapter
-from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, leave_one_out_curve
+from skinfluence.estimators import (
+    InfluenceClassifier,
+    InfluenceRegressor,
+    LabelAudit,
+    leave_one_out_curve,
+    validation_audit,
+)
 from skinfluence.models import RecordedTraining, SmoothLinearSVC
 from skinfluence.objectives import AutogradObjective
 
@@ -19,6 +25,7 @@ __all__ = [
     "AutogradObjective",
     "InfluenceClassifier",
     "InfluenceRegressor",
+    "LabelAudit",
     "RecordedTraining",
     "SmoothLinearSVC",
     "__version__",
@@ -31,6 +38,7 @@ __all__ = [
     "objectives",
     "register_adapter",
     "solvers",
+    "validation_audit",
 ]
 
 

@@ -1,7 +1,7 @@
 """What edits of the training data do to targets of test rows, and to the edited rows."""
 
 from skinfluence.effects.scores import Scorer
-from skinfluence.effects.self_influence import left_out, self_effects
+from skinfluence.effects.self_influence import left_out, left_out_where, self_effects
 from skinfluence.effects.targets import Target, check_target, target_of
 from skinfluence.effects.tracin import PathScorer, TrainingPath
 
@@ -12,6 +12,7 @@ __all__ = [
     "TrainingPath",
     "check_target",
     "left_out",
+    "left_out_where",
     "self_effects",
     "target_of",
 ]

@@ -160,6 +160,28 @@ class Scorer:
         self._run(add)
         return np.sqrt(squares)
 
+    def moments(self, weights: Any) -> tuple[Array, Array]:
+        """Return weighted sums of the scores over the test rows, and the sums of their squares.
+
+        Of shape (n_sums, n_edits) and (n_edits,); the squares are of all test rows, unweighted.
+        Never more than a block of scores is there at once.
+
+        Parameters
+        ----------
+        weights : sparse matrix of shape (n_sums, n_test)
+        """
+        weights = weights.tocsc()
+        require_sums(self.n_edits, weights.shape[0] + 1, self.edits)
+        sums, squares = np.zeros((weights.shape[0], self.n_edits)), np.zeros(self.n_edits)
+
+        def add(scores: Scores, tests: slice, rows: Any) -> None:
+            block = np.asarray(scores(None), dtype=np.float64)
+            sums[:, rows] += weights[:, tests] @ block
+            squares[rows] += np.einsum("ti,ti->i", block, block)
+
+        self._run(add)
+        return sums, squares
+
     def combined(self, weights: Any) -> Array:
         """Return weighted sums of the scores over the test rows, shape (n_sums, n_edits).
 

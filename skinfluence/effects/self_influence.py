@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from skinfluence.objectives import OutputObjective
 from skinfluence.process.blocks import row_blocks
-from skinfluence.removal import Counterfactuals
+from skinfluence.removal import Counterfactuals, Removal
 from skinfluence.typing import Array
 
 
@@ -42,3 +44,38 @@ def left_out(
     for rows in row_blocks(objective.n_samples, objective.n_params):
         moved[rows] = removal.own_shifts(objective.rows(rows), changes[rows].T)
     return objective.raw_predictions() + moved, changes
+
+
+def left_out_where(
+    removal: Removal, n_jobs: int | None, wanted: Callable[[Array, Array], Array]
+) -> Array:
+    """Return every training row under the model without it: by a step, exactly where wanted.
+
+    Parameters
+    ----------
+    removal : Removal
+        Of every row, whose `changes` are exact and found when asked for.
+    n_jobs : int or None
+    wanted : callable
+        From the raw predictions by one Newton step, and how far each took them, both
+        (n_train, K), to the rows that are to be exact, bool of shape (n_train,).
+
+    Returns
+    -------
+    ndarray of shape (n_train, K)
+    """
+    objective, steps = removal.objective, removal.own_shift
+    assert isinstance(objective, OutputObjective) and steps is not None
+    eta = objective.raw_predictions() + steps
+    exact = wanted(eta, steps)
+    exact[removal.guarded] = True  # of leverage 1: they have no such step
+
+    def fill(rows: Array) -> None:
+        part = objective.rows(rows)
+        eta[rows] = part.raw_predictions() + removal.own_shifts(part, removal.changes(rows))
+
+    rows = np.flatnonzero(exact)
+    removal.prepare(len(rows))
+    removal.in_blocks(fill, n_jobs, rows)
+    removal.report()
+    return eta

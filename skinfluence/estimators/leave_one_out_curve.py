@@ -8,12 +8,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone
 
 from skinfluence.adapters import searches
 from skinfluence.estimators.base import weights_per_row
 from skinfluence.estimators.influence import InfluenceWrapper
-from skinfluence.estimators.wrapper import InfluenceClassifier, InfluenceRegressor
+from skinfluence.estimators.wrapper import wrapped
 from skinfluence.inspection import GivenRows, LeaveOneOut, LeaveOneOutCurve, Origin
 from skinfluence.inspection.tables import number_of
 from skinfluence.process.progress import answering, counted, say_now
@@ -110,14 +110,14 @@ def leave_one_out_curve(
         )
     models = [clone(estimator).set_params(**{param_name: value}) for value in values]
     weights = weights_per_row(sample_weight, X)
-    wrapped = [_wrapped(model, n_jobs, verbose) for model in models]
+    wrappers = [wrapped(model, n_jobs, verbose) for model in models]
     answers, n = [], len(values)
-    with answering("leave_one_out_curve", wrapped[0].verbose):
+    with answering("leave_one_out_curve", wrappers[0].verbose):
         what = f"{number_of(n, 'value')} of {param_name}"
         for k in counted(range(n), what, n, size=lambda _: 1, unit="values"):
             where = f"{param_name}={values[k]}"
             say_now(where)
-            answers.append(_answer(wrapped[k], X, y, weights, method, where))
+            answers.append(_answer(wrappers[k], X, y, weights, method, where))
     found = [each for each in answers if isinstance(each, LeaveOneOut)]
     for each in answers:
         if not found and isinstance(each, ValueError):
@@ -137,16 +137,6 @@ def leave_one_out_curve(
         origin=Origin(estimator, given, weights),
         given=given,
     )
-
-
-def _wrapped(model: Any, n_jobs: int | None, verbose: int) -> InfluenceWrapper:
-    """Return an estimator in a wrapper; a wrapper as it is, but for what was asked besides."""
-    if isinstance(model, InfluenceWrapper):
-        asked = {"n_jobs": n_jobs, "verbose": verbose or None}
-        given = {name: value for name, value in asked.items() if value is not None}
-        return model.set_params(**given)
-    kind = InfluenceRegressor if is_regressor(model) else InfluenceClassifier
-    return kind(model, n_jobs=n_jobs, verbose=verbose)
 
 
 def _answer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
+from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 
@@ -213,3 +213,15 @@ class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
                 f"InfluenceRegressor was given {type(final_step(estimator)).__name__}, a "
                 "classifier; use InfluenceClassifier."
             )
+
+
+def wrapped(estimator: Any, n_jobs: int | None = None, verbose: int = 0) -> InfluenceWrapper:
+    """Return an estimator in a wrapper; a clone of a wrapper, but for what is asked besides."""
+    if isinstance(estimator, InfluenceWrapper):
+        asked = {"n_jobs": n_jobs, "verbose": verbose or None}
+        given = {name: value for name, value in asked.items() if value is not None}
+        same: InfluenceWrapper = clone(estimator).set_params(**given)
+        return same
+    real = hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator)  # None has no tags
+    kind = InfluenceRegressor if real else InfluenceClassifier
+    return kind(estimator, n_jobs=n_jobs, verbose=verbose)

@@ -1,6 +1,7 @@
 """Results to look at: tables and pictures from arrays and labels."""
 
 from skinfluence.inspection.agreement import Agreement, agreement
+from skinfluence.inspection.audit_display import ValidationAuditDisplay
 from skinfluence.inspection.certificate import Certificate
 from skinfluence.inspection.check import LeaveOneOutCheck
 from skinfluence.inspection.diagnostics import Diagnostics
@@ -21,10 +22,14 @@ from skinfluence.inspection.influence import (
     SelfInfluence,
 )
 from skinfluence.inspection.input_influence import InputInfluence
+from skinfluence.inspection.label_displays import LabelQualityDisplay, RecoveryDisplay
+from skinfluence.inspection.label_noise import ExpectedErrors
+from skinfluence.inspection.label_quality import LabelQuality
 from skinfluence.inspection.leave_one_out import LeaveOneOut, LeaveOneOutComparison
 from skinfluence.inspection.leave_one_out_curve import LeaveOneOutCurve
 from skinfluence.inspection.parameter_influence import ParameterInfluence
 from skinfluence.inspection.result import Origin, Result
+from skinfluence.inspection.validation_audit import ValidationAudit
 
 __all__ = [
     "AdditionInfluence",
@@ -33,11 +38,14 @@ __all__ = [
     "DeletionDisplay",
     "Diagnostics",
     "DiagnosticsDisplay",
+    "ExpectedErrors",
     "GivenRows",
     "GroupInfluence",
     "Influence",
     "InfluenceDisplay",
     "InputInfluence",
+    "LabelQuality",
+    "LabelQualityDisplay",
     "LeaveOneOut",
     "LeaveOneOutCheck",
     "LeaveOneOutComparison",
@@ -46,10 +54,13 @@ __all__ = [
     "LeaveOneOutDisplay",
     "Origin",
     "ParameterInfluence",
+    "RecoveryDisplay",
     "RelabelInfluence",
     "Result",
     "RowsDisplay",
     "SelfInfluence",
+    "ValidationAudit",
+    "ValidationAuditDisplay",
     "agreement",
 ]
 

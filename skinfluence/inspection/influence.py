@@ -12,7 +12,7 @@ import numpy as np
 
 from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
-from skinfluence.inspection.tables import cut, line_of, number_of, pandas, plain
+from skinfluence.inspection.tables import at_most, cut, line_of, number_of, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
 from skinfluence.process.blocks import row_blocks
 from skinfluence.typing import Array
@@ -678,7 +678,7 @@ class GroupInfluence(Effects):
         (first, second), sign = self._words
         scores = sign * self._lines[list(lines)]
         order = np.argsort(-scores, axis=1, kind="stable")
-        n_groups = order.shape[1]
+        n_groups, k = order.shape[1], at_most(k)
         if k is not None and 2 * k < n_groups:
             order = np.concatenate([order[:, :k], order[:, n_groups - k :]], axis=1)
         at = order.ravel()

@@ -9,7 +9,7 @@ import numpy as np
 
 from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
-from skinfluence.inspection.tables import beside, cut, number_of, pandas, plain
+from skinfluence.inspection.tables import at_most, beside, cut, number_of, pandas, plain
 from skinfluence.process.row_names import listed, near
 from skinfluence.typing import Array
 
@@ -87,7 +87,7 @@ class ParameterInfluence(Result):
             For a name that no column of the training rows has.
         """
         pd = pandas()
-        order = self._order(slice(None))[:k]
+        order = self._order(slice(None))[: at_most(k)]
         named = pd.DataFrame({"row": plain(self.row_labels[order]), "position": order})
         names = beside(self.coefficients, named.columns, "coefficient")
         changes = pd.DataFrame(self.changes[order], columns=names)

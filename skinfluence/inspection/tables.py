@@ -195,6 +195,15 @@ def number_of(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def at_most(k: Any) -> int | None:
+    """Return how many rows were asked for; None for all."""
+    if k is None or (isinstance(k, Integral) and not isinstance(k, bool) and int(k) >= 0):
+        return None if k is None else int(k)
+    raise ValueError(
+        f"k={k!r} was given; a number of rows, 0 or more, is accepted, or None for all of them."
+    )
+
+
 def cut(value: Any, widest: int = WIDEST) -> str:
     """Return a value as text in one line, cut where it is long."""
     text = f"{value:.10g}" if isinstance(value, float) else " ".join(str(value).split())

@@ -38,9 +38,6 @@ RARE = 10.0 * float(np.finfo(np.float64).eps)
 STEADY = 0.25
 """Logarithm of the factor up to which a second derivative is said to stay as it is."""
 
-RARE = 10.0 * float(np.finfo(np.float64).eps)
-"""Smallest frequency of a class, and mean of targets under a log link, of a best constant."""
-
 
 def encode_labels(y: Any, classes: Array) -> Array:
     """Return the position of every label of `y` in the sorted `classes`.

@@ -119,6 +119,10 @@ class OneVsOne(Binary):
 
     def decide(self, eta: Array) -> Array:
         """Return the class with the most votes; where votes are equal, the surest of them."""
+        return self.classes[np.argmax(self.votes(eta), axis=-1)]
+
+    def votes(self, eta: Array) -> Array:
+        """Return the votes for every class, with less than one for how sure they are, (..., K)."""
         votes = np.zeros((*eta.shape[:-1], len(self.classes)))
         for k, (a, b) in enumerate(combinations(range(len(self.classes)), 2)):
             raw = eta[..., k]
@@ -126,7 +130,7 @@ class OneVsOne(Binary):
             sure /= len(self.classes)
             votes[..., b] += (raw > 0) + sure
             votes[..., a] += (raw <= 0) - sure
-        return self.classes[np.argmax(votes, axis=-1)]
+        return votes
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,7 +131,7 @@ class Multinomial(Loss):
 
     def hessian_product(self, y: Array, eta: Array) -> Callable[[Array], Array]:
         p = softmax(eta, axis=-1)
-        return lambda v: p * (v - np.sum(p * v, axis=-1, keepdims=True))
+        return lambda v: p * (v - np.einsum("...k,...k->...", v, p)[..., None])
 
     def hessian_entries(self, y: Array, eta: Array) -> Callable[[int, int], Array]:
         p = softmax(eta, axis=-1)
@@ -141,13 +141,19 @@ class Multinomial(Loss):
         p = softmax(eta, axis=-1)
 
         def change(delta: Array) -> Array:
-            q = p.astype(delta.dtype)
-            if np.max(np.abs(delta), initial=0.0) > 2.0:
+            # p_k e^(d_k) / sum_l p_l e^(d_l) - p_k
+            q, furthest = p.astype(delta.dtype), np.max(np.abs(delta), initial=0.0)
+            if furthest > 20.0:  # where e^d may be too large
                 far: Array = softmax(eta + delta, axis=-1) - p
                 return far.astype(delta.dtype)
-            # p_k e^(d_k) / sum_l p_l e^(d_l) - p_k, before it cancels.
-            rise = np.expm1(delta)
-            mean = np.sum(q * rise, axis=-1, keepdims=True)
+            if furthest > 2.0:
+                moved: Array = np.exp(delta)
+                moved *= q
+                moved /= np.einsum("...k->...", moved)[..., None]
+                moved -= q
+                return moved
+            rise = np.expm1(delta)  # before it cancels
+            mean = np.einsum("...k,...k->...", rise, q)[..., None]
             rise -= mean
             rise *= q
             rise /= 1.0 + mean

@@ -105,8 +105,10 @@ class Mechanism(ABC):
         """Return what each edit of one row, stated for `reference`, does by a method."""
 
     @abstractmethod
-    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
-        """Return what the removal of groups of rows does by a method.
+    def groups(
+        self, masks: Any, names: Array | None, method: str, coming: Objective | None = None
+    ) -> Counterfactuals:
+        """Return what the removal of groups of rows, or their relabelling, does by a method.
 
         Parameters
         ----------
@@ -114,12 +116,19 @@ class Mechanism(ABC):
         names : ndarray of shape (n_groups,) or None
             What a warning calls the groups; None where they are just rows.
         method : str
+        coming : Objective, optional
+            Stated for `reference`, the training rows with the targets with which those of a group
+            come back. Given only to families that answer "relabelling"; by default rows leave.
         """
 
     @classmethod
     def default_for(cls, question: str, objective: Objective) -> str:
-        """Return what "auto" means for a question, by the name of the wrapper's method."""
-        return cls.default_method
+        """Return what "auto" means for a question, by the name of the wrapper's method.
+
+        Of "label_audit" it may be "folds", which is no method of any family: refits without tenths
+        of the rows, where a model without each row costs more or says less.
+        """
+        return "folds" if question == "label_audit" else cls.default_method
 
     @classmethod
     def assumption(cls, method: str, question: str) -> str:

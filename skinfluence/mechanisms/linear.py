@@ -23,10 +23,12 @@ from skinfluence.removal import (
     ExactGroups,
     FirstOrderGroups,
     GroupRemoval,
+    JointMinima,
     Measures,
     NewtonGroups,
     NewtonSupportGroups,
     Removal,
+    SummedEdits,
     SupportGroups,
     exact,
     first_order,
@@ -241,7 +243,14 @@ class LinearMechanism(Mechanism):
         undamped = self.refinement.undamped, solving.undamped, solving.least_damping
         return {"first_order": damped, "newton": damped, "exact": undamped}[method]
 
-    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
+    def groups(
+        self, masks: Any, names: Array | None, method: str, coming: Objective | None = None
+    ) -> Counterfactuals:
+        if coming is not None:
+            edits = Edits(self.reference, coming=coming)
+            if method == "first_order":
+                return SummedEdits(self.edits(edits, method), masks)
+            return JointMinima(edits, masks, names, self._minimised, method)
         answers: dict[str, tuple[type[GroupRemoval], type[SupportGroups]]] = {
             "first_order": (FirstOrderGroups, SupportGroups),
             "newton": (NewtonGroups, NewtonSupportGroups),
@@ -253,6 +262,15 @@ class LinearMechanism(Mechanism):
         if not self._penalised_l1:
             return groups
         return under_l1(groups, self.whole, self.solving.undamped)
+
+    def _minimised(self, objective: LinearObjective) -> LinearObjective:
+        """Return an objective over edited rows, at the parameters of all, at its own minimum."""
+        undamped = self.solving.undamped
+        if self._penalised_l1:
+            return _minimum_l1(objective, undamped, L1_RTOL * self.refinement.typical_removal)
+        found = minimum(objective, undamped).objective
+        assert isinstance(found, LinearObjective)
+        return found
 
     def no_optimum_without(self, n_rows: int, error: Warning) -> str:
         return (

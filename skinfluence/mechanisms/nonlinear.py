@@ -27,6 +27,7 @@ from skinfluence.removal import (
     LocalGroups,
     LocalRefits,
     ProximalRemoval,
+    SummedEdits,
     advice,
     first_order,
     nonlinear_newton,
@@ -74,7 +75,7 @@ class NonlinearMechanism(Mechanism):
 
     @classmethod
     def default_for(cls, question: str, objective: Objective) -> str:
-        return "exact" if question == "leave_one_out" else cls.default_method
+        return "exact" if question == "leave_one_out" else super().default_for(question, objective)
 
     @classmethod
     def refits_for(cls, objective: Objective) -> tuple[str, ...]:
@@ -175,11 +176,15 @@ class NonlinearMechanism(Mechanism):
         }
         return answers[method](edits)
 
-    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
+    def groups(
+        self, masks: Any, names: Array | None, method: str, coming: Objective | None = None
+    ) -> Counterfactuals:
+        if coming is not None and method != "exact":
+            return SummedEdits(self.edits(Edits(self.reference, coming=coming), method), masks)
         answers: dict[str, Callable[[], Counterfactuals]] = {
             "first_order": lambda: self._steps(FirstOrderGroups, masks, names),
             "newton": lambda: self._steps(GroupSteps, masks, names),
-            "exact": lambda: LocalGroups(self.precondition, self.objective, masks, names),
+            "exact": lambda: LocalGroups(self.precondition, self.objective, masks, names, coming),
         }
         return answers[method]()
 

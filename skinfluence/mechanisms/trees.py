@@ -118,7 +118,11 @@ class TreesMechanism(Mechanism):
             if method != "first_order":
                 refuse_lone_rows(self.objective)
             return edits
-        return replace(edits, coming=self.objective.as_drawn(edits.coming))
+        return replace(edits, coming=self._drawn(edits.coming))
+
+    def _drawn(self, coming: Any) -> Any:
+        """Return the training rows with other targets, drawn by each tree as they were."""
+        return None if coming is None else self.objective.as_drawn(coming)
 
 
 @register_mechanism(ForestObjective)
@@ -130,26 +134,34 @@ class ForestMechanism(TreesMechanism):
 
     @classmethod
     def default_for(cls, question: str, objective: Any) -> str:
-        alone = question in ("leave_one_out", "self_influence")
-        return "out_of_bag" if alone and objective.bagged else cls.default_method
+        alone = question in ("leave_one_out", "self_influence", "label_audit")
+        if alone and objective.bagged:
+            return "out_of_bag"
+        return super().default_for(question, objective)
 
     def edits(self, edits: Edits, method: str) -> Counterfactuals:
         if method == "out_of_bag":
             return OutOfBag(self.objective)
+        self._refuse_unknown_weights(edits.coming)
+        return LeafEdits(self._as_drawn(edits, method), method)
+
+    def groups(
+        self, masks: Any, names: Array | None, method: str, coming: Any = None
+    ) -> Counterfactuals:
+        if method == "out_of_bag":
+            return OutOfBag(self.objective)
+        self._refuse_unknown_weights(coming)
+        return LeafGroups(self.objective, masks, names, method, self._drawn(coming))
+
+    def _refuse_unknown_weights(self, coming: Any) -> None:
         draws = self.objective.draws
-        if edits.coming is not None and draws is not None and draws.dtype.kind == "f":
+        if coming is not None and draws is not None and draws.dtype.kind == "f":
             raise ValueError(
                 "Rows that come, or change their label, were asked about, and the trees of this "
                 "forest weigh classes each by itself (class_weight='balanced_subsample', or of "
                 "bagged trees): what such a row would weigh there is not known. Use "
                 "class_weight='balanced' or a dict of the forest, or fit with the change."
             )
-        return LeafEdits(self._as_drawn(edits, method), method)
-
-    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
-        if method == "out_of_bag":
-            return OutOfBag(self.objective)
-        return LeafGroups(self.objective, masks, names, method)
 
     def prediction_weights(self, test: Any) -> Array:
         return leaf_weights(self.objective, test)
@@ -163,11 +175,14 @@ class BoostingMechanism(TreesMechanism):
     """
 
     methods: ClassVar[tuple[str, ...]] = ("first_order", "newton", "exact")
+    default_method = "newton"
     objective: BoostingObjective
 
     @classmethod
     def default_for(cls, question: str, objective: Any) -> str:
-        return "exact" if question in CHANGED_TOGETHER else "newton"
+        if question in CHANGED_TOGETHER:
+            return "exact"
+        return super().default_for(question, objective)
 
     @cached_property
     def propagation(self) -> list[Array]:
@@ -191,9 +206,11 @@ class BoostingMechanism(TreesMechanism):
         """Return the removal of every row by a cheaper method."""
         return self._steps("newton")
 
-    def groups(self, masks: Any, names: Array | None, method: str) -> Counterfactuals:
+    def groups(
+        self, masks: Any, names: Array | None, method: str, coming: Any = None
+    ) -> Counterfactuals:
         method = "exact" if method == "newton" else method
-        return LeafRefits(self.objective, masks, names, method)
+        return LeafRefits(self.objective, masks, names, method, coming=self._drawn(coming))
 
     def prediction_weights(self, test: Any) -> Array:
         if not self.objective.minimised.constant_hessian:
@@ -211,10 +228,7 @@ class ClassBoostingMechanism(BoostingMechanism):
     """Boosted trees of several classes, whose raw predictions move each other."""
 
     methods = ("first_order", "exact")
-
-    @classmethod
-    def default_for(cls, question: str, objective: Any) -> str:
-        return "exact"
+    default_method = "exact"
 
     def _for_ranking(self) -> Counterfactuals:
         return BoostingDerivatives(Edits(self.objective))

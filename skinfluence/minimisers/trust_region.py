@@ -54,11 +54,13 @@ class Problem:
         Its own weights do not count; its penalty does.
     W : ndarray of shape (n_samples, m)
     coming : Objective or None
-        Row j comes to function j, with its own weight.
+        Row j comes to function j, with its own weight; or as `arriving` says.
     center : ndarray of shape (n_params,) or None
         Where the penalty is 0, if not at 0.
     damping : float
         Added to the penalty.
+    arriving : ndarray of shape (n_coming, m) or None
+        The weights with which rows of `coming` come to each function.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Problem:
         coming: Objective | None = None,
         center: Array | None = None,
         damping: float = 0.0,
+        arriving: Array | None = None,
     ) -> None:
         self.base = base
         self.W = W
         self.coming = coming
         self.center = center
         self.damping = damping
+        self.arriving = arriving
 
     @property
     def m(self) -> int:
@@ -84,14 +88,21 @@ class Problem:
         """Return their values and derivatives, each at a column of Theta."""
         parts = [stacked(self.base, Theta, self.W)]
         if self.coming is not None:
-            parts.append(stacked(self.coming, Theta, np.diag(self.coming.sample_weight)))
+            W = self.arriving
+            W = np.diag(self.coming.sample_weight) if W is None else W
+            parts.append(stacked(self.coming, Theta, W))
         from_center = Theta if self.center is None else Theta - self.center[:, None]
         return Penalised(parts, self.base.l2[:, None] + self.damping, from_center)
 
     def take(self, columns: Array) -> Self:
         """Return some of the functions."""
-        coming = None if self.coming is None else self.coming.rows(columns)
-        return type(self)(self.base, self.W[:, columns], coming, self.center, self.damping)
+        coming, arriving = self.coming, self.arriving
+        if arriving is not None:
+            arriving = arriving[:, columns]
+        elif coming is not None:
+            coming = coming.rows(columns)
+        W = self.W[:, columns]
+        return type(self)(self.base, W, coming, self.center, self.damping, arriving)
 
 
 class Penalised(Stacked):

@@ -70,7 +70,7 @@ def addition_influence(fitted: Fitted, X_new: Any, y_new: Any, asked: Asked) -> 
             "y_new=None was given; a row that comes to the training data needs its target. "
             "Pass one for every row of X_new."
         )
-    _refuse_unanswered(fitted, "addition")
+    refuse_unanswered(fitted, "addition")
     refuse_products(fitted, "addition_influence")
     base = fitted.objective()
     features = accepted_features(fitted, X_new, y_new, kind="new")
@@ -101,25 +101,9 @@ def addition_influence(fitted: Fitted, X_new: Any, y_new: Any, asked: Asked) -> 
 def relabel_influence(fitted: Fitted, y_new: Any, asked: Asked) -> RelabelInfluence:
     """See `InfluenceClassifier.relabel_influence`."""
     asked = asked.resolved(fitted, "relabel_influence")
-    _refuse_unanswered(fitted, "relabelling")
+    refuse_unanswered(fitted, "relabelling")
     y_new = as_array(y_new)
-    given = len(y_new) if np.ndim(y_new) > 0 else 1
-    if given != fitted.n_train:
-        raise ValueError(
-            f"y_new with {given} target(s) was given; one for every training row, "
-            f"{fitted.n_train}, is accepted. Repeat the old target where none is to change."
-        )
-    refuse_another_order(y_new, "y_new", index_of(fitted.raw.X))
-    training = fitted.training
-    check_targets(y_new, training.y, classifier=fitted.classifier, kind="new")
-    base = fitted.objective()
-    counted = base.weighting.counted()
-    counts = counted.sum(axis=1) if counted.shape[1] else np.ones(base.n_samples)
-    unit, old = _class_weights(fitted)
-    new = encode_labels(y_new, fitted.estimator.classes_) if len(unit) > 1 else old
-    w = base.sample_weight * unit[new] / unit[old]
-    coming = base.on(training.X, y_new)
-    coming = coming.with_weights(w, base.weighting.joined(new, counts))
+    coming = relabelled(fitted, y_new)
 
     def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
         reference = mechanism.reference
@@ -139,7 +123,33 @@ def relabel_influence(fitted: Fitted, y_new: Any, asked: Asked) -> RelabelInflue
     )
 
 
-def _refuse_unanswered(fitted: Fitted, change: str) -> None:
+def relabelled(fitted: Fitted, y_new: Any) -> Objective:
+    """Return the objective over the training rows with other targets, weighed as it would be.
+
+    Raises
+    ------
+    ValueError
+        For targets that are not one for every training row, in the order of the rows, of which a
+        fit knows.
+    """
+    given = len(y_new) if np.ndim(y_new) > 0 else 1
+    if given != fitted.n_train:
+        raise ValueError(
+            f"y_new with {given} target(s) was given; one for every training row, "
+            f"{fitted.n_train}, is accepted. Repeat the old target where none is to change."
+        )
+    refuse_another_order(y_new, "y_new", index_of(fitted.raw.X))
+    training, base = fitted.training, fitted.objective()
+    check_targets(y_new, training.y, classifier=fitted.classifier, kind="new")
+    counted = base.weighting.counted()
+    counts = counted.sum(axis=1) if counted.shape[1] else np.ones(base.n_samples)
+    unit, old = _class_weights(fitted)
+    new = encode_labels(y_new, fitted.estimator.classes_) if len(unit) > 1 else old
+    w = base.sample_weight * unit[new] / unit[old]
+    return base.on(training.X, y_new).with_weights(w, base.weighting.joined(new, counts))
+
+
+def refuse_unanswered(fitted: Fitted, change: str) -> None:
     """Refuse a change of the training data that this family of models does not answer."""
     answered = mechanism_of(fitted.objective()).changes
     if change not in answered:

@@ -46,9 +46,9 @@ def leave_one_out(
         changes = mechanism.in_all_parameters(changes, removal)
         changes += mechanism.reference.theta  # in place: they are as large as anything here
         parameters = as_given(mechanism.reference, changes)
-    loss, targets = objective.loss, _given_targets(fitted)
+    loss, targets = objective.loss, given_targets(fitted)
     if fitted.classifier:
-        predictions = _labels_or_none(loss.decide(eta), eta)
+        predictions = labels_or_none(loss.decide(eta), eta)
     else:
         predictions = loss.response(eta)
         like = fitted.estimator.predict(take_rows(fitted.raw.X, np.array([0])))
@@ -68,8 +68,8 @@ def leave_one_out(
         targets=targets,
         given_probabilities=loss.given_probabilities(targets, eta) if of_given else None,
         classes=None if several or loss.classes is None else _native(loss.classes),
-        output_labels=_output_labels(fitted, targets.shape[1]) if several else None,
-        loss=_in_words(fitted, loss),
+        output_labels=output_labels(fitted, targets.shape[1]) if several else None,
+        loss=loss_in_words(fitted, loss),
         classifier=fitted.classifier,
         origin=fitted.origin,
         given=fitted.given,
@@ -90,7 +90,7 @@ def assumption_of_left_out(fitted: Fitted, method: str | None) -> str:
     return mechanism.assumption(method_of_left_out(fitted, method), "leave_one_out")
 
 
-def _labels_or_none(labels: Array, eta: Array) -> Array:
+def labels_or_none(labels: Array, eta: Array) -> Array:
     """Return labels, None in place of those of rows without a prediction."""
     unknown = np.isnan(eta).any(axis=1)
     if not np.any(unknown):
@@ -100,7 +100,7 @@ def _labels_or_none(labels: Array, eta: Array) -> Array:
     return labels
 
 
-def _given_targets(fitted: Fitted) -> Array:
+def given_targets(fitted: Fitted) -> Array:
     """Return targets as they were given, of one column where there is one."""
     y = np.asarray(fitted.raw.y)
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -114,13 +114,13 @@ def _native(values: Array) -> Array:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _output_labels(fitted: Fitted, n_targets: int) -> Array:
+def output_labels(fitted: Fitted, n_targets: int) -> Array:
     """Return what several targets a row are called."""
     names = output_names(fitted)
     return np.array(names if len(names) == n_targets else target_names(fitted), dtype=object)
 
 
-def _in_words(fitted: Fitted, loss: Loss) -> str:
+def loss_in_words(fitted: Fitted, loss: Loss) -> str:
     """Return what a loss is called, with all that makes it another one."""
     transformers = [
         repr(each.regressor.transformer_) for each in target_transformers(fitted.estimator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,9 +75,15 @@ class Refits:
     target: str
     output: int | None
 
-    def of_final_step(self, judge: Judge, features: Any, removed: list[Array]) -> Readings:
-        """Return what refits of the final step say of test rows as it sees them."""
+    def of_final_step(
+        self, judge: Judge, features: Any, removed: list[Array], *, y: Any = None
+    ) -> Readings:
+        """Return what refits of the final step say of test rows as it sees them.
+
+        `y` are other targets of the training rows.
+        """
         data = self.fitted.training
+        data = data if y is None else replace(data, y=y)
         weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
         return self._read(judge.estimator, data, weights, features, removed)
 

@@ -328,6 +328,32 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, names: Array 
         )
 
 
+def refuse_lost_classes(masks: Any, y: Any, y_new: Any, sample_weight: Any, names: Array) -> None:
+    """Refuse groups whose new labels leave no row of positive weight of a class.
+
+    Parameters
+    ----------
+    masks : CSR matrix of bool, shape (n_groups, n_train)
+    y, y_new : array-like of shape (n_train,)
+        Labels of a classifier, and what they become.
+    sample_weight : array-like or None
+    names : ndarray of shape (n_groups,)
+    """
+    codes, counted = _classes_that_count(y, sample_weight)
+    classes = np.unique(np.asarray(y).ravel())
+    new = np.searchsorted(classes, np.asarray(y_new).ravel())
+    each = np.arange(len(classes))
+    gained = counted[:, None] * ((new[:, None] == each) - 1.0 * (codes[:, None] == each))
+    totals = np.bincount(codes, weights=counted)
+    lost = (totals > 0) & (totals + masks @ gained <= 0)
+    if len(some := np.flatnonzero(lost.any(axis=1))):
+        raise ValueError(
+            f"The new labels of {names[some][:20].tolist()} ({len(some)} in all) leave no row of "
+            f"the class(es) {classes[lost[some[0]]].tolist()} (the first): a fit would know fewer "
+            "classes, and no change can be compared. Pass smaller numbers k."
+        )
+
+
 def _named(names: Array | None, found: Array) -> str:
     if names is None:
         return "rows take away"

@@ -37,7 +37,7 @@ from skinfluence.removal.base import (
 )
 from skinfluence.removal.case_diagnostics import Measures, measures
 from skinfluence.removal.edits import Edits
-from skinfluence.removal.exact import exact, minimise_after
+from skinfluence.removal.exact import ExactRemoval, exact, minimise_after
 from skinfluence.removal.groups import (
     ExactGroups,
     FirstOrderGroups,
@@ -54,6 +54,7 @@ from skinfluence.removal.nonlinear import (
 from skinfluence.removal.nonlinear_groups import GroupSteps, LocalGroups
 from skinfluence.removal.one_step import first_order, newton
 from skinfluence.removal.projection import Projection, RowSpaceSolve
+from skinfluence.removal.together import JointMinima, SummedEdits
 
 __all__ = [
     "ActiveSetGroups",
@@ -61,9 +62,11 @@ __all__ = [
     "Edits",
     "EvaluatedEdits",
     "ExactGroups",
+    "ExactRemoval",
     "FirstOrderGroups",
     "GroupRemoval",
     "GroupSteps",
+    "JointMinima",
     "LocalGroups",
     "LocalRefits",
     "Measures",
@@ -74,6 +77,7 @@ __all__ = [
     "ProximalRemoval",
     "Removal",
     "RowSpaceSolve",
+    "SummedEdits",
     "SupportGroups",
     "advice",
     "changed_supports",

@@ -23,7 +23,7 @@ from skinfluence.process.warnings import warn
 from skinfluence.removal.base import Counterfactuals, Removal, edit_blocks
 from skinfluence.removal.edited import Edited, EditedRows, row_edits
 from skinfluence.removal.edits import Edits, shared_directions
-from skinfluence.removal.exact import EXACT_RTOL, ROUNDING, ExactRemoval, minima_after, minimise
+from skinfluence.removal.exact import ROUNDING, ExactRemoval, minima_after, minimise
 from skinfluence.removal.groups import GROUP_RTOL, ExactGroups, GroupRemoval, NewtonGroups
 from skinfluence.removal.guard import beyond_zero
 from skinfluence.removal.leverages import ALONE
@@ -62,7 +62,7 @@ class ActiveSetRemoval(ExactRemoval):
         return out
 
     def changes(self, rows: Array) -> Array:
-        return minima_under_l1(self, self.everywhere, rows, self.factorize, rtol=EXACT_RTOL)
+        return minima_under_l1(self, self.everywhere, rows, self.factorize, rtol=self.rtol)
 
 
 def minima_under_l1(
@@ -98,7 +98,7 @@ def minima_under_l1(
     own |= _support_changed(removal, everywhere, rows, D)
     columns = np.flatnonzero(own)
     for column, caused in zip(columns, _caused(removal, rows[columns]), strict=True):
-        edited = everywhere.after(int(rows[column]))
+        edited = everywhere.after(rows[[column]])
         D[:, column] = _minimise_l1(whole, D[:, column], edited, factorize, rtol * caused)
     return _named_failures(D, lambda failed: f"each of the rows {named_rows(rows[failed])}")
 

@@ -155,9 +155,12 @@ class Counterfactuals(ABC):
     def _of_own(self, read: Callable[[Any, Array], Array]) -> Callable[[Array, Array], Array]:
         return lambda rows, D: read(self.features.rows(rows), D)
 
-    def in_blocks(self, work: Callable[[Array], None], n_jobs: int | None) -> None:
-        """Do some work for every block of edits, in threads."""
-        n_edits = self.n_edits
+    def in_blocks(
+        self, work: Callable[[Array], None], n_jobs: int | None, among: Array | None = None
+    ) -> None:
+        """Do some work for every block of edits, or of those `among` alone, in threads."""
+        edits = np.arange(self.n_edits) if among is None else among
+        n_edits = len(edits)
         what = f"{n_edits:,} changes of the training data by method={self.method!r}"
         with counting(what, n_edits, "changes") as advance:
 
@@ -165,7 +168,7 @@ class Counterfactuals(ABC):
                 work(rows)
                 advance(len(rows))
 
-            in_threads(counted, self.column_blocks(np.arange(n_edits)), n_jobs)
+            in_threads(counted, self.column_blocks(edits), n_jobs)
 
     def pushes(self, rows: Array) -> Array:
         """Return the vectors that H^-1 takes to the changes, (n_params, n_rows), of a few edits."""

@@ -66,11 +66,11 @@ def moving_rows(edits: Edits, block: Rows) -> list[Moving]:
     return moving
 
 
-def leaving_groups(base: BoostingObjective, masks: Any, block: Array) -> list[Moving]:
-    """Return the rows that leave with some groups."""
+def moving_groups(rows: BoostingObjective, masks: Any, block: Array, sign: float) -> Moving:
+    """Return the rows that leave with some groups, or come with them."""
     chosen = masks[block]
-    part = base.rows(chosen.indices)
-    return [Moving(part, np.repeat(np.arange(len(block)), np.diff(chosen.indptr)), -1.0)]
+    part = rows.rows(chosen.indices)
+    return Moving(part, np.repeat(np.arange(len(block)), np.diff(chosen.indptr)), sign)
 
 
 def leaf_refits(
@@ -231,6 +231,8 @@ class LeafRefits(Counterfactuals):
         "first_order" is the derivative; everything else is exact.
     ranking : callable or None
         Returns changes that rank the edits alike and are cheap.
+    coming : BoostingObjective or None
+        The training rows with the targets with which those of a group come back.
     """
 
     base: BoostingObjective
@@ -238,6 +240,7 @@ class LeafRefits(Counterfactuals):
     names: Array | None = None
     method: str = "exact"
     ranking: Callable[[], Counterfactuals] | None = None
+    coming: BoostingObjective | None = None
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
@@ -260,8 +263,11 @@ class LeafRefits(Counterfactuals):
         if isinstance(self.edits, Edits):
             moving = moving_rows(self.edits, rows)
         else:
-            moving = leaving_groups(self.base, self.edits, rows)
-            self._refuse_empty(moving[0], rows)
+            moving = [moving_groups(self.base, self.edits, rows, -1.0)]
+            if self.coming is None:
+                self._refuse_empty(moving[0], rows)
+            else:
+                moving.append(moving_groups(self.coming, self.edits, rows, 1.0))
         return leaf_refits(self.base, moving, len(rows), linear=self.linear)
 
     def _refuse_empty(self, leaving: Moving, rows: Array) -> None:

@@ -73,19 +73,32 @@ class Edits:
             coming = replace(weighed, y=self.coming.y)
         return Edits(base, leaving=True, coming=coming), axes
 
-    def after(self, i: int) -> LinearObjective:
-        """Return the objective after one edit, over the training rows and the one that came."""
-        base, ratios = self.base, self.ratios[i : i + 1]
-        assert isinstance(base, LinearObjective)
-        w = base.weighting.all_weights(ratios, base.sample_weight)[:, 0]
+    def together(self, rows: Array) -> tuple[Array, Objective | None]:
+        """Return what some edits leave that are made together.
+
+        The weights of the training rows, shape (n_train,), 0 of those that leave, and the rows that
+        come, with theirs.
+        """
+        weighting, counts = self.base.weighting, self.counts[rows].sum(axis=0, keepdims=True)
+        ratios = weighting.ratios(counts)
+        w = np.array(weighting.all_weights(ratios, self.base.sample_weight)[:, 0])
         if self.leaving:
-            w[i] = 0.0
-        edited = base.with_weights(w)
+            w[rows] = 0.0
         if self.coming is None:
+            return w, None
+        part = self.coming.rows(rows)
+        own = part.weighting.own(np.repeat(ratios, len(rows), axis=0))
+        return w, part.with_weights(part.sample_weight * own)
+
+    def after(self, rows: Array) -> LinearObjective:
+        """Return the objective after some edits together, over the training rows and what came."""
+        assert isinstance(self.base, LinearObjective)
+        w, coming = self.together(rows)
+        edited = self.base.with_weights(w)
+        if coming is None:
             return edited
-        row = self.coming.rows(np.array([i]))
-        assert isinstance(row, LinearObjective)
-        return edited.concatenated(row.with_weights(row.sample_weight * row.weighting.own(ratios)))
+        assert isinstance(coming, LinearObjective)
+        return edited.concatenated(coming)
 
     def parts(self, rows: Rows) -> Iterator[tuple[float, Objective]]:
         """Yield (1, the rows that leave) and (-1, the rows that come) of some edits."""

@@ -14,7 +14,7 @@ Columns that have converged leave.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -61,10 +61,13 @@ class ExactRemoval(Removal):
         Over the training rows, at its optimum; that of `edits` may be in fewer coordinates.
     axes : Axes or None
         What those coordinates are, where they are others.
+    rtol : float
+        Gradient at which an edit is done, as a fraction of what it caused.
     """
 
     whole: LinearObjective
     axes: Axes | None
+    rtol: float = field(default=EXACT_RTOL, kw_only=True)
     columnwise = True
 
     @property
@@ -99,7 +102,7 @@ class ExactRemoval(Removal):
         at = np.isin(rows, self.guarded)  # rows of leverage 1 whose one step is exact
         out = np.empty((self.edits.base.n_params, len(rows)))
         out[:, at] = self.guarded_changes[:, np.searchsorted(self.guarded, rows[at])]
-        out[:, ~at] = minimise_after(self, rows[~at], rtol=EXACT_RTOL)
+        out[:, ~at] = minimise_after(self, rows[~at], rtol=self.rtol)
         return out
 
 
@@ -236,7 +239,7 @@ def _by_cooling(removal: Removal, row: int) -> Array | None:
         return None
     try:
         cooled = minimum(
-            removal.edits.after(row), lambda part: Cholesky().factorize(Curvature(part))
+            removal.edits.after(np.array([row])), lambda part: Cholesky().factorize(Curvature(part))
         )
     except ValueError:
         return None

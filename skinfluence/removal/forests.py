@@ -184,7 +184,7 @@ class LeafEdits(ProjectedEdits):
 
 @dataclass(frozen=True, eq=False)
 class LeafGroups(Counterfactuals):
-    """Groups that leave.
+    """Groups that leave, or come back with other targets.
 
     Parameters
     ----------
@@ -193,12 +193,15 @@ class LeafGroups(Counterfactuals):
     names : ndarray of shape (n_groups,) or None
     method : str
         "first_order" is the derivative; everything else is exact.
+    coming : ForestObjective or None
+        The training rows with the targets with which those of a group come back.
     """
 
     base: ForestObjective
     masks: Any
     names: Array | None
     method: str = "exact"
+    coming: ForestObjective | None = None
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
@@ -216,15 +219,21 @@ class LeafGroups(Counterfactuals):
         return np.stack([self._change(int(i)) for i in rows], axis=1)
 
     def _change(self, i: int) -> Array:
-        base, leaving = self.base, self.base.rows(self.masks[[i]].indices)
+        base, rows = self.base, self.masks[[i]].indices
+        leaving = base.rows(rows)
         C, S = leaving.sums()
+        counts = base.counts - leaving.counts
+        if self.coming is not None:
+            coming = self.coming.rows(rows)
+            C_coming, S_coming = coming.sums()
+            C, S, counts = C - C_coming, S - S_coming, counts + coming.counts
         rise = C[:, None] * base.values - S
         if self.linear:
             left = np.where(base.totals > 0, base.totals, np.inf)
             return (rise / left[:, None]).ravel()
-        emptied = (leaving.counts == base.counts) & (base.counts > 0)
-        refuse_empty_trees(base, base.counts - leaving.counts, i, self.names)
-        left = np.where(base.counts > leaving.counts, base.totals - C, np.inf)
+        emptied = (counts == 0) & (base.counts > 0)
+        refuse_empty_trees(base, counts, i, self.names)
+        left = np.where(counts > 0, base.totals - C, np.inf)
         rise /= left[:, None]
         rise[emptied] = np.nan
         return rise.ravel()

@@ -11,7 +11,7 @@ from skinfluence.curvature import Inverse
 from skinfluence.minimisers.trust_region import Problem
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.process.warnings import warn
-from skinfluence.removal.edits import shared_directions
+from skinfluence.removal.edits import Edits, shared_directions
 from skinfluence.removal.groups import GroupRemoval, inverse_without
 from skinfluence.removal.nonlinear import (
     FARTHEST_SHIFT,
@@ -27,7 +27,7 @@ from skinfluence.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class LocalGroups(Refits):
-    """Local refits without each of several groups of rows.
+    """Local refits without each of several groups of rows, or with other targets of these.
 
     Attributes
     ----------
@@ -36,11 +36,14 @@ class LocalGroups(Refits):
     masks : CSR matrix of bool, shape (n_groups, n_samples)
     names : ndarray of shape (n_groups,) or None
         What a warning calls the groups; None where they are just rows.
+    coming : Objective or None
+        The training rows with the targets with which those of a group come back.
     """
 
     base: Objective
     masks: Any
     names: Array | None
+    coming: Objective | None = None
 
     @property
     def objective(self) -> Objective:
@@ -51,7 +54,16 @@ class LocalGroups(Refits):
         return int(self.masks.shape[0])
 
     def problem(self, rows: Array) -> Problem:
-        return without_groups(self.base, self.masks[rows])
+        if self.coming is None:
+            return without_groups(self.base, self.masks[rows])
+        edits, masks = Edits(self.base, coming=self.coming), self.masks[rows]
+        W, arriving = np.zeros((2, self.base.n_samples, len(rows)))
+        for j in range(len(rows)):
+            members = masks[[j]].indices
+            W[:, j], part = edits.together(members)
+            assert part is not None
+            arriving[members, j] = part.sample_weight
+        return Problem(self.base, W, self.coming, arriving=arriving)
 
     def named(self, edits: Array) -> str:
         if self.names is None:

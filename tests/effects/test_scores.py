@@ -110,6 +110,10 @@ def test_sums_and_streams_equal_the_matrix(method, tune):
         total = model.influence_scores(THREE.X_test, THREE.y_test, aggregate=name)
         np.testing.assert_allclose(total, reduce(matrix, axis=0), rtol=1e-9, atol=1e-12)
     scorer = edit_scorer(model._current(), Asked(THREE.X_test, THREE.y_test))
+    weights = sparse.csr_matrix(np.vstack([np.arange(12) < 5, np.arange(12) % 3]))
+    sums, squares = scorer.moments(weights)
+    np.testing.assert_allclose(sums, weights @ matrix, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(squares, np.sum(matrix**2, axis=0), rtol=1e-9)
     rows = np.array([50, 3, 17])
     some = scorer.matrix(np.float64, rows)
     np.testing.assert_allclose(some, matrix[:, rows], rtol=1e-9, atol=1e-13)
@@ -196,7 +200,14 @@ def test_threads_change_no_bit(data, cast, method, tune):
         assert len(list(scorer.removal.blocks(X_test.shape[0]))) > 2
         rows, top = scorer.top(5)
         found.append(
-            [scorer.matrix(scorer.dtype), scorer.combined(every), scorer.norms(), rows, top]
+            [
+                scorer.matrix(scorer.dtype),
+                scorer.combined(every),
+                *scorer.moments(every),
+                scorer.norms(),
+                rows,
+                top,
+            ]
         )
     for others in found[1:]:
         for one, other in zip(found[0], others, strict=True):

@@ -13,6 +13,7 @@ from skinfluence.inspection import (
     LeaveOneOutCurveDisplay,
     LeaveOneOutDisplay,
     RowsDisplay,
+    ValidationAuditDisplay,
 )
 from skinfluence.inspection.displays import HARMS, HELPS
 
@@ -93,7 +94,47 @@ def curve_display():
     return LeaveOneOutCurveDisplay("C", np.arange(3), SCORES, np.abs(SCORES), 2, "log loss")
 
 
-DISPLAYS = [influence_display, check_display, rows_display, curve_display]
+def audit_display(k=(1, 5, 10), **params):
+    k, n = np.array(k), len(k)
+    verified = params.pop("verified", None)
+    params = {"advised": 0, "action": "drop", "loss": "log loss", **params}
+    return ValidationAuditDisplay(
+        k, SCORES[:n], np.abs(SCORES[:n]), SCORES[:n] - 1.0, verified, **params
+    )
+
+
+def test_an_audit_shows_what_chose_itself_as_what_it_is():
+    ax = audit_display(verified=SCORES + 0.1, advised=2).plot().ax_
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_array_equal(lines["on rows that did not choose"].get_ydata(), SCORES)
+    np.testing.assert_array_equal(lines["in-sample: flatters"].get_ydata(), SCORES - 1.0)
+    assert lines["in-sample: flatters"].get_linestyle() == "--"
+    np.testing.assert_array_equal(lines["the same, refitted"].get_ydata(), SCORES + 0.1)
+    assert lines["advised: 10"].get_xydata().tolist() == [[10.0, -1.5]]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == -1.5 - 2 * 1.5 and band[:, 1].max() == 2.0 + 2 * 2.0
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "5", "10"]
+    assert ax.get_ylabel() == "change of mean log loss\n(below 0 is better)"
+
+
+@pytest.mark.parametrize("width", [3.0, 6.4])
+def test_the_legend_of_an_audit_covers_no_curve(width):
+    figure, ax = plt.subplots(figsize=(width, 3.0), layout="constrained")
+    audit_display(k=(1, 2), action="relabel", advised=None).plot(ax=ax)
+    figure.canvas.draw()
+    legend, axes = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= axes.y1 - 1 and legend.x1 <= figure.bbox.x1 and legend.y1 <= figure.bbox.y1
+    assert ax.get_xlabel() == "worst rows relabelled" and ax.get_xscale() == "linear"
+
+
+def test_an_audit_of_one_number_has_a_bar_for_its_error():
+    ax = audit_display(k=(7,)).plot().ax_
+    (bar,) = (c for c in ax.collections if hasattr(c, "get_segments"))
+    np.testing.assert_allclose(bar.get_segments()[0][:, 1], [2.0 - 4.0, 2.0 + 4.0])
+
+
+DISPLAYS = [influence_display, check_display, rows_display, curve_display, audit_display]
 
 
 @pytest.mark.parametrize("make", DISPLAYS)

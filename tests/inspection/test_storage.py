@@ -15,7 +15,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from skinfluence import InfluenceClassifier, InfluenceRegressor, leave_one_out_curve
+from skinfluence import (
+    InfluenceClassifier,
+    InfluenceRegressor,
+    LabelAudit,
+    leave_one_out_curve,
+    validation_audit,
+)
 from skinfluence.inspection import GivenRows, Influence, Result
 
 N = 12
@@ -69,10 +75,14 @@ def results(name):
         model.leave_one_out(),
         classifier.leave_one_out(),
         model.leave_one_out().compare(other.leave_one_out()),
+        LabelAudit().fit(X, c).result_,
+        LabelAudit(Ridge()).fit(X, y).result_,
         leave_one_out_curve(Ridge(), X, y, "alpha", [0.5, 1.0, 2.0]),
         model.leave_one_out_check(X, y, rows=4),
         model.diagnostics(),
         model.without(positions=[0, 5]).certificate_,
+        validation_audit(model, VALUES[::-1] + 1.0, SIGNAL, k=[1, 2], verify=True),
+        validation_audit(classifier, X + 1.0, c, k=1, action="relabel"),
     ]
     return {f"{type(each).__name__} {at}": each for at, each in enumerate(made)}
 

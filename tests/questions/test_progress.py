@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from skinfluence import InfluenceClassifier, InfluenceRegressor
+from skinfluence import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.effects import scores
 from skinfluence.models import RecordedTraining
 from skinfluence.process import progress
@@ -104,6 +104,30 @@ def test_progress_changes_no_answer_and_ends_at_the_total(name, monkeypatch, cap
             assert answered - {"of the mean", "self_influence"} <= {
                 question for question, _ in counts
             }
+
+
+AUDITED = {"logistic": "auto", "exact": "exact", "lasso": "auto", "hinge": "auto", "ridge": "folds"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", AUDITED)
+def test_an_audit_says_how_far_it_is(name, monkeypatch, capsys):
+    """Of all its fits and both passes, in its own name."""
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    estimator, data, _ = MODELS[name]
+    method = AUDITED[name]
+    with tuned(block_elements=2**9, edit_elements=2**9):
+        quiet = LabelAudit(estimator, method=method).fit(data.X, data.y)
+        assert not capsys.readouterr().err
+        audit = LabelAudit(estimator, method=method, verbose=1).fit(data.X, data.y)
+    np.testing.assert_array_equal(audit.label_quality_, quiet.label_quality_)
+    text = capsys.readouterr().err
+    assert {line.split(":")[0] for line in text.splitlines()} == {"LabelAudit.fit"}
+    counts = last_counts(text.replace("LabelAudit.fit", "LabelAudit"))
+    assert counts and all(done == total for done, total in counts.values())
+    n, left = len(data.y), len(data.y) - len(audit.result_.left_aside)
+    of_rows = {f"of {size} rows" for size in (n, left)}
+    assert all(any(size in text for size in (each, each[3:])) for each in of_rows)
 
 
 CHEAPER = {
