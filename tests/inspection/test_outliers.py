@@ -33,7 +33,9 @@ def test_where_most_are_alike():
     residuals = np.zeros((10, 3))
     residuals[:2, 0] = [3.0, -4.0]
     residuals[:, 2] = 2.0
-    np.testing.assert_allclose(noise_scale(residuals), [np.sqrt(2.5), 1.0, 2.0 / stats.norm.ppf(0.75)])
+    np.testing.assert_allclose(
+        noise_scale(residuals), [np.sqrt(2.5), 1.0, 2.0 / stats.norm.ppf(0.75)]
+    )
 
 
 def test_quality_of_a_deviation():
