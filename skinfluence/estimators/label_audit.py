@@ -73,7 +73,8 @@ class LabelAudit(BaseEstimator):
         The likeliest by the model that never saw the row.
     expected_errors_ : ExpectedErrors or None
         How many labels are wrong, with an interval, and how many rows a model would flag by chance
-        if all were right. None for several labels a row, models without probabilities, regressors.
+        if all were right; of rows that have a weight. None for several labels a row, models without
+        probabilities or with class weights, and regressors.
     result_ : LabelQuality
         All of it, to print, draw, save.
 
@@ -142,7 +143,8 @@ class LabelAudit(BaseEstimator):
         Warns
         -----
         UserWarning
-            Where there is no model without the suspects, so that the first pass is the last.
+            For models with class weights; where there is no model without the suspects, so that the
+            first pass is the last.
         """
         self._check_parameters()
         model = wrapped(self.estimator, self.n_jobs, self.verbose)
@@ -260,4 +262,11 @@ class Reduced:
     def __call__(self, rows: Array) -> Fitted:
         """Return the model with these rows alone, by their positions."""
         gone = np.delete(np.arange(self.fitted.n_train), rows)
-        return without(self.fitted, positions=gone)[0]
+        try:
+            return without(self.fitted, positions=gone)[0]
+        except ValueError as error:
+            raise ValueError(
+                f"LabelAudit was given a {type(self.fitted.final).__name__} that is fitted "
+                f"already, and could not take {len(gone)} rows out of it. Pass the estimator "
+                f"itself, to be fitted without them. {error}"
+            ) from error

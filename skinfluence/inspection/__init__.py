@@ -1,7 +1,11 @@
 """Results to look at: tables and pictures from arrays and labels."""
 
 from skinfluence.inspection.agreement import Agreement, agreement
-from skinfluence.inspection.audit_display import ValidationAuditDisplay
+from skinfluence.inspection.audit_displays import (
+    LabelQualityDisplay,
+    RecoveryDisplay,
+    ValidationAuditDisplay,
+)
 from skinfluence.inspection.certificate import Certificate
 from skinfluence.inspection.check import LeaveOneOutCheck
 from skinfluence.inspection.diagnostics import Diagnostics
@@ -22,7 +26,6 @@ from skinfluence.inspection.influence import (
     SelfInfluence,
 )
 from skinfluence.inspection.input_influence import InputInfluence
-from skinfluence.inspection.label_displays import LabelQualityDisplay, RecoveryDisplay
 from skinfluence.inspection.label_noise import ExpectedErrors
 from skinfluence.inspection.label_quality import LabelQuality
 from skinfluence.inspection.leave_one_out import LeaveOneOut, LeaveOneOutComparison

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skinfluence.inspection.label_displays import LabelQualityDisplay
+from skinfluence.inspection.audit_displays import LabelQualityDisplay
 from skinfluence.inspection.label_noise import LIKELY, SUSPECTED, ExpectedErrors
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import at_most, number_of, pandas, plain
@@ -17,7 +17,7 @@ from skinfluence.typing import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-HOW = {"auto": "newton, then exact", "folds": "ten folds", "out_of_bag": "out of bag"}
+HOW = {"folds": "ten folds", "out_of_bag": "out of bag"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,14 +51,15 @@ class LabelQuality(Result):
     row_labels : ndarray of shape (n_train,)
         Index of the training frame, or positions.
     method : str
-        How rows were left out.
+        How rows were left out: "newton, then exact" (wherever a step may not be the minimum),
+        "folds", "out_of_bag", or one of the methods of `InfluenceClassifier.leave_one_out`.
     passes : int
         Of which the last gave the numbers.
     left_aside : ndarray of int
         Positions of the suspects of the first pass, which no model of the second saw.
     expected : dict or None
         The entries of `expected_errors`; None for several labels a row, models without
-        probabilities and regressors.
+        probabilities or with class weights, and regressors.
     loss : str
         Which loss, in words.
     classifier : bool
@@ -202,6 +203,9 @@ class LabelQuality(Result):
         unknown = int(np.isnan(self.quality).sum())
         if unknown:
             remarks.append(f"{unknown:,} of {n:,} rows were in every tree: nan, last.")
+        expected = self.expected_errors
+        if expected is not None and expected.by_chance > 0.5 * expected.flagged > 0:
+            remarks.append("Most of them would be flagged if all labels were right.")
         if n > LINES_SHOWN:
             remarks.append(f"Shown are the {LINES_SHOWN} worst: to_frame() has all.")
         return [*remarks, "Nothing was changed: look at these rows before you change any."]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skinfluence.inspection.audit_display import ValidationAuditDisplay
+from skinfluence.inspection.audit_displays import ValidationAuditDisplay
 from skinfluence.inspection.averages import mean, with_error
 from skinfluence.inspection.cross_fitting import (
     FALSE_DISCOVERIES,
@@ -20,7 +20,7 @@ from skinfluence.inspection.cross_fitting import (
     p_values_of_harm,
 )
 from skinfluence.inspection.result import Result
-from skinfluence.inspection.tables import number_of, pandas, plain
+from skinfluence.inspection.tables import at_most, number_of, pandas, plain
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
@@ -156,8 +156,9 @@ class ValidationAudit(Result):
         -------
         ndarray of int, shape (k,)
         """
-        k = self.advice if k is None else k
-        if not 0 <= k <= len(self.scores):
+        most = at_most(k)
+        k = self.advice if most is None else most
+        if k > len(self.scores):
             raise ValueError(
                 f"k={k!r} was given; a number of rows from 0 to {len(self.scores)} is accepted."
             )
@@ -261,17 +262,17 @@ class ValidationAudit(Result):
         if at is not None:
             which = "this row" if self.k[at] == 1 else f"these {self.k[at]} rows"
             return (
-                f"{doing} {which} is worth {self._worth(at)} {self.loss} on data that did not "
-                f"choose them (in-sample, which flatters: {self.in_sample[at]:.3g})"
+                f"{doing} {which} changes the mean {self.loss} by {self._change(at)} on rows that "
+                f"did not choose them (in-sample, which flatters: {self.in_sample[at]:.3g})"
             )
         best = int(np.argmin(self.change))
         return (
-            f"Nothing: no rows are shown to do better {done}. The best of the curve, k = "
-            f"{self.k[best]}, is worth {self._worth(best)} {self.loss} on data that did not choose "
-            f"them (in-sample, which flatters: {self.in_sample[best]:.3g})"
+            f"Nothing: no rows are shown to do better {done}. At best, k = {self.k[best]} changes "
+            f"the mean {self.loss} by {self._change(best)} on rows that did not choose them "
+            f"(in-sample, which flatters: {self.in_sample[best]:.3g})"
         )
 
-    def _worth(self, at: int) -> str:
+    def _change(self, at: int) -> str:
         if self.verified is not None and self.verified_error is not None:
             return f"{with_error(self.verified[at], self.verified_error[at])} (refitted)"
         return with_error(self.change[at], self.standard_error[at])
@@ -285,18 +286,18 @@ class ValidationAudit(Result):
         n, n_val = len(self.scores), len(self.folds)
         remarks = [
             f"{number_of(n_val, 'validation row')} in {self._n_folds} folds: rows are chosen on "
-            f"all but one ({self.method}) and measured on that one. in_sample chooses and measures "
-            f"on the same. Advised from {errors_asked(len(self.k)):.1f} standard errors below 0 on."
+            f"all but one ({self.method}) and measured on that one; +- is one standard error.",
+            f"Advised is what is {errors_asked(len(self.k)):.1f} standard errors below 0 at least.",
         ]
         if len(harmful := self.harmful):
             few = ", ".join(str(each) for each in self.row_labels[harmful[:SHOWN]])
             few += ", ..." if len(harmful) > SHOWN else ""
             remarks.append(
-                f"Significantly harmful, of {number_of(n, 'row')}: {len(harmful)} "
+                f"Significantly harmful by themselves, of {number_of(n, 'row')}: {len(harmful)} "
                 f"({few}; false discovery rate {FALSE_DISCOVERIES:g})."
             )
         else:
-            remarks.append(f"Significantly harmful, of {number_of(n, 'row')}: none.")
+            remarks.append(f"Significantly harmful by themselves, of {number_of(n, 'row')}: none.")
         if len(self.k) > SHOWN:
             remarks.append(f"Shown are {SHOWN} of {len(self.k)} numbers: to_frame() has all.")
         return remarks

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_random_state
 
-from skinfluence.process.row_names import length_of
 from skinfluence.typing import Array
 
 MOST = 0.1
@@ -76,27 +74,6 @@ class Ranking:
                     on = "all folds" if without is None else f"all folds but {without}"
                     names.append(f"the {size} worst on {on}")
         return sets, which, np.array(names, dtype=object)
-
-
-def folds_of_rows(y: Any, n_folds: Any, random_state: Any, *, stratified: bool) -> Array:
-    """Return the fold of every row, in a random order, or one within each class.
-
-    Folds differ by one row at most, and so do the rows of a class in them.
-    """
-    n = length_of(y)
-    whole = isinstance(n_folds, Integral) and not isinstance(n_folds, bool)
-    if not whole or not 2 <= int(n_folds) <= n:
-        raise ValueError(
-            f"folds={n_folds!r} was given for {n} validation row(s); a number from 2 to that of "
-            "the rows is accepted: rows are chosen on some folds and measured on another. Pass "
-            "folds=4, or more validation rows."
-        )
-    columns: Any = np.asarray(y).reshape(n, -1).T if stratified else ()
-    classes = [np.unique(column, return_inverse=True)[1] for column in columns]
-    order = np.lexsort((check_random_state(random_state).permutation(n), *classes))
-    folds = np.empty(n, dtype=int)
-    folds[order] = np.arange(n) % int(n_folds)
-    return folds
 
 
 def sizes_given(k: Any, n_train: int) -> Array:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skinfluence.adapters import target_transformers
 from skinfluence.effects import check_target
@@ -14,10 +16,11 @@ from skinfluence.losses import OneVsOne
 from skinfluence.mechanisms import Mechanism
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.process.progress import counted, take_less
+from skinfluence.process.row_names import length_of
+from skinfluence.process.warnings import warn
 from skinfluence.questions.check import judge_for
 from skinfluence.questions.cross_fitting import (
     Ranking,
-    folds_of_rows,
     in_folds,
     masks_of,
     on_own_fold,
@@ -26,6 +29,7 @@ from skinfluence.questions.cross_fitting import (
 from skinfluence.questions.editing import refuse_groups, refuse_unanswered, relabelled
 from skinfluence.questions.evaluation import accepted_features, as_array
 from skinfluence.questions.fitted import Fitted
+from skinfluence.questions.folds import folds_of_rows
 from skinfluence.questions.frozen_splits import frozen_trees
 from skinfluence.questions.left_out import given_targets, leave_one_out, loss_in_words
 from skinfluence.questions.refits import Refits, scored_network
@@ -36,6 +40,9 @@ from skinfluence.retraining import refit_leaves
 from skinfluence.typing import Array
 
 ACTIONS = ("drop", "relabel")
+
+SAME = 0.5
+"""Part of the validation rows that may be copies of training rows: real data have some."""
 
 _NO_ROW = np.empty(0, dtype=int)
 
@@ -60,6 +67,7 @@ def validation_audit(
     asked = Asked(X_val, y_val, method=method).resolved(fitted, "validation_audit")
     check_target(asked.target, fitted.objective())
     features = accepted_features(fitted, X_val, asked.y_test, kind="val")
+    _warn_of_training_rows(fitted, features)
     _refuse_missing_targets(asked.y_test)
     fold = folds_of_rows(asked.y_test, folds, random_state, stratified=fitted.classifier)
     if action not in ACTIONS:
@@ -125,6 +133,32 @@ def _refuse_training_rows(fitted: Fitted, X_val: Any) -> None:
             "where it lies: the model has seen them. Rows that it was not fitted on are accepted. "
             "Split the data first, and fit on the other part."
         )
+
+
+def _warn_of_training_rows(fitted: Fitted, features: Any) -> None:
+    """Say that most validation rows are among those the model was fitted on."""
+    trained = set(_each_row(fitted.training.X))
+    among = sum(row in trained for row in _each_row(features))
+    n = length_of(features)
+    if among > SAME * n:
+        warn(
+            f"{among} of {n} validation rows are training rows, too, as the final step sees them: "
+            "the model has seen what it is measured on. Pass rows that it was not fitted on.",
+            UserWarning,
+        )
+
+
+def _each_row(features: Any) -> list[Any]:
+    """Return what tells each row from others."""
+    if sparse.issparse(features):
+        rows = sparse.csr_matrix(features, copy=True)
+        rows.sum_duplicates()
+        ends = list(pairwise(rows.indptr.tolist()))
+        return [(rows.indices[a:b].tobytes(), rows.data[a:b].tobytes()) for a, b in ends]
+    values = np.asarray(features)
+    if values.dtype == object:
+        return [tuple(row) for row in values.tolist()]
+    return [row.tobytes() for row in np.ascontiguousarray(values)]
 
 
 def _refuse_missing_targets(y: Any) -> None:

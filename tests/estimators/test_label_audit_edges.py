@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer, load_diabetes, make_blobs
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -16,11 +18,15 @@ from sklearn.linear_model import (
     LogisticRegression,
     PoissonRegressor,
     Ridge,
+    SGDClassifier,
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skinfluence import LabelAudit
@@ -342,7 +348,7 @@ def test_nothing_is_left_of_a_fit_that_failed():
 
 
 def test_predictions_that_are_no_numbers(monkeypatch):
-    from skinfluence.questions import label_audit as question
+    from skinfluence.questions import judged as question
 
     original = question.left_out_where
 
@@ -401,3 +407,156 @@ def test_few_and_many_rows_can_be_asked_for():
     assert len(audit.to_frame(1000)) == len(audit.to_frame()) == len(THREE.y)
     assert len(audit.to_frame(np.int64(3))) == 3
     assert audit.suggest(2)["position"].tolist() == audit.result_.flagged[:2].tolist()
+
+
+# ------------------------------------------------------- the model that a row is left out of
+
+
+LOOSE = {
+    "a loose tolerance": LogisticRegression(tol=0.1),
+    "three iterations": LogisticRegression(max_iter=3),
+    "stochastic": SGDClassifier(loss="log_loss", random_state=0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("method", ["auto", "exact"])
+@pytest.mark.parametrize("name", LOOSE)
+def test_no_row_harms_itself_in_a_convex_model(name, method, passes):
+    """However far from the optimum the fit stopped: both losses are of one model."""
+    X, y = load_breast_cancer(return_X_y=True)
+    y[::20] = 1 - y[::20]
+    X = StandardScaler().fit_transform(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        audit = LabelAudit(LOOSE[name], method=method, passes=passes).fit(X, y)
+    # by a penalty that leaves with the row, as that of SGD does, it may, by next to nothing
+    assert audit.self_influence_.min() > (-1e-4 if name == "stochastic" else -1e-9)
+    assert audit.self_influence_.max() > 0.05
+
+
+@pytest.mark.filterwarnings("ignore:Ridge stopped before")
+def test_noise_is_that_of_the_optimum_that_rows_are_left_out_of():
+    X, y = REAL.X, REAL.y
+    loose = LabelAudit(Ridge(solver="lsqr", tol=0.3), passes=1).fit(X, y).result_.deviations
+    tight = LabelAudit(Ridge(solver="svd"), passes=1).fit(X, y).result_.deviations
+    np.testing.assert_allclose(loose, tight, atol=1e-6)
+
+
+# ------------------------------------------------------------------------- what is not counted
+
+
+def test_rows_without_a_weight_are_not_counted():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    y[::20] = 1 - y[::20]
+    weights = np.ones(len(y))
+    weights[300:] = 0
+    with_them = LabelAudit(LOGISTIC).fit(X, y, weights).expected_errors_
+    without = LabelAudit(LOGISTIC).fit(X[:300], y[:300]).expected_errors_
+    assert with_them.n_rows == 300 and with_them.flagged == without.flagged
+    np.testing.assert_allclose(with_them.estimate, without.estimate, rtol=1e-3)
+    np.testing.assert_allclose(with_them.by_chance, without.by_chance, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(class_weight="balanced"),
+        LogisticRegression(class_weight=dict(zip(np.unique(BINARY.y), (1.0, 5.0), strict=True))),
+        RandomForestClassifier(50, class_weight="balanced", random_state=0),
+    ],
+)
+def test_weighed_classes_are_said_and_not_counted(estimator):
+    with pytest.warns(UserWarning, match="Audit it with class_weight=None"):
+        audit = LabelAudit(estimator).fit(BINARY.X, BINARY.y)
+    assert audit.expected_errors_ is None
+    assert any("class_weight" in text for text in audit.result_.warned)
+
+
+def test_counts_of_right_rows_are_not_all_outliers():
+    """Most targets are 0, and so is their spread: counts scatter as far as their loss says."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 2))
+    y = rng.poisson(np.exp(0.5 * X[:, 0] - 2)).astype(float)
+    result = LabelAudit(PoissonRegressor(alpha=1e-3)).fit(X, y).result_
+    assert len(result.flagged) < 0.1 * 500
+    assert len(result.left_aside) < 0.1 * 500
+    assert 0.8 < np.sum(result.suggested) / np.sum(y) < 1.1  # no model of the zeros alone
+
+
+def test_most_of_them_by_chance_is_said():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 1))
+    y = rng.random(2000) < 1 / (1 + np.exp(-2 * X[:, 0]))
+    assert "Most of them would be flagged if all labels were right." in repr(
+        LabelAudit(LOGISTIC).fit(X, y).result_
+    )
+    y = X[:, 0] > 0
+    y[::20] = ~y[::20]
+    assert "Most of them" not in repr(LabelAudit(LOGISTIC).fit(X, y).result_)
+
+
+# ---------------------------------------------------------------------- where each row costs much
+
+
+def test_folds_where_a_solve_for_each_row_costs_more(monkeypatch):
+    X, y = THREE.X, THREE.y
+    folds = LabelAudit(LOGISTIC, method="folds").fit(X, y)
+    assert LabelAudit(LOGISTIC).fit(X, y).result_.method == "newton, then exact"
+    monkeypatch.setattr("skinfluence.questions.judged.MOST_WORK", 1e3)
+    audit = LabelAudit(LOGISTIC).fit(X, y)
+    assert audit.result_.method == "folds"
+    np.testing.assert_array_equal(audit.label_quality_, folds.label_quality_)
+    frozen = LabelAudit(FrozenEstimator(LOGISTIC.fit(X, y))).fit(X, y)
+    assert frozen.result_.method == "newton, then exact"
+
+
+@pytest.mark.parametrize(("data", "method"), [(BINARY, "newton, then exact"), (THREE, "folds")])
+def test_machines_of_several_classes_are_fitted_again(data, method):
+    assert LabelAudit(SVC()).fit(data.X, data.y).result_.method == method
+
+
+@pytest.mark.slow
+def test_77_classes_of_40_rows():
+    rng = np.random.default_rng(0)
+    X, right = make_blobs(3080, 50, centers=77, cluster_std=6, random_state=0)
+    wrong, y = rng.choice(3080, 154, replace=False), right.copy()
+    y[wrong] = (y[wrong] + 1 + rng.integers(0, 75, 154)) % 77
+    audit = LabelAudit(LogisticRegression(max_iter=200)).fit(X, y)
+    assert np.isin(np.argsort(audit.label_quality_)[:154], wrong).mean() > 0.95
+    assert audit.expected_errors_.low <= 154 <= audit.expected_errors_.high
+    assert np.mean(audit.suggested_labels_[wrong] == right[wrong]) > 0.95
+
+
+# ------------------------------------------------------------------------- what says what to do
+
+
+def test_a_category_that_suspects_alone_have():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(200)
+    y = x > 0
+    kinds = np.where(rng.random(200) < 0.5, "one", "other").astype(object)
+    i = int(np.argmax(x))
+    y[i], kinds[i] = False, "rare"
+    X = pd.DataFrame({"x": x, "kind": kinds})
+    encoder = make_column_transformer((OneHotEncoder(), ["kind"]), (StandardScaler(), ["x"]))
+    with pytest.warns(UserWarning, match=r"numbers are those of the first pass.*unknown categor"):
+        audit = LabelAudit(make_pipeline(encoder, LogisticRegression())).fit(X, y)
+    assert audit.result_.passes == 1 and audit.result_.flagged[0] == i
+
+
+def test_a_network_that_came_fitted_says_what_to_pass():
+    network = MLPClassifier((16,), alpha=1.0, max_iter=300, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.fit(BINARY.X, BINARY.y)
+    with pytest.raises(ValueError, match=r"MLPClassifier that is fitted already.*estimator itself"):
+        LabelAudit(FrozenEstimator(network)).fit(BINARY.X, BINARY.y)
+
+
+def test_targets_of_a_regression_are_no_labels():
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.raises(ValueError, match="look like the targets of a regression"):
+        LabelAudit(LogisticRegression(max_iter=20)).fit(X, y.astype(int))

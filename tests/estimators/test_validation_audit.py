@@ -537,3 +537,16 @@ def test_covers_the_change_on_fresh_data(flips, action):
     assert np.mean(covered) >= 0.9
     assert np.mean(flattered) < -0.015
     assert flips or np.median(harmful) <= 1
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, lambda X: pd.DataFrame(X)])
+def test_training_rows_among_the_validation_rows_are_said(form):
+    X, y = BINARY.X, BINARY.y
+    n = len(y)
+    model = InfluenceClassifier(LogisticRegression()).fit(form(X[: n // 2]), y[: n // 2])
+    for rows in (np.arange(n // 2)[::-1], np.arange(n // 2 - 2), np.arange(n // 2 + 1)):
+        with pytest.warns(UserWarning, match=r"validation rows are training rows, too"):
+            validation_audit(model, form(X[rows]), y[rows], k=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        validation_audit(model, form(X[n // 2 - 5 :]), y[n // 2 - 5 :], k=1)

@@ -12,6 +12,7 @@ from skinfluence.inspection import (
     InfluenceDisplay,
     LeaveOneOutCurveDisplay,
     LeaveOneOutDisplay,
+    RecoveryDisplay,
     RowsDisplay,
     ValidationAuditDisplay,
 )
@@ -154,3 +155,35 @@ def test_without_matplotlib(make, monkeypatch):
     message = r"Plots need matplotlib, which is not installed: pip install 'skinfluence\[plot\]'\."
     with pytest.raises(ImportError, match=message):
         make().plot()
+
+
+# ----------------------------------------------------------------------------------------- recovery
+
+
+def test_shares_of_the_wrong_labels_that_rankings_find():
+    rng = np.random.default_rng(0)
+    wrong = [rng.random(40) < 0.2 for _ in range(3)]
+    ranking = [rng.random(40) for _ in range(3)]
+    display = RecoveryDisplay.from_rankings(wrong, {"a": ranking}, [0.0, 0.1, 0.5, 1.0])
+    for j, share in enumerate([0.0, 0.1, 0.5, 1.0]):
+        for repetition in range(3):
+            first = sorted(range(40), key=lambda i: ranking[repetition][i])[: round(share * 40)]
+            found = sum(bool(wrong[repetition][i]) for i in first) / wrong[repetition].sum()
+            assert display.curves["a"][repetition, j] == found
+    (line,) = display.plot().ax_.lines
+    np.testing.assert_allclose(line.get_ydata(), display.curves["a"].mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "ranking", "checked", "message"),
+    [
+        ([[True, False]], [[0.1, 0.2]], [1.5], "shares of the rows, from 0 to 1"),
+        ([[True, False]], [[0.1]], [0.5], "not of the shape of wrong"),
+        ([[True, False]], [[0.1, 0.2]] * 2, [0.5], "not of the shape of wrong"),
+        ([[False, False]], [[0.1, 0.2]], [0.5], "without a wrong label"),
+    ],
+)
+def test_rankings_that_are_refused(wrong, ranking, checked, message):
+    wrong, ranking = [np.array(w) for w in wrong], [np.array(r) for r in ranking]
+    with pytest.raises(ValueError, match=message):
+        RecoveryDisplay.from_rankings(wrong, {"a": ranking}, checked)

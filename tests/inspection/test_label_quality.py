@@ -51,7 +51,7 @@ def quality(**fields):
         "suggested": SUGGESTED,
         "gains": np.arange(8) / 8,
         "row_labels": NAMES,
-        "method": "auto",
+        "method": "newton, then exact",
         "passes": 2,
         "left_aside": np.array([2, 7]),
         "expected": EXPECTED,
@@ -236,7 +236,11 @@ def test_hostile_labels_are_text():
 
 @pytest.mark.parametrize(
     ("method", "words"),
-    [("auto", "newton, then exact"), ("folds", "ten folds"), ("out_of_bag", "out of bag")],
+    [
+        ("newton, then exact", "newton, then exact"),
+        ("folds", "ten folds"),
+        ("out_of_bag", "out of bag"),
+    ],
 )
 def test_how_rows_were_left_out_is_said(method, words):
     assert f"({words}, 2 passes)" in repr(quality(method=method))

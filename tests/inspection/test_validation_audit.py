@@ -36,35 +36,34 @@ def test_the_answer_comes_first():
     answer = audit()
     assert answer.advice == 3
     assert repr(answer).splitlines()[0] == (
-        "Dropping these 3 rows is worth -0.300 +- 0.024 log loss on data that did not choose them "
-        "(in-sample, which flatters: -0.4)"
+        "Dropping these 3 rows changes the mean log loss by -0.300 +- 0.024 on rows that did not "
+        "choose them (in-sample, which flatters: -0.4)"
     )
     error = np.sqrt(0.01 * 40 / 39 / 40 * (1 + 4 / 3))
     np.testing.assert_allclose(answer.standard_error, [error, error])
     assert repr(answer).splitlines()[3].endswith("<- advised")
     one = audit((-0.3, 0.1))
     assert one.advice == 1
-    assert repr(one).startswith("Dropping this row is worth -0.300 +- 0.024 log loss")
+    assert repr(one).startswith("Dropping this row changes the mean log loss by -0.300 +- 0.024")
     relabelled = audit(action="relabel", new_targets=np.array(["yes"] * 6))
-    assert repr(relabelled).startswith("Relabelling these 3 rows is worth")
+    assert repr(relabelled).startswith("Relabelling these 3 rows changes the mean log loss by")
 
 
 def test_nothing_when_that_is_the_answer():
     answer = audit((-0.04, 0.3))  # 1.7 errors below 0, of which two numbers ask for 1.96
     assert answer.advice == 0 and answer.rows().tolist() == []
     assert repr(answer).splitlines()[0] == (
-        "Nothing: no rows are shown to do better dropped. The best of the curve, k = 1, is worth "
-        "-0.040 +- 0.024 log loss on data that did not choose them (in-sample, which flatters: "
-        "-0.1)"
+        "Nothing: no rows are shown to do better dropped. At best, k = 1 changes the mean log loss "
+        "by -0.040 +- 0.024 on rows that did not choose them (in-sample, which flatters: -0.1)"
     )
     assert not answer.to_frame()["advised"].any()
-    assert "Advised from 2.0 standard errors below 0 on." in repr(answer)
+    assert "Advised is what is 2.0 standard errors below 0 at least." in repr(answer)
 
 
 def test_refits_decide_where_there_are_any():
     answer = audit((-0.3, -0.3), refitted=(0.1, -0.2))
     assert answer.advice == 3
-    assert "is worth -0.200 +- 0.024 (refitted) log loss" in repr(answer)
+    assert "changes the mean log loss by -0.200 +- 0.024 (refitted)" in repr(answer)
     assert list(answer.to_frame()) == [
         "k", "change", "standard_error", "in_sample", "verified", "verified_error", "advised",
     ]  # fmt: skip
@@ -77,14 +76,17 @@ def test_rows_are_the_worst_first():
     assert answer.rows().tolist() == [1, 4, 3]
     assert answer.rows(1).tolist() == [1]
     assert answer.harmful.tolist() == [4, 1, 3]  # the surest first
-    assert "Significantly harmful, of 6 rows: 3 (e, b, d; false discovery rate 0.1)." in repr(
-        answer
+    assert (
+        "Significantly harmful by themselves, of 6 rows: 3 (e, b, d; false discovery rate 0.1)."
+        in repr(answer)
     )
     none = audit(score_errors=np.ones(6))
     assert none.harmful.tolist() == [] and "of 6 rows: none." in repr(none)
-    for k in (-1, 7):
-        with pytest.raises(ValueError, match=f"k={k} was given; a number of rows from 0 to 6"):
+    for k in (-1, 2.5, True, "a"):
+        with pytest.raises(ValueError, match=f"k={k!r} was given; a number of rows"):
             answer.rows(k)
+    with pytest.raises(ValueError, match="k=7 was given; a number of rows from 0 to 6"):
+        answer.rows(7)
 
 
 def test_table_of_rows():

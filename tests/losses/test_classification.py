@@ -108,3 +108,18 @@ def test_brier_scores_of_several_targets():
     mixed = Joint((Logistic(TWO), Brier(TWO)))
     assert mixed.targets == ("loss", "predict_proba") and mixed.n_responses == 3
     np.testing.assert_allclose(mixed.response(np.array([[0.0, 0.2, 0.8]])), [[0.5, 0.2, 0.8]])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("furthest", [1.9, 4.0, 19.0, 40.0])
+def test_gradient_change_of_classes_near_and_far(furthest, dtype):
+    """By whichever formula: which it is depends on the largest change of all."""
+    loss, rng = Multinomial(THREE), np.random.default_rng(0)
+    y, eta = rng.integers(0, 3, (6, 1)), 3.0 * rng.standard_normal((6, 1, 3))
+    delta = rng.uniform(-furthest, furthest, (6, 40, 3)).astype(dtype)
+    change = loss.gradient_change(y, eta)(delta)
+    assert change.dtype == dtype
+    after = np.exp(eta + delta.astype(float))
+    before = np.exp(eta) / np.exp(eta).sum(axis=-1, keepdims=True)
+    expected = after / after.sum(axis=-1, keepdims=True) - before
+    np.testing.assert_allclose(change, expected, rtol=0, atol=20 * np.finfo(dtype).eps)
