@@ -1,21 +1,20 @@
 """Results to look at: tables and pictures from arrays and labels."""
 
 from skinfluence.inspection.agreement import Agreement, agreement
-from skinfluence.inspection.audit_displays import (
-    LabelQualityDisplay,
-    RecoveryDisplay,
-    ValidationAuditDisplay,
-)
 from skinfluence.inspection.certificate import Certificate
 from skinfluence.inspection.check import LeaveOneOutCheck
 from skinfluence.inspection.diagnostics import Diagnostics
 from skinfluence.inspection.displays import (
     DeletionDisplay,
     DiagnosticsDisplay,
+    Display,
     InfluenceDisplay,
+    LabelQualityDisplay,
     LeaveOneOutCurveDisplay,
     LeaveOneOutDisplay,
+    RecoveryDisplay,
     RowsDisplay,
+    ValidationAuditDisplay,
 )
 from skinfluence.inspection.given_rows import GivenRows
 from skinfluence.inspection.influence import (
@@ -41,6 +40,7 @@ __all__ = [
     "DeletionDisplay",
     "Diagnostics",
     "DiagnosticsDisplay",
+    "Display",
     "ExpectedErrors",
     "GivenRows",
     "GroupInfluence",

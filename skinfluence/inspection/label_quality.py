@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skinfluence.inspection.audit_displays import LabelQualityDisplay
+from skinfluence.inspection.displays import LabelQualityDisplay
 from skinfluence.inspection.label_noise import LIKELY, SUSPECTED, ExpectedErrors
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import at_most, number_of, pandas, plain

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skinfluence.inspection.audit_displays import ValidationAuditDisplay
 from skinfluence.inspection.averages import mean, with_error
 from skinfluence.inspection.cross_fitting import (
     FALSE_DISCOVERIES,
@@ -19,6 +18,7 @@ from skinfluence.inspection.cross_fitting import (
     errors_asked,
     p_values_of_harm,
 )
+from skinfluence.inspection.displays import ValidationAuditDisplay
 from skinfluence.inspection.result import Result
 from skinfluence.inspection.tables import at_most, number_of, pandas, plain
 from skinfluence.typing import Array

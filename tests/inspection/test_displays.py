@@ -16,7 +16,7 @@ from skinfluence.inspection import (
     RowsDisplay,
     ValidationAuditDisplay,
 )
-from skinfluence.inspection.displays import HARMS, HELPS
+from skinfluence.inspection.displays.base import HARMS, HELPS
 
 SCORES = np.array([2.0, 0.5, -1.5])
 PREDICTED = np.array([[1.0, -2.0], [0.5, 0.25]])

@@ -1,0 +1,104 @@
+"""Left-out losses over the values of a parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text
+from skinfluence.typing import Array
+
+
+class LeaveOneOutCurveDisplay(Display):
+    """Mean left-out losses over the values of a parameter, with their standard errors.
+
+    The axis is logarithmic where the values are closer to a geometric than to an arithmetic
+    sequence, and has equal steps where they are no finite numbers.
+
+    Parameters
+    ----------
+    param_name : str
+    param_range : ndarray of shape (n_values,)
+    scores, standard_errors : ndarray of shape (n_values,)
+    best : int
+        Position of the value that is marked.
+    loss : str
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        After `plot`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skinfluence.inspection import LeaveOneOutCurveDisplay
+    >>> scores, errors = np.array([0.3, 0.1, 0.2]), np.array([0.02, 0.01, 0.03])
+    >>> display = LeaveOneOutCurveDisplay(
+    ...     "C", np.array([0.1, 1, 10]), scores, errors, 1, "log loss"
+    ... )
+    >>> display.plot().ax_.get_xscale()
+    'log'
+    """
+
+    def __init__(
+        self,
+        param_name: str,
+        param_range: Array,
+        scores: Array,
+        standard_errors: Array,
+        best: int,
+        loss: str,
+    ) -> None:
+        self.param_name = param_name
+        self.param_range = param_range
+        self.scores = scores
+        self.standard_errors = standard_errors
+        self.best = best
+        self.loss = loss
+
+    def _draw(self, ax: Any) -> None:
+        numbers = self.param_range.dtype.kind in "iuf" and bool(
+            np.all(np.isfinite(self.param_range))
+        )
+        x = self.param_range if numbers else np.arange(len(self.scores))
+        order = np.argsort(x, kind="stable")
+        ax.errorbar(
+            x[order],
+            self.scores[order],
+            yerr=self.standard_errors[order],
+            color=HELPS,
+            marker="o",
+            markersize=4,
+            capsize=2,
+            linewidth=1.2,
+            elinewidth=0.8,
+        )
+        value = f"{self.param_range[self.best]:.4g}" if numbers else self.param_range[self.best]
+        ax.plot(
+            x[self.best],
+            self.scores[self.best],
+            "o",
+            color=HARMS,
+            markersize=8,
+            zorder=3,
+            label=f"smallest at {value}",
+        )
+        if not numbers:
+            ax.set_xticks(x, [str(value) for value in self.param_range])
+        elif _is_geometric(x[order]):
+            ax.set_xscale("log")
+        ax.set_xlabel(as_text(self.param_name))
+        ax.set_ylabel(f"mean {self.loss} of rows left out")
+        ax.legend(frameon=False)
+        ax.grid(color="0.92", linewidth=0.8)
+        ax.set_axisbelow(True)
+
+
+def _is_geometric(values: Array) -> bool:
+    """Return whether rising values grow by more equal factors than differences."""
+    if len(values) < 3 or values[0] <= 0 or np.any(np.diff(values) == 0):
+        return False
+    differences, factors = np.diff(values), np.diff(np.log(values))
+    return bool(np.std(factors) / np.mean(factors) < np.std(differences) / np.mean(differences))

@@ -1,0 +1,1 @@
+"""A report on a model: its findings, and the page that shows them."""
