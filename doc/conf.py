@@ -32,7 +32,7 @@ numpydoc_validation_exclude = {
     r"^skinfluence\.(losses|objectives|solvers|curvature|mechanisms|AutogradObjective)\.",
     # What is in a result is documented as its attributes.
     r"\.(Agreement|Certificate|Checkpoint|Diagnostics|GivenRows|Origin|Refinement|Result)$",
-    r"\.(ExpectedErrors|LabelQuality|ValidationAudit)$",
+    r"\.(ExpectedErrors|LabelQuality|RemovalCurve|ValidationAudit)$",
     r"\.(\w*Influence|LeaveOneOut(Check|Comparison|Curve)?)$",
 }
 

@@ -13,6 +13,7 @@ from skinfluence.estimators import (
     InfluenceRegressor,
     LabelAudit,
     leave_one_out_curve,
+    removal_curve,
     validation_audit,
 )
 from skinfluence.models import RecordedTraining, SmoothLinearSVC
@@ -37,6 +38,7 @@ __all__ = [
     "models",
     "objectives",
     "register_adapter",
+    "removal_curve",
     "solvers",
     "validation_audit",
 ]

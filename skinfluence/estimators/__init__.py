@@ -2,6 +2,7 @@
 
 from skinfluence.estimators.label_audit import LabelAudit
 from skinfluence.estimators.leave_one_out_curve import leave_one_out_curve
+from skinfluence.estimators.removal_curve import removal_curve
 from skinfluence.estimators.validation_audit import validation_audit
 from skinfluence.estimators.wrapper import InfluenceClassifier, InfluenceRegressor
 
@@ -10,5 +11,6 @@ __all__ = [
     "InfluenceRegressor",
     "LabelAudit",
     "leave_one_out_curve",
+    "removal_curve",
     "validation_audit",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skinfluence.estimators.influence import InfluenceWrapper
+from skinfluence.estimators.wrapper import asked_of
 from skinfluence.inspection import ValidationAudit
 from skinfluence.questions import validation_audit as question
 from skinfluence.typing import Array
@@ -123,14 +123,8 @@ def validation_audit(
     >>> audit.standard_error.round(3), audit.advice
     (array([0.005, 0.009, 0.013]), 20)
     """
-    if not isinstance(model, InfluenceWrapper):
-        raise TypeError(
-            f"{type(model).__name__} was given; a fitted InfluenceClassifier or InfluenceRegressor "
-            "is accepted. Of a fitted scikit-learn model make one with the rows it was fitted on: "
-            "InfluenceClassifier.from_fitted(model, X, y)."
-        )
     return question.validation_audit(
-        model._current(),
+        asked_of(model),
         X_val,
         y_val,
         k=k,

@@ -11,6 +11,7 @@ from sklearn.utils import get_tags
 from skinfluence.adapters import final_step
 from skinfluence.estimators.influence import InfluenceWrapper
 from skinfluence.models.delegation import Deciding
+from skinfluence.questions.fitted import Fitted
 
 
 class InfluenceClassifier(ClassifierMixin, Deciding, InfluenceWrapper):
@@ -213,6 +214,17 @@ class InfluenceRegressor(RegressorMixin, InfluenceWrapper):
                 f"InfluenceRegressor was given {type(final_step(estimator)).__name__}, a "
                 "classifier; use InfluenceClassifier."
             )
+
+
+def asked_of(model: Any) -> Fitted:
+    """Return what questions are asked of a fitted wrapper; refuse whatever is none."""
+    if not isinstance(model, InfluenceWrapper):
+        raise TypeError(
+            f"{type(model).__name__} was given; a fitted InfluenceClassifier or InfluenceRegressor "
+            "is accepted. Of a fitted scikit-learn model make one with the rows it was fitted on: "
+            "InfluenceClassifier.from_fitted(model, X, y)."
+        )
+    return model._current()
 
 
 def wrapped(estimator: Any, n_jobs: int | None = None, verbose: int = 0) -> InfluenceWrapper:

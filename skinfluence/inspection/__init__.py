@@ -5,14 +5,18 @@ from skinfluence.inspection.certificate import Certificate
 from skinfluence.inspection.check import LeaveOneOutCheck
 from skinfluence.inspection.diagnostics import Diagnostics
 from skinfluence.inspection.displays import (
+    CoefficientsDisplay,
     DeletionDisplay,
     DiagnosticsDisplay,
     Display,
+    FeaturesDisplay,
+    ImagesDisplay,
     InfluenceDisplay,
     LabelQualityDisplay,
     LeaveOneOutCurveDisplay,
     LeaveOneOutDisplay,
     RecoveryDisplay,
+    RemovalCurveDisplay,
     RowsDisplay,
     ValidationAuditDisplay,
 )
@@ -30,6 +34,7 @@ from skinfluence.inspection.label_quality import LabelQuality
 from skinfluence.inspection.leave_one_out import LeaveOneOut, LeaveOneOutComparison
 from skinfluence.inspection.leave_one_out_curve import LeaveOneOutCurve
 from skinfluence.inspection.parameter_influence import ParameterInfluence
+from skinfluence.inspection.removal_curve import RemovalCurve
 from skinfluence.inspection.result import Origin, Result
 from skinfluence.inspection.validation_audit import ValidationAudit
 
@@ -37,13 +42,16 @@ __all__ = [
     "AdditionInfluence",
     "Agreement",
     "Certificate",
+    "CoefficientsDisplay",
     "DeletionDisplay",
     "Diagnostics",
     "DiagnosticsDisplay",
     "Display",
     "ExpectedErrors",
+    "FeaturesDisplay",
     "GivenRows",
     "GroupInfluence",
+    "ImagesDisplay",
     "Influence",
     "InfluenceDisplay",
     "InputInfluence",
@@ -59,6 +67,8 @@ __all__ = [
     "ParameterInfluence",
     "RecoveryDisplay",
     "RelabelInfluence",
+    "RemovalCurve",
+    "RemovalCurveDisplay",
     "Result",
     "RowsDisplay",
     "SelfInfluence",

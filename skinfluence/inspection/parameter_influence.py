@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skinfluence.inspection.displays import InfluenceDisplay
+from skinfluence.inspection.displays import CoefficientsDisplay, InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
 from skinfluence.inspection.tables import at_most, beside, cut, number_of, pandas, plain
 from skinfluence.process.row_names import listed, near
@@ -94,19 +94,24 @@ class ParameterInfluence(Result):
         frame = pd.concat([named, changes], axis=1)
         return self._with_own_columns(frame, order, columns)
 
-    def plot(self, coefficient: Any = None, k: int = 10, ax: Any = None) -> InfluenceDisplay:
-        """Draw the (at most) k rows that change one coefficient most.
+    def plot(
+        self, coefficient: Any = None, k: int | None = None, ax: Any = None
+    ) -> InfluenceDisplay | CoefficientsDisplay:
+        """Draw the rows that change one coefficient most, or what all rows do to several.
 
         Parameters
         ----------
         coefficient : str or int, optional
-            Its name, or its position in `coefficients`; the first by default.
-        k : int
+            Its name, or its position in `coefficients`. By default a strip of dots for each of
+            them, where there are several.
+        k : int, optional
+            At most so many bars, 10 by default; of several coefficients how many rows are named at
+            each, 1 by default.
         ax : matplotlib Axes, optional
 
         Returns
         -------
-        InfluenceDisplay
+        InfluenceDisplay or CoefficientsDisplay
 
         Raises
         ------
@@ -115,8 +120,11 @@ class ParameterInfluence(Result):
         ValueError
             For a coefficient that is not there.
         """
+        if coefficient is None and len(self.coefficients) > 1:
+            named = 1 if k is None else k
+            return CoefficientsDisplay.from_result(self, k=named).plot(ax=ax)
         at = self._at(coefficient)
-        order = self._order(at)[:k]
+        order = self._order(at)[: 10 if k is None else k]
         name = self.coefficients[at]
         display = InfluenceDisplay(
             scores=self.changes[order, at],

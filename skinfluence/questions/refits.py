@@ -85,7 +85,7 @@ class Refits:
         data = self.fitted.training
         data = data if y is None else replace(data, y=y)
         weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
-        return self._read(judge.estimator, data, weights, features, removed)
+        return self._read(judge, judge.estimator, data, weights, features, removed)
 
     def of_pipeline(self, judge: Judge, X_test: Any, removed: list[Array]) -> Readings | None:
         """Return what refits of everything say; None where there is but the final step."""
@@ -93,17 +93,19 @@ class Refits:
         if pipeline is judge.estimator:
             return None
         with sklearn.config_context(enable_metadata_routing=self.fitted.routing):
-            return self._read(pipeline, self.fitted.raw, params, X_test, removed)
+            return self._read(judge, pipeline, self.fitted.raw, params, X_test, removed)
 
     def _read(
         self,
+        judge: Judge,
         estimator: Any,
         data: Training,
         params: dict[str, Any],
         X_test: Any,
         removed: list[Array],
     ) -> Readings:
-        out = held_out(self.fitted)
+        # One that begins anew, as the user's own fit did, holds rows out by itself.
+        out = held_out(self.fitted) if judge.goes_on else np.empty(0, dtype=int)
         fits = refit_without(
             estimator,
             data.X,

@@ -306,12 +306,8 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, names: Array 
     names : ndarray of shape (n_groups,) or None
         What a message calls the groups; None where they are just rows.
     """
-    n_train = masks.shape[1]
-    labels = np.zeros(n_train) if y is None else y
-    codes, counted = _classes_that_count(labels, sample_weight)
-    totals = np.bincount(codes, weights=counted)
-    member = counted[:, None] * (codes[:, None] == np.arange(len(totals)))
-    emptied = (masks @ member >= totals) & (totals > 0)
+    labels = np.zeros(masks.shape[1]) if y is None else y
+    emptied = emptied_classes(masks, labels, sample_weight)
     all_of_it = np.flatnonzero(emptied.all(axis=1))
     if len(all_of_it):
         raise ValueError(
@@ -326,6 +322,26 @@ def refuse_too_much(masks: Any, y: Any | None, sample_weight: Any, names: Array 
             "them has other classes, and no change can be compared. Leave at least one row of "
             "every class in."
         )
+
+
+def emptied_classes(masks: Any, y: Any, sample_weight: Any) -> Array:
+    """Return of which classes groups leave no row of positive weight.
+
+    Parameters
+    ----------
+    masks : CSR matrix of bool, shape (n_groups, n_train)
+    y : array-like of shape (n_train,)
+    sample_weight : array-like or None
+
+    Returns
+    -------
+    ndarray of bool, shape (n_groups, n_classes)
+    """
+    codes, counted = _classes_that_count(y, sample_weight)
+    totals = np.bincount(codes, weights=counted)
+    member = counted[:, None] * (codes[:, None] == np.arange(len(totals)))
+    emptied: Array = (masks @ member >= totals) & (totals > 0)
+    return emptied
 
 
 def refuse_lost_classes(masks: Any, y: Any, y_new: Any, sample_weight: Any, names: Array) -> None:

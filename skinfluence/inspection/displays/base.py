@@ -81,11 +81,15 @@ class Display(ABC):
                     "Plots need matplotlib, which is not installed: pip install "
                     "'skinfluence[plot]'."
                 ) from error
-            _, ax = plt.subplots(figsize=self.figsize, layout="constrained")
+            _, ax = plt.subplots(figsize=self._size(), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         self._draw(ax)
         ax.spines[["top", "right"]].set_visible(False)
         return self
+
+    def _size(self) -> tuple[float, float] | None:
+        """Return the size of a new figure, in inches; None for that of matplotlib."""
+        return self.figsize
 
     @abstractmethod
     def _draw(self, ax: Any) -> None:

@@ -8,10 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from skinfluence.inspection.displays.base import Display
+from skinfluence.inspection.displays.curves import draw_curves
 from skinfluence.typing import Array
-
-CURVES = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#b08968", "0.45")
-MARKS = ("o", "s", "^", "D", "v", "x")
 
 
 class RecoveryDisplay(Display):
@@ -116,12 +114,7 @@ class RecoveryDisplay(Display):
         return cls(shares, curves, title=title)
 
     def _draw(self, ax: Any) -> None:
-        for k, (name, values) in enumerate(self.curves.items()):
-            color, mark = CURVES[k % len(CURVES)], MARKS[k % len(MARKS)]
-            mean, spread = np.mean(values, axis=0), np.std(values, axis=0)
-            band = {"color": color, "alpha": 0.1, "linewidth": 0}
-            ax.fill_between(self.checked, mean - spread, mean + spread, **band)
-            ax.plot(self.checked, mean, marker=mark, markersize=4, color=color, label=name)
+        draw_curves(ax, self.checked, self.curves)
         ax.set_xlabel("share of the rows that was checked")
         ax.set_ylabel(self.ylabel)
         ax.set_title(self.title)

@@ -1,0 +1,474 @@
+"""Training rows by two of their numbers, coloured by what they do to one test row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, name_points
+from skinfluence.inspection.displays.curves import MARKS
+from skinfluence.inspection.given_rows import GivenRows
+from skinfluence.inspection.tables import cut, pandas, plain
+from skinfluence.inspection.words import effect_words, kind_of, target_words
+from skinfluence.typing import Array
+
+NEUTRAL = "#b9b9b9"
+"""Of rows without an effect, between blue and red."""
+
+STRONG = 0.98
+"""Quantile of the sizes of scores from which on colours are full."""
+
+GRID = 160
+"""Points of each feature at which a model predicts."""
+
+NARROW = 4.0
+"""Width of axes, in inches, below which a legend has one column."""
+
+
+class FeaturesDisplay(Display):
+    """Training rows by two features, coloured by what their removal does to one test row.
+
+    With a star for the test row, and where the model changes its mind: the boundary between
+    classes, or the line of predictions of a regressor, whose rows are drawn by one feature and
+    their target. The strongest rows are the largest, lie on top and are named. Rows of the second
+    word, those that harm, have an outline: so they are told apart in grey, too.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_train,)
+    scores : ndarray of shape (n_train,)
+        Changes of the target if the row is removed.
+    labels : ndarray of shape (n_train,)
+        Names of the training rows.
+    test : tuple (x, y)
+        Where the test row is.
+    xlabel, ylabel : str
+    classes : ndarray of shape (n_train,), optional
+        Labels of the training rows, each with a mark of its own.
+    boundary : tuple (x, y, codes), optional
+        ndarrays of shape (n_x,), (n_y,) and (n_y, n_x): which class is predicted on a grid.
+    line : tuple (x, y), optional
+        ndarrays of shape (n_x,): what is predicted.
+    predicted : str, default="predicted"
+        What the boundary or the line is called.
+    target : str, default="loss"
+        What the scores are changes of.
+    words : tuple ((str, str), sign), optional
+        As in `InfluenceDisplay`.
+    test_name : str, default="test row"
+        What the star is called.
+    k : int, default=4
+        How many rows are named.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        After `plot`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skinfluence.inspection import FeaturesDisplay
+    >>> x, scores = np.array([0.0, 1.0, 2.0]), np.array([0.1, -0.3, 0.0])
+    >>> display = FeaturesDisplay(x, x**2, scores, np.array([4, 5, 6]), (1.5, 2.0), "age", "price")
+    >>> display.plot().ax_.get_ylabel()
+    'price'
+    """
+
+    figsize: ClassVar[tuple[float, float] | None] = (6.4, 5.6)
+
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        scores: Array,
+        labels: Array,
+        test: tuple[Any, Any],
+        xlabel: str,
+        ylabel: str,
+        *,
+        classes: Array | None = None,
+        boundary: tuple[Array, Array, Array] | None = None,
+        line: tuple[Array, Array] | None = None,
+        predicted: str = "predicted",
+        target: str = "loss",
+        words: tuple[tuple[str, str], int] | None = None,
+        test_name: str = "test row",
+        k: int = 4,
+    ) -> None:
+        self.x = x
+        self.y = y
+        self.scores = scores
+        self.labels = labels
+        self.test = test
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+        self.classes = classes
+        self.boundary = boundary
+        self.line = line
+        self.predicted = predicted
+        self.target = target
+        self.words = effect_words(kind_of(target)) if words is None else words
+        self.test_name = test_name
+        self.k = k
+
+    @classmethod
+    def from_result(
+        cls,
+        result: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        features: Sequence[Any] | None = None,
+        test: Any = None,
+        position: int | None = None,
+        model: Any = None,
+        k: int = 4,
+    ) -> Self:
+        """Return the display of what training rows do to one test row.
+
+        Parameters
+        ----------
+        result : Influence
+            Of single test rows, in the order of `X_test`, with the scores of all training rows.
+        X_test, y_test : array-like
+            As they were given to `InfluenceClassifier.influence`.
+        features : sequence of names or positions, optional
+            Two features, or one, which is drawn against the target. By default the first two, of a
+            regressor the first.
+        test, position : optional
+            Label or position of the test row; the first by default.
+        model : fitted estimator, optional
+            Whose boundary between classes, or line of predictions, is drawn. All features but
+            those drawn are then what they are of the test row.
+        k : int, default=4
+            How many rows are named.
+
+        Returns
+        -------
+        FeaturesDisplay
+
+        Raises
+        ------
+        ValueError
+            For features that are not there, that are no numbers, or too many; for means over test
+            rows, for ``top=``, and for a result that was read from a file without its rows.
+        """
+        _refuse_parts(result)
+        line = result._line(test, position)
+        given = result.given
+        y = None if given.y is None else np.asarray(given.y)
+        classes = getattr(model, "classes_", None)
+        classifies = classes is not None if model is not None else _are_labels(y)
+        names = _names(given, features, classifies)
+        against_target = len(names) == 1
+        if against_target and (classifies or y is None or y.ndim > 1):
+            raise ValueError(
+                f"features={features!r} was given, one feature, which is drawn against the numbers "
+                "of one target; of a classifier, or without such a target, two are accepted."
+            )
+        every = np.arange(len(result.scores[line]))
+        values = [_numbers(given, name, every) for name in names]
+        own = [_numbers(GivenRows(X_test), name, np.array([line]))[0] for name in names]
+        if against_target:
+            values.append(np.asarray(y, dtype=np.float64))
+            own.append(np.nan if y_test is None else float(np.asarray(y_test).ravel()[line]))
+        drawn = {}
+        if model is not None:
+            ends = [_with_room(each, at) for each, at in zip(values, own, strict=True)]
+            drawn = _prediction(model, X_test, line, names, ends, given)
+            if against_target and np.isnan(own[1]):
+                own[1] = float(np.interp(own[0], *drawn["line"]))
+        elif against_target and y_test is None:
+            raise ValueError(
+                "One feature was given without y_test, and without a model that predicts it: "
+                "where the test row lies is not known. Pass y_test."
+            )
+        target_name = str(list(given.columns())[-1])
+        return cls(
+            values[0],
+            values[1],
+            result.scores[line],
+            result.labels,
+            (own[0], own[1]),
+            str(names[0]),
+            target_name if against_target else str(names[1]),
+            classes=y if classifies and y is not None and y.ndim == 1 else None,
+            target=result.target,
+            words=result._words,
+            test_name=_test_name(result, line, X_test, y_test, model, classifies),
+            k=k,
+            **drawn,
+        )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        X_test: Any,
+        y_test: Any = None,
+        *,
+        features: Sequence[Any] | None = None,
+        position: int = 0,
+        target: str = "loss",
+        method: str | None = None,
+        k: int = 4,
+        ax: Any = None,
+    ) -> Self:
+        """Draw what the training rows of a model do to one test row.
+
+        Parameters
+        ----------
+        model : InfluenceClassifier or InfluenceRegressor
+            Fitted.
+        X_test, y_test, target, method
+            As in `InfluenceClassifier.influence`.
+        features, k
+            As in `from_result`.
+        position : int, default=0
+            Of the test row.
+        ax : matplotlib Axes, optional
+            A new figure by default.
+
+        Returns
+        -------
+        FeaturesDisplay
+            Plotted.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        ValueError
+            As in `from_result` and in `InfluenceClassifier.influence`.
+        """
+        result = model.influence(X_test, y_test, target=target, method=method)
+        params = {"features": features, "position": position, "model": model, "k": k}
+        return cls.from_result(result, X_test, y_test, **params).plot(ax=ax)
+
+    def frame(self) -> Any:
+        """Return the numbers behind the picture, a line for every training row, in their order.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns row (its label), the two that are drawn under their names, class (where rows
+            have one), effect and score.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        (first, second), sign = self.words
+        scores = sign * self.scores
+        columns = {"row": plain(np.asarray(self.labels)), self.xlabel: self.x, self.ylabel: self.y}
+        if self.classes is not None:
+            columns["class"] = plain(self.classes)
+        effects = np.select([scores > 0, scores < 0], [first, second], "nothing")
+        return pandas().DataFrame({**columns, "effect": effects, "score": self.scores})
+
+    def _draw(self, ax: Any) -> None:
+        import matplotlib as mpl
+        from matplotlib.colors import LinearSegmentedColormap, Normalize
+        from matplotlib.patheffects import withStroke
+
+        text = mpl.rcParams["text.color"]
+        (first, second), sign = self.words
+        full = float(np.quantile(np.abs(self.scores), STRONG)) or 1.0
+        ends = (HARMS, NEUTRAL, HELPS) if sign > 0 else (HELPS, NEUTRAL, HARMS)
+        colors = LinearSegmentedColormap.from_list("influence", ends)
+        size = np.minimum(np.abs(self.scores) / full, 1.0)
+        order = np.argsort(size, kind="stable")
+        marks = _marks(np.zeros(len(self.x)) if self.classes is None else self.classes)
+        for mark, of_mark in marks.values():
+            rows = order[of_mark[order]]
+            points = ax.scatter(
+                self.x[rows],
+                self.y[rows],
+                c=self.scores[rows],
+                s=10.0 + 70.0 * size[rows] ** 2,
+                cmap=colors,
+                norm=Normalize(-full, full),
+                marker=mark,
+                linewidths=np.where(sign * self.scores[rows] < 0, 1.4 * size[rows], 0.0),
+                edgecolors=text,
+                rasterized=True,
+            )
+        handles = self._draw_prediction(ax, text)
+        star = {"color": mpl.rcParams["axes.facecolor"], "markeredgecolor": text, "zorder": 5}
+        handles += ax.plot(
+            *self.test, "*", markersize=17, linestyle="", label=as_text(self.test_name, 60), **star
+        )
+        if self.classes is not None:
+            grey = {"linestyle": "", "color": text, "alpha": 0.6}
+            handles += [
+                mpl.lines.Line2D([], [], marker=mark, label=as_text(label), **grey)
+                for label, (mark, _) in marks.items()
+            ]
+        ring = {"marker": "o", "linestyle": "", "color": "none", "markeredgecolor": text}
+        handles.append(mpl.lines.Line2D([], [], label=f"outlined: {second}", **ring))
+        strongest = np.argsort(-np.abs(self.scores), kind="stable")[: self.k]
+        name_points(ax, self.x[strongest], self.y[strongest], np.asarray(self.labels)[strongest])
+        halo = withStroke(linewidth=2.5, foreground=mpl.rcParams["axes.facecolor"])
+        for name in ax.texts:
+            name.set(path_effects=[halo], zorder=6)
+        ax.set_xlabel(as_text(self.xlabel))
+        ax.set_ylabel(as_text(self.ylabel))
+        _explain_above(ax, handles)
+        low, high = (second, first) if sign > 0 else (first, second)
+        bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
+        bar.locator = mpl.ticker.MaxNLocator(4 if _is_narrow(ax) else 8)
+        bar.set_label(
+            f"\N{LEFTWARDS ARROW} {low}   {' ' * 10}{high} \N{RIGHTWARDS ARROW}\n"
+            f"change of {target_words(self.target)} if removed"
+        )
+
+    def _draw_prediction(self, ax: Any, color: Any) -> list[Any]:
+        """Draw the boundary or the line, and return what a legend shows of it."""
+        style = {"color": color, "linewidth": 1.4, "label": self.predicted}
+        if self.line is not None:
+            return list(ax.plot(*self.line, **style))
+        if self.boundary is None:
+            return []
+        x, y, codes = self.boundary
+        for code in np.unique(codes)[1:]:
+            ax.contour(x, y, codes == code, levels=[0.5], colors=[color], linewidths=1.4)
+        return list(ax.plot([], [], **style))
+
+
+def _is_narrow(ax: Any) -> bool:
+    narrow: bool = ax.get_window_extent().width / ax.figure.dpi < NARROW
+    return narrow
+
+
+def _explain_above(ax: Any, handles: list[Any]) -> None:
+    """Put the legend above the points, which may be anywhere."""
+    ax.legend(
+        handles=handles,
+        frameon=False,
+        fontsize="small",
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=1 if _is_narrow(ax) else 2,
+    )
+
+
+def _marks(classes: Array) -> dict[Any, tuple[str, Array]]:
+    """Return the mark of every class, and which rows are of it."""
+    labels = np.unique(classes)
+    return {
+        label: (MARKS[k % len(MARKS)], classes == label) for k, label in enumerate(labels.tolist())
+    }
+
+
+def _refuse_parts(result: Any) -> None:
+    if result.aggregate is not None or result.rows is not None:
+        what = f"aggregate={result.aggregate!r}" if result.aggregate is not None else "top="
+        raise ValueError(
+            f"An Influence with {what} was given; one with a line for every test row and the "
+            "scores of all training rows is accepted. Ask without it."
+        )
+    if result.given is None:
+        raise ValueError(
+            "A result that was read from a file without its rows was given, and where they lie is "
+            "not known. Pass X= and y= to load."
+        )
+
+
+def _are_labels(y: Array | None) -> bool:
+    return y is not None and y.dtype.kind != "f"
+
+
+def _names(given: GivenRows, features: Sequence[Any] | None, classifies: bool) -> list[Any]:
+    """Return the names of the one or two features that are drawn."""
+    named = list(GivenRows(given.X).columns())
+    if features is None:
+        return named[: 2 if classifies else 1]
+    chosen = [features] if isinstance(features, (str, int)) else list(features)
+    names = [
+        named[each] if each not in named and _is_position(each, len(named)) else each
+        for each in chosen
+    ]
+    unknown = [name for name in names if name not in named]
+    if unknown or not 1 <= len(names) <= 2:
+        raise ValueError(
+            f"features={features!r} was given; one or two of the features {named[:5]} ... "
+            f"({len(named)} in all), or their positions, are accepted."
+        )
+    return names
+
+
+def _is_position(each: Any, n: int) -> bool:
+    return isinstance(each, (int, np.integer)) and 0 <= each < n
+
+
+def _numbers(given: GivenRows, name: Any, rows: Array) -> Array:
+    """Return a feature of some rows as numbers."""
+    values = np.asarray(GivenRows(given.X).columns()[name](rows))
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The feature {name!r} is of type {values.dtype} and has values that are no numbers; a "
+            "picture of features takes those that are. Pass features=."
+        ) from error
+
+
+def _with_room(values: Array, at: float) -> tuple[float, float]:
+    """Return the ends of an axis that shows all values and the test row."""
+    low, high = np.nanmin(np.append(values, at)), np.nanmax(np.append(values, at))
+    room = 0.04 * ((high - low) or 1.0)
+    return float(low - room), float(high + room)
+
+
+def _prediction(
+    model: Any, X_test: Any, test: int, names: list[Any], ends: list[Any], given: GivenRows
+) -> dict[str, Any]:
+    """Return where a model predicts what, all features but one or two as they are of a test row."""
+    named = list(GivenRows(given.X).columns())
+    columns = [named.index(name) for name in names]
+    rest = "" if len(named) == len(names) else ", rest as of the test row"
+    x = np.linspace(*ends[0], GRID)
+    if getattr(model, "classes_", None) is None:
+        if len(names) == 2:
+            return {}
+        rows = _like(X_test, test, columns, [x])
+        return {"line": (x, np.ravel(model.predict(rows))), "predicted": f"prediction{rest}"}
+    y = np.linspace(*ends[1], GRID)
+    across, up = np.meshgrid(x, y)
+    found = model.predict(_like(X_test, test, columns, [across.ravel(), up.ravel()]))
+    codes = np.unique(found, return_inverse=True)[1].reshape(across.shape)
+    return {"boundary": (x, y, codes), "predicted": f"boundary of classes{rest}"}
+
+
+def _like(X: Any, row: int, columns: list[int], values: list[Array]) -> Any:
+    """Return copies of a row with other values in some columns, as many as there are."""
+    n = len(values[0])
+    if hasattr(X, "iloc"):
+        rows = X.iloc[[row] * n].reset_index(drop=True)
+        for at, each in zip(columns, values, strict=True):
+            rows[X.columns[at]] = each
+        return rows
+    one = X.tocsr()[[row]].toarray() if hasattr(X, "tocsr") else np.asarray(X)[[row]]
+    rows = np.repeat(one.astype(np.float64), n, axis=0)
+    for at, each in zip(columns, values, strict=True):
+        rows[:, at] = each
+    return rows
+
+
+def _test_name(
+    result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool
+) -> str:
+    """Return what the test row is called, with its label and the one predicted."""
+    name = f"test row {cut(result.test_labels[line])}"
+    if not classifies:
+        return name
+    said = [] if y_test is None else [f"label {np.asarray(y_test)[line]}"]
+    if model is not None:
+        row = X_test.iloc[[line]] if hasattr(X_test, "iloc") else X_test[[line]]
+        said.append(f"predicted {model.predict(row)[0]}")
+    return f"{name}: {', '.join(said)}" if said else name
