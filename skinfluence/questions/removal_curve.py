@@ -111,7 +111,8 @@ def _all_classes_stay(fitted: Fitted, removed: list[Array]) -> Array:
     one_label = fitted.classifier and np.ndim(data.y) == 1
     y = data.y if one_label else np.zeros(fitted.n_train)
     emptied = emptied_classes(masks_of(removed, fitted.n_train), y, data.sample_weight)
-    return ~emptied.any(axis=1)
+    stay: Array = ~np.any(emptied, axis=1)
+    return stay
 
 
 def _orders(fitted: Fitted, name: str, n_repetitions: int, random_state: Any) -> list[Array]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, name_points
 from skinfluence.inspection.displays.curves import MARKS
+from skinfluence.inspection.displays.predictions import prediction_around, repeated, with_room
 from skinfluence.inspection.given_rows import GivenRows
 from skinfluence.inspection.tables import cut, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
@@ -19,9 +20,6 @@ NEUTRAL = "#b9b9b9"
 
 STRONG = 0.98
 """Quantile of the sizes of scores from which on colours are full."""
-
-GRID = 160
-"""Points of each feature at which a model predicts."""
 
 NARROW = 4.0
 """Width of axes, in inches, below which a legend has one column."""
@@ -177,8 +175,8 @@ class FeaturesDisplay(Display):
             own.append(np.nan if y_test is None else float(np.asarray(y_test).ravel()[line]))
         drawn = {}
         if model is not None:
-            ends = [_with_room(each, at) for each, at in zip(values, own, strict=True)]
-            drawn = _prediction(model, X_test, line, names, ends, given)
+            ends = [with_room(each, at) for each, at in zip(values, own, strict=True)]
+            drawn = prediction_around(model, X_test, line, *_columns(given, names), ends)
             if against_target and np.isnan(own[1]):
                 own[1] = float(np.interp(own[0], *drawn["line"]))
         elif against_target and y_test is None:
@@ -389,10 +387,8 @@ def _names(given: GivenRows, features: Sequence[Any] | None, classifies: bool) -
     if features is None:
         return named[: 2 if classifies else 1]
     chosen = [features] if isinstance(features, (str, int)) else list(features)
-    names = [
-        named[each] if each not in named and _is_position(each, len(named)) else each
-        for each in chosen
-    ]
+    by_position = dict(enumerate(named))
+    names = [each if each in named else by_position.get(each, each) for each in chosen]
     unknown = [name for name in names if name not in named]
     if unknown or not 1 <= len(names) <= 2:
         raise ValueError(
@@ -402,8 +398,10 @@ def _names(given: GivenRows, features: Sequence[Any] | None, classifies: bool) -
     return names
 
 
-def _is_position(each: Any, n: int) -> bool:
-    return isinstance(each, (int, np.integer)) and 0 <= each < n
+def _columns(given: GivenRows, names: list[Any]) -> tuple[list[int], int]:
+    """Return where features are, and how many there are in all."""
+    named = list(GivenRows(given.X).columns())
+    return [named.index(name) for name in names], len(named)
 
 
 def _numbers(given: GivenRows, name: Any, rows: Array) -> Array:
@@ -418,48 +416,6 @@ def _numbers(given: GivenRows, name: Any, rows: Array) -> Array:
         ) from error
 
 
-def _with_room(values: Array, at: float) -> tuple[float, float]:
-    """Return the ends of an axis that shows all values and the test row."""
-    low, high = np.nanmin(np.append(values, at)), np.nanmax(np.append(values, at))
-    room = 0.04 * ((high - low) or 1.0)
-    return float(low - room), float(high + room)
-
-
-def _prediction(
-    model: Any, X_test: Any, test: int, names: list[Any], ends: list[Any], given: GivenRows
-) -> dict[str, Any]:
-    """Return where a model predicts what, all features but one or two as they are of a test row."""
-    named = list(GivenRows(given.X).columns())
-    columns = [named.index(name) for name in names]
-    rest = "" if len(named) == len(names) else ", rest as of the test row"
-    x = np.linspace(*ends[0], GRID)
-    if getattr(model, "classes_", None) is None:
-        if len(names) == 2:
-            return {}
-        rows = _like(X_test, test, columns, [x])
-        return {"line": (x, np.ravel(model.predict(rows))), "predicted": f"prediction{rest}"}
-    y = np.linspace(*ends[1], GRID)
-    across, up = np.meshgrid(x, y)
-    found = model.predict(_like(X_test, test, columns, [across.ravel(), up.ravel()]))
-    codes = np.unique(found, return_inverse=True)[1].reshape(across.shape)
-    return {"boundary": (x, y, codes), "predicted": f"boundary of classes{rest}"}
-
-
-def _like(X: Any, row: int, columns: list[int], values: list[Array]) -> Any:
-    """Return copies of a row with other values in some columns, as many as there are."""
-    n = len(values[0])
-    if hasattr(X, "iloc"):
-        rows = X.iloc[[row] * n].reset_index(drop=True)
-        for at, each in zip(columns, values, strict=True):
-            rows[X.columns[at]] = each
-        return rows
-    one = X.tocsr()[[row]].toarray() if hasattr(X, "tocsr") else np.asarray(X)[[row]]
-    rows = np.repeat(one.astype(np.float64), n, axis=0)
-    for at, each in zip(columns, values, strict=True):
-        rows[:, at] = each
-    return rows
-
-
 def _test_name(
     result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool
 ) -> str:
@@ -469,6 +425,5 @@ def _test_name(
         return name
     said = [] if y_test is None else [f"label {np.asarray(y_test)[line]}"]
     if model is not None:
-        row = X_test.iloc[[line]] if hasattr(X_test, "iloc") else X_test[[line]]
-        said.append(f"predicted {model.predict(row)[0]}")
+        said.append(f"predicted {model.predict(repeated(X_test, line, 1))[0]}")
     return f"{name}: {', '.join(said)}" if said else name

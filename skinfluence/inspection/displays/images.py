@@ -115,7 +115,7 @@ class ImagesDisplay(Display):
         ----------
         result : Influence
             Of single test rows, in the order of `images_test`.
-        images_test : array-like of shape (n_test, n_pixels) or (n_test, height, width[, n_channels])
+        images_test : array-like of shape (n_test, n_pixels) or (n_test, height, width, ...)
         y_test : array-like of shape (n_test,), optional
             Shown beside the test images.
         images : array-like, optional
@@ -333,10 +333,8 @@ def as_images(values: Any, rows: Array, shape: tuple[int, ...] | None = None) ->
     ValueError
         For pixels that are no numbers, no square, or not as many as the shape has.
     """
-    if sparse.issparse(values):
-        pixels = values.tocsr()[rows].toarray()
-    else:
-        pixels = np.asarray(values)[rows]
+    dense = not sparse.issparse(values)
+    pixels = np.asarray(values)[rows] if dense else values.tocsr()[rows].toarray()
     if pixels.dtype.kind not in "biuf":
         raise ValueError(
             f"Images of type {pixels.dtype} were given; numbers are accepted. Where the features "
@@ -390,7 +388,5 @@ def _divided(ax: Any, n_lines: int, n_columns: int) -> list[Any]:
         grid = figure.add_gridspec(1 + n_lines, n_columns, **sides, **params)
     else:
         grid = spec.subgridspec(1 + n_lines, n_columns, **params)
-    return [
-        grid[0, :],
-        *(grid[1 + k // n_columns, k % n_columns] for k in range(n_lines * n_columns)),
-    ]
+    places = [grid[line, column] for line in range(1, 1 + n_lines) for column in range(n_columns)]
+    return [grid[0, :], *places]
