@@ -36,7 +36,8 @@ def removal_curve(
 
     Every point is a fit by scikit-learn of a clone of the user's own estimator, as it was given:
     trees choose their splits anew, networks start anew. What a search or a CV estimator chose stays
-    chosen, and so does what a FrozenEstimator keeps.
+    chosen, a FrozenEstimator keeps its transformers, and a transformed target its transformation,
+    which is the unit of the loss.
 
     Parameters
     ----------

@@ -68,12 +68,16 @@ class Refits:
         Of the test rows, as the target wants them.
     target : str
     output : int or None
+    same_targets : bool, default=False
+        What a transformation has learned of the targets stays in refits of everything, so that the
+        unit of the loss does.
     """
 
     fitted: Fitted
     labels: Any
     target: str
     output: int | None
+    same_targets: bool = False
 
     def of_final_step(
         self, judge: Judge, features: Any, removed: list[Array], *, y: Any = None
@@ -89,7 +93,7 @@ class Refits:
 
     def of_pipeline(self, judge: Judge, X_test: Any, removed: list[Array]) -> Readings | None:
         """Return what refits of everything say; None where there is but the final step."""
-        pipeline, params = around(self.fitted, judge.estimator)
+        pipeline, params = around(self.fitted, judge.estimator, same_targets=self.same_targets)
         if pipeline is judge.estimator:
             return None
         with sklearn.config_context(enable_metadata_routing=self.fitted.routing):
@@ -145,9 +149,10 @@ class Refits:
         )
 
 
-def around(fitted: Fitted, final: Any) -> tuple[Any, dict[str, Any]]:
+def around(fitted: Fitted, final: Any, *, same_targets: bool = False) -> tuple[Any, dict[str, Any]]:
     """Return what is around the final step, unfitted and with another one, and what `fit` takes."""
-    pipeline, params = with_final_step(fitted.estimator, final), fitted.fit_params
+    pipeline = with_final_step(fitted.estimator, final, same_targets=same_targets)
+    params = fitted.fit_params
     if fitted.routing:  # what a search took for its folds, no refit asks for
         with sklearn.config_context(enable_metadata_routing=True):
             consumed = get_routing_for_object(pipeline).consumes("fit", params)

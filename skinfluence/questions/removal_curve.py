@@ -97,7 +97,7 @@ def _mean_losses(
         own = Judge(with_choices_frozen(fitted.final, data.X, data.sample_weight), ())
     possible = np.flatnonzero(_all_classes_stay(fitted, removed))
     sets = [_NO_ROW, *(removed[k] for k in possible)]
-    refits = Refits(fitted, y, "loss", None)
+    refits = Refits(fitted, y, "loss", None, same_targets=True)
     readings = refits.of_pipeline(own, X, sets) or refits.of_final_step(own, features, sets)
     full, *known = readings.values.mean(axis=0)
     losses = np.full(len(removed), np.nan)

@@ -35,6 +35,7 @@ from sklearn.linear_model import (
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from sklearn.utils.validation import has_fit_parameter
 
@@ -247,21 +248,28 @@ def _has_l1(params: dict[str, Any]) -> bool:
     return mixed and bool(params.get("l1_ratio"))
 
 
-def with_final_step(estimator: Any, final: Any) -> Any:
+def with_final_step(estimator: Any, final: Any, *, same_targets: bool = False) -> Any:
     """Return an unfitted clone with another final step of its (nested) Pipelines.
 
-    Of a fitted search the best estimator stays.
+    Of a fitted search the best estimator stays; with `same_targets` what a transformation has
+    learned of the targets stays, too.
     """
     if isinstance(estimator, Pipeline):
         copy = clone(estimator)
-        name, _ = copy.steps[-1]
-        copy.steps[-1] = (name, with_final_step(estimator.steps[-1][1], final))
+        name, last = copy.steps[-1][0], estimator.steps[-1][1]
+        copy.steps[-1] = (name, with_final_step(last, final, same_targets=same_targets))
         return copy
     if isinstance(estimator, TransformedTargetRegressor):
         held = getattr(estimator, "regressor_", estimator.regressor)
-        return clone(estimator).set_params(regressor=with_final_step(held, final))
+        params = {"regressor": with_final_step(held, final, same_targets=same_targets)}
+        if same_targets and estimator.transformer is not None:
+            learned = estimator.transformer_
+            params["transformer"] = FunctionTransformer(
+                learned.transform, learned.inverse_transform, check_inverse=False
+            )
+        return clone(estimator).set_params(**params)
     if hasattr(estimator, "best_estimator_"):
-        return with_final_step(estimator.best_estimator_, final)
+        return with_final_step(estimator.best_estimator_, final, same_targets=same_targets)
     return final
 
 

@@ -387,7 +387,7 @@ def _names(given: GivenRows, features: Sequence[Any] | None, classifies: bool) -
     if features is None:
         return named[: 2 if classifies else 1]
     chosen = [features] if isinstance(features, (str, int)) else list(features)
-    by_position = dict(enumerate(named))
+    by_position: dict[Any, Any] = dict(enumerate(named))
     names = [each if each in named else by_position.get(each, each) for each in chosen]
     unknown = [name for name in names if name not in named]
     if unknown or not 1 <= len(names) <= 2:
