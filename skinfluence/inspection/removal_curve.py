@@ -53,6 +53,14 @@ class RemovalCurve(Result):
     ...     model, X[200:300], y[200:300], fractions=[0.1, 0.3], measured_on=fresh
     ... )
     >>> curve
+    RemovalCurve: mean half squared error of 142 test rows without up to 30 % of 200 training rows
+    (method newton).
+      share  rows  helpful  harmful  random  random_sd  largest_loss
+      0.000     0     1427     1427    1427        0.0          1427
+      0.100    20     1638     1412    1433        6.7          1462
+      0.300    60     2214     1537    1464       43.9          1519
+    Rows are ranked once, each by what it does alone; every loss is of a fit without the first of
+    them.
     """
 
     fractions: Array
@@ -107,9 +115,9 @@ class RemovalCurve(Result):
 
     def _heading(self) -> str:
         return (
-            f"RemovalCurve: mean {self.loss} of {number_of(self.n_measured, 'test row')} by refits "
-            f"without up to {100 * self.fractions[-1]:.3g} % of {self.n_train:,} training rows "
-            f"(ranked by method {self.method})."
+            f"RemovalCurve: mean {self.loss} of {number_of(self.n_measured, 'test row')} without "
+            f"up to {100 * self.fractions[-1]:.3g} % of {self.n_train:,} training rows (method "
+            f"{self.method})."
         )
 
     def _top(self) -> Mapping[str, Sequence[Any]]:

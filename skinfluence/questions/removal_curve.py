@@ -28,8 +28,8 @@ BASELINES = ("random", "largest_loss")
 _NO_ROW = np.empty(0, dtype=int)
 
 _RANKED_ONCE = (
-    "Rows are ranked once, by what each does alone; every loss is that of a fit without the first "
-    "of them."
+    "Rows are ranked once, each by what it does alone; every loss is of a fit without the first of "
+    "them."
 )
 _FLATTERED = (
     "The rows that ranked the training rows measure the loss, too, which flatters: the curves of "

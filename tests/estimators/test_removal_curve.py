@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor, removal_curve
 from skinfluence.inspection import RemovalCurve, Result
+from skinfluence.retraining import refit_without
 from tests.cases import BINARY, REAL, REALS
 from tests.model_table import COUNTED, THREE
 
@@ -250,13 +251,18 @@ def test_without_a_class_there_is_no_loss():
     assert RemovalCurve.from_json(curve.to_json()).to_frame().equals(curve.to_frame())
 
 
-def test_results_do_not_depend_on_the_number_of_jobs():
-    model = InfluenceRegressor(Ridge()).fit(REAL.X, REAL.y)
-    one, two = (
-        removal_curve(model, REAL.X_test, REAL.y_test, fractions=FRACTIONS, n_jobs=n_jobs)
-        for n_jobs in (None, 2)
-    )
-    np.testing.assert_array_equal(one.losses, two.losses)
+@pytest.mark.parametrize(("n_jobs", "expected"), [(None, 3), (1, 1)])
+def test_fits_run_in_as_many_processes_as_asked(monkeypatch, n_jobs, expected):
+    asked = []
+
+    def noted(*args, n_jobs, **params):
+        asked.append(n_jobs)
+        return refit_without(*args, n_jobs=None, **params)
+
+    monkeypatch.setattr("skinfluence.questions.refits.refit_without", noted)
+    model = InfluenceRegressor(Ridge(), n_jobs=3).fit(REAL.X, REAL.y)
+    removal_curve(model, REAL.X_test, REAL.y_test, fractions=0.5, n_jobs=n_jobs)
+    assert asked == [expected]
 
 
 def test_the_frame_has_a_line_per_share():
@@ -277,8 +283,8 @@ def test_the_frame_has_a_line_per_share():
     )
     pd.testing.assert_frame_equal(frame, expected)
     assert repr(curve).splitlines()[0] == (
-        "RemovalCurve: mean half squared error of 12 test rows by refits without up to 25 % of 60 "
-        "training rows (ranked by method newton)."
+        "RemovalCurve: mean half squared error of 12 test rows without up to 25 % of 60 "
+        "training rows (method newton)."
     )
 
 
