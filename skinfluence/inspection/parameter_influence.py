@@ -123,17 +123,8 @@ class ParameterInfluence(Result):
         if coefficient is None and len(self.coefficients) > 1:
             named = 1 if k is None else k
             return CoefficientsDisplay.from_result(self, k=named).plot(ax=ax)
-        at = self._at(coefficient)
-        order = self._order(at)[: 10 if k is None else k]
-        name = self.coefficients[at]
-        display = InfluenceDisplay(
-            scores=self.changes[order, at],
-            labels=self.row_labels[order],
-            target="the coefficient",
-            title=f"{cut(name)} = {self.values[at]:.3g}",
-            words=(("raises it", "lowers it"), -1),
-        )
-        return display.plot(ax=ax)
+        bars = 10 if k is None else k
+        return InfluenceDisplay.from_parameter_influence(self, coefficient, bars).plot(ax=ax)
 
     def _at(self, coefficient: Any) -> int:
         """Return the position of a coefficient of these."""

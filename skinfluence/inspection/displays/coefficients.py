@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, neutral
+from skinfluence.inspection.displays.room import box_of, cut_to, ruler
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 12
 """Coefficients that are drawn where nothing else is said."""
@@ -132,7 +136,7 @@ class CoefficientsDisplay(Display):
         largest = np.abs(self.standardized).max(axis=0)
         return np.sort(np.argsort(-largest, kind="stable")[: self.most])
 
-    def frame(self) -> Any:
+    def frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture, a line for every coefficient and row.
 
         Returns
@@ -169,28 +173,56 @@ class CoefficientsDisplay(Display):
         return 6.4, 1.5 + 0.42 * max(len(self.shown), 2)
 
     def _draw(self, ax: Any) -> None:
-        import matplotlib as mpl
-
         shown = self.shown
         z = self.standardized[:, shown]
-        furthest = 1.08 * float(np.abs(z).max(initial=0.0)) or 1.0
+        furthest = 1.25 * float(np.abs(z).max(initial=0.0)) or 1.0
         ax.set_xlim(-furthest, furthest)
-        ax.set_ylim(len(shown) - 0.4, -0.7)
-        ax.axvline(0.0, color=mpl.rcParams["text.color"], alpha=0.6, linewidth=0.8)
-        for line, at in enumerate(shown):
-            ax.axhline(line, color=mpl.rcParams["text.color"], alpha=0.15, linewidth=0.8)
-            dots = {"s": 9, "edgecolor": "none", "alpha": 0.7, "rasterized": True, "zorder": 2}
-            heights = line + _swarm(z[:, line], furthest)
-            ax.scatter(z[:, line], heights, c=np.where(z[:, line] < 0, HELPS, HARMS), **dots)
-            for row in self._largest(at)[: self.k]:
-                _name(ax, z[row, line], heights[row], self.labels[row])
+        ax.set_ylim(len(shown) - 0.4, -0.6)
+        ax.axvline(0.0, color=neutral(0.6), linewidth=0.8)
+        for line in range(len(shown)):
+            ax.axhline(line, color=neutral(0.15), linewidth=0.8)
+            ax.scatter(
+                z[:, line],
+                line + _swarm(z[:, line], furthest),
+                s=9,
+                c=np.where(z[:, line] < 0, HELPS, HARMS),
+                alpha=0.7,
+                edgecolor="none",
+                rasterized=True,
+                zorder=2,
+            )
         ax.set_yticks(range(len(shown)), [as_text(self.coefficients[at]) for at in shown])
         ax.tick_params(axis="y", length=0)
-        ax.set_xlabel("change of the coefficient if the row is removed,\nin its standard errors")
-        rows = "Each dot a training row: blue raises, red lowers the coefficient"
+        ax.set_xlabel("change of the coefficient if the row is removed, in its standard errors")
+        title = "Each dot a training row: blue raises, red lowers the coefficient"
         if len(shown) < len(self.coefficients):
-            rows += f"\n{len(shown)} of {len(self.coefficients):,} coefficients, which move most"
-        ax.set_title(rows)
+            n = f"{len(shown)} of {len(self.coefficients):,}"
+            title = f"The {n} coefficients that single rows move most\n{title}"
+        ax.set_title(title)
+
+    def _write(self, ax: Any) -> None:
+        from matplotlib.patheffects import withStroke
+
+        axes, size = box_of(ax), ruler(ax, fontsize=8)
+        halo = [withStroke(linewidth=2.0, foreground=ax.get_facecolor())]
+        standardized = self.standardized
+        for line, at in enumerate(self.shown):
+            for rank, row in enumerate(self._largest(at)[: self.k]):
+                x, side = standardized[row, at], 1 if standardized[row, at] > 0 else -1
+                text = cut_to(as_text(self.labels[row]), 0.42 * axes.width, size)
+                right, _ = ax.transData.transform((x, line))
+                end = right + side * (size(text).width + 12.0)
+                outside = rank == 0 and axes.x0 < end < axes.x1
+                ax.annotate(
+                    text,
+                    (x, line),
+                    xytext=(5 * side, 0) if outside else (4 * side, 4),
+                    textcoords="offset points",
+                    ha="right" if (side > 0) != outside else "left",
+                    va="center" if outside else "bottom",
+                    fontsize=8,
+                    path_effects=halo,
+                ).set_in_layout(False)
 
 
 def _swarm(x: Array, furthest: float) -> Array:
@@ -207,15 +239,3 @@ def _swarm(x: Array, furthest: float) -> Array:
     step = min(0.08, 0.6 / max(sizes.max(initial=1) - 1, 1))
     offsets: Array = step * (ranks - (sizes[columns] - 1) / 2.0)
     return offsets
-
-
-def _name(ax: Any, x: float, y: float, label: Any) -> None:
-    """Write a label above a dot, towards the middle, where there is room."""
-    ax.annotate(
-        as_text(label),
-        (x, y),
-        xytext=(4 if x > 0 else -4, 3),
-        textcoords="offset points",
-        ha="right" if x > 0 else "left",
-        fontsize=8,
-    )

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, name_points
+from skinfluence.inspection.displays.base import (
+    HARMS,
+    HELPS,
+    Display,
+    as_text,
+    name_points,
+    neutral,
+)
 from skinfluence.inspection.displays.curves import MARKS
 from skinfluence.inspection.displays.predictions import prediction_around, repeated, with_room
+from skinfluence.inspection.displays.room import box_of, ruler, wrapped
 from skinfluence.inspection.given_rows import GivenRows
-from skinfluence.inspection.tables import cut, pandas, plain
+from skinfluence.inspection.tables import beside, cut, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEUTRAL = "#b9b9b9"
 """Of rows without an effect, between blue and red."""
@@ -22,7 +33,7 @@ STRONG = 0.98
 """Quantile of the sizes of scores from which on colours are full."""
 
 NARROW = 4.0
-"""Width of axes, in inches, below which a legend has one column."""
+"""Width of axes, in inches, below which the bar of colours has few numbers."""
 
 
 class FeaturesDisplay(Display):
@@ -246,7 +257,7 @@ class FeaturesDisplay(Display):
         params = {"features": features, "position": position, "model": model, "k": k}
         return cls.from_result(result, X_test, y_test, **params).plot(ax=ax)
 
-    def frame(self) -> Any:
+    def frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture, a line for every training row, in their order.
 
         Returns
@@ -262,26 +273,26 @@ class FeaturesDisplay(Display):
         """
         (first, second), sign = self.words
         scores = sign * self.scores
-        columns = {"row": plain(np.asarray(self.labels)), self.xlabel: self.x, self.ylabel: self.y}
-        if self.classes is not None:
-            columns["class"] = plain(self.classes)
+        named = {"row": plain(np.asarray(self.labels))}
+        classes = {} if self.classes is None else {"class": plain(self.classes)}
         effects = np.select([scores > 0, scores < 0], [first, second], "nothing")
-        return pandas().DataFrame({**columns, "effect": effects, "score": self.scores})
+        does = {"effect": effects, "score": self.scores}
+        names = beside([self.xlabel, self.ylabel], {*named, *classes, *does}, "drawn")
+        drawn = dict(zip(names, (self.x, self.y), strict=True))
+        return pandas().DataFrame({**named, **drawn, **classes, **does})
 
     def _draw(self, ax: Any) -> None:
-        import matplotlib as mpl
         from matplotlib.colors import LinearSegmentedColormap, Normalize
-        from matplotlib.patheffects import withStroke
 
-        text = mpl.rcParams["text.color"]
         (first, second), sign = self.words
         full = float(np.quantile(np.abs(self.scores), STRONG)) or 1.0
         ends = (HARMS, NEUTRAL, HELPS) if sign > 0 else (HELPS, NEUTRAL, HARMS)
         colors = LinearSegmentedColormap.from_list("influence", ends)
         size = np.minimum(np.abs(self.scores) / full, 1.0)
         order = np.argsort(size, kind="stable")
+        self._draw_prediction(ax)
         marks = _marks(np.zeros(len(self.x)) if self.classes is None else self.classes)
-        for mark, of_mark in marks.values():
+        for label, (mark, of_mark) in marks.items():
             rows = order[of_mark[order]]
             points = ax.scatter(
                 self.x[rows],
@@ -292,67 +303,53 @@ class FeaturesDisplay(Display):
                 norm=Normalize(-full, full),
                 marker=mark,
                 linewidths=np.where(sign * self.scores[rows] < 0, 1.4 * size[rows], 0.0),
-                edgecolors=text,
+                edgecolors=[neutral()],
                 rasterized=True,
             )
-        handles = self._draw_prediction(ax, text)
-        star = {"color": mpl.rcParams["axes.facecolor"], "markeredgecolor": text, "zorder": 5}
-        handles += ax.plot(
-            *self.test, "*", markersize=17, linestyle="", label=as_text(self.test_name, 60), **star
+            if self.classes is not None:
+                ax.plot([], [], mark, color=neutral(0.6), label=as_text(label))
+        outlined = {"markerfacecolor": "none", "markeredgecolor": neutral()}
+        ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
+        star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 5}
+        name = as_text(self.test_name, None)
+        ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
+        ax.set_xlabel(as_text(self.xlabel, None))
+        ax.set_ylabel(as_text(self.ylabel, None))
+        self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
+
+    def _draw_prediction(self, ax: Any) -> None:
+        """Draw the boundary or the line."""
+        style = {"color": neutral(), "linewidth": 1.4, "label": self.predicted}
+        if self.line is not None:
+            ax.plot(*self.line, **style)
+        elif self.boundary is not None:
+            x, y, codes = self.boundary
+            for code in np.unique(codes)[1:]:
+                ax.contour(x, y, codes == code, levels=[0.5], colors=[neutral()], linewidths=1.4)
+            ax.plot([], [], **style)
+
+    def _draw_bar(self, ax: Any, points: Any, ends: tuple[str, str]) -> None:
+        """Draw what the colours mean, under the axes."""
+        from matplotlib.ticker import MaxNLocator
+
+        width = box_of(ax).width
+        few = width / ax.figure.dpi < NARROW
+        bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
+        bar.locator = MaxNLocator(3 if few else 8)
+        what = f"change of {target_words(self.target)} if the row is removed"
+        bar.set_label(
+            f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}\n"
+            + wrapped(what, width, ruler(ax, bar.ax.xaxis.label))
         )
-        if self.classes is not None:
-            grey = {"linestyle": "", "color": text, "alpha": 0.6}
-            handles += [
-                mpl.lines.Line2D([], [], marker=mark, label=as_text(label), **grey)
-                for label, (mark, _) in marks.items()
-            ]
-        ring = {"marker": "o", "linestyle": "", "color": "none", "markeredgecolor": text}
-        handles.append(mpl.lines.Line2D([], [], label=f"outlined: {second}", **ring))
+
+    def _write(self, ax: Any) -> None:
+        from matplotlib.patheffects import withStroke
+
         strongest = np.argsort(-np.abs(self.scores), kind="stable")[: self.k]
         name_points(ax, self.x[strongest], self.y[strongest], np.asarray(self.labels)[strongest])
-        halo = withStroke(linewidth=2.5, foreground=mpl.rcParams["axes.facecolor"])
+        halo = [withStroke(linewidth=2.5, foreground=ax.get_facecolor())]
         for name in ax.texts:
-            name.set(path_effects=[halo], zorder=6)
-        ax.set_xlabel(as_text(self.xlabel))
-        ax.set_ylabel(as_text(self.ylabel))
-        _explain_above(ax, handles)
-        low, high = (second, first) if sign > 0 else (first, second)
-        bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
-        bar.locator = mpl.ticker.MaxNLocator(4 if _is_narrow(ax) else 8)
-        bar.set_label(
-            f"\N{LEFTWARDS ARROW} {low}   {' ' * 10}{high} \N{RIGHTWARDS ARROW}\n"
-            f"change of {target_words(self.target)} if removed"
-        )
-
-    def _draw_prediction(self, ax: Any, color: Any) -> list[Any]:
-        """Draw the boundary or the line, and return what a legend shows of it."""
-        style = {"color": color, "linewidth": 1.4, "label": self.predicted}
-        if self.line is not None:
-            return list(ax.plot(*self.line, **style))
-        if self.boundary is None:
-            return []
-        x, y, codes = self.boundary
-        for code in np.unique(codes)[1:]:
-            ax.contour(x, y, codes == code, levels=[0.5], colors=[color], linewidths=1.4)
-        return list(ax.plot([], [], **style))
-
-
-def _is_narrow(ax: Any) -> bool:
-    narrow: bool = ax.get_window_extent().width / ax.figure.dpi < NARROW
-    return narrow
-
-
-def _explain_above(ax: Any, handles: list[Any]) -> None:
-    """Put the legend above the points, which may be anywhere."""
-    ax.legend(
-        handles=handles,
-        frameon=False,
-        fontsize="small",
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        borderaxespad=0.2,
-        ncols=1 if _is_narrow(ax) else 2,
-    )
+            name.set(path_effects=halo, zorder=6)
 
 
 def _marks(classes: Array) -> dict[Any, tuple[str, Array]]:

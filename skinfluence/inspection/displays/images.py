@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from math import isqrt
-from textwrap import fill
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
 
 from skinfluence.inspection.displays.base import Display, as_text
+from skinfluence.inspection.displays.room import box_of, cut_to, ruler, wrapped
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PLACE = (1.15, 1.65)
 """Width and height of an image with its texts, in inches, where the figure is ours."""
@@ -227,7 +230,7 @@ class ImagesDisplay(Display):
         )
         return display.plot(ax=ax)
 
-    def frame(self) -> Any:
+    def frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture, a line for every training image.
 
         Returns
@@ -261,11 +264,12 @@ class ImagesDisplay(Display):
 
     def _draw(self, ax: Any) -> None:
         n_tests, n_images = self.scores.shape
-        inches = ax.get_window_extent().width / ax.figure.dpi
+        whole, inches = box_of(ax).width, box_of(ax).width / ax.figure.dpi
         deep = 2 if inches / (1 + n_images) < NARROW and n_images > 1 else 1
         across = 1 + n_images // deep
         heading, *places = _divided(ax, deep * n_tests, across)
-        write = _Texts(inches / across)
+        font = float(np.clip(8.0 * inches / across / PLACE[0], 6.0, 9.0))
+        size = ruler(ax, fontsize=font)
         every = np.concatenate([self.tests[:, None], self.images], axis=1)
         known = np.insert(~np.isnan(self.scores), 0, True, axis=1)
         limits = {"vmin": every[known].min(), "vmax": every[known].max()}
@@ -275,43 +279,31 @@ class ImagesDisplay(Display):
             place = ax.figure.add_subplot(places[(deep * t + down) * across + right + 1])
             place.imshow(_as_colours(every[t, j]), cmap="gray", **limits)
             place.set(xticks=[], yticks=[])
-            above, below = self._texts(t, j)
-            place.set_title(write.lines(above), fontsize=write.size, pad=3)
-            place.set_xlabel(write.lines([below]), fontsize=write.size, labelpad=2)
+            *above, below = (
+                cut_to(as_text(text, None), 0.94 * whole / across, size)
+                for text in self._texts(t, j)
+            )
+            place.set_title("\n".join(above), fontsize=font, pad=3)
+            place.set_xlabel(below, fontsize=font, labelpad=2)
             self.axes_[t, j] = place
-        self._head(ax.figure.add_subplot(heading), inches)
+        head = ax.figure.add_subplot(heading)
+        text = f"Change of {target_words(self.target)} if the row is removed"
+        text = wrapped(text, 0.98 * whole, ruler(ax, fontsize=9))
+        head.text(0.5, 0.5, text, fontsize=9, ha="center", va="center")
+        head.set_axis_off()
         ax.set_axis_off()
 
-    def _head(self, ax: Any, inches: float) -> None:
-        """Say what the numbers are, in as many lines as it takes."""
-        text = f"numbers: change of {target_words(self.target)} if the row is removed"
-        ax.text(
-            0.5, 0.5, fill(text, int(inches * 72.0 / 5.4)), fontsize=9, ha="center", va="center"
-        )
-        ax.set_axis_off()
-
-    def _texts(self, t: int, j: int) -> tuple[list[str], str]:
-        """Return what stands above and below an image; the first is the test image."""
+    def _texts(self, t: int, j: int) -> list[str]:
+        """Return what stands above an image, then what below; the first is the test image."""
         if j == 0:
             named = (("label", self.test_targets), ("predicted", self.predictions))
             above = [f"{name} {of[t]}" for name, of in named if of is not None]
-            return above, f"test {self.test_labels[t]}"
+            return [*above, f"test {self.test_labels[t]}"]
         score = self.scores[t, j - 1]
         above = [f"{self._word(score)} {score:+.2g}"]
         if self.targets is not None:
             above.append(f"label {self.targets[t, j - 1]}")
-        return above, f"row {self.labels[t, j - 1]}"
-
-
-class _Texts:
-    """Texts as they fit into a place of some width, in inches."""
-
-    def __init__(self, width: float) -> None:
-        self.size = float(np.clip(8.0 * width / PLACE[0], 6.0, 9.0))
-        self.n_characters = max(5, int(width * 72.0 / (0.6 * self.size)))
-
-    def lines(self, texts: list[str]) -> str:
-        return "\n".join(as_text(text, self.n_characters) for text in texts)
+        return [*above, f"row {self.labels[t, j - 1]}"]
 
 
 def as_images(values: Any, rows: Array, shape: tuple[int, ...] | None = None) -> Array:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import Display
-from skinfluence.inspection.displays.curves import draw_curves
+from skinfluence.inspection.displays.base import Display, as_text, lines_behind
+from skinfluence.inspection.displays.curves import draw_curves, frame_of_curves
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RecoveryDisplay(Display):
@@ -113,14 +116,27 @@ class RecoveryDisplay(Display):
         }
         return cls(shares, curves, title=title)
 
+    def frame(self) -> pd.DataFrame:
+        """Return the points of all curves, one a line.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ranking, share checked, mean and standard deviation over the repetitions.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        return frame_of_curves(self.checked, self.curves, "share checked")
+
     def _draw(self, ax: Any) -> None:
         draw_curves(ax, self.checked, self.curves)
         ax.set_xlabel("share of the rows that was checked")
         ax.set_ylabel(self.ylabel)
-        ax.set_title(self.title)
-        ax.legend(loc="best", frameon=False)
-        ax.grid(color="0.92", linewidth=0.8)
-        ax.set_axisbelow(True)
+        ax.set_title(as_text(self.title, None))
+        lines_behind(ax)
 
 
 def _found(wrong: Array, ranking: Array, checked: Array) -> Array:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from skinfluence.inspection.displays.base import Display, as_text
+from skinfluence.inspection.displays.base import Display, as_text, lines_behind
 from skinfluence.inspection.displays.curves import draw_curves, frame_of_curves
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RemovalCurveDisplay(Display):
@@ -73,28 +76,28 @@ class RemovalCurveDisplay(Display):
             title += "\n(test rows measure what they chose)"
         return cls(result.fractions, curves, result.loss, title)
 
-    def frame(self) -> Any:
-        """Return the numbers behind the picture, a line for every curve and share.
+    def frame(self) -> pd.DataFrame:
+        """Return the points of all curves, one a line.
 
         Returns
         -------
         pandas.DataFrame
-            Columns curve, share, mean and standard_deviation, over the repetitions.
+            Columns ranking, share removed, mean and standard deviation over the repetitions.
 
         Raises
         ------
         ImportError
             Without pandas.
         """
-        return frame_of_curves(self.fractions, self.curves)
+        return frame_of_curves(self.fractions, self.curves, "share removed")
 
     def _draw(self, ax: Any) -> None:
         draw_curves(ax, self.fractions, self.curves)
-        ax.set_xlabel("share of the training rows removed")
         ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-        ax.set_ylabel(f"mean {as_text(self.loss)} of test rows")
-        ax.set_title(self.title)
-        ax.legend(loc="best", frameon=False)
+        ax.set_xlabel("share of the training rows removed")
+        ax.set_ylabel(f"mean {as_text(self.loss, None)} of test rows")
+        ax.set_title(as_text(self.title, None))
+        lines_behind(ax)
 
 
 _WORDS = {
