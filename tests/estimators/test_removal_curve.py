@@ -166,8 +166,8 @@ def test_other_rows_measure():
     flattered = removal_curve(model, REAL.X_test, REAL.y_test, **asked)
     assert flattered.flatters
     assert "measure the loss, too, which flatters" in repr(flattered)
-    assert "measure what they chose" in flattered.plot().ax_.get_title()
-    assert "measure what they chose" not in curve.plot().ax_.get_title()
+    assert "test rows that ranked them" in flattered.plot().ax_.get_title()
+    assert "test rows that ranked them" not in curve.plot().ax_.get_title()
 
 
 def test_weights_stay_with_their_rows():

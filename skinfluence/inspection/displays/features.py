@@ -10,6 +10,7 @@ import numpy as np
 from skinfluence.inspection.displays.base import (
     HARMS,
     HELPS,
+    MANY,
     Display,
     as_text,
     name_points,
@@ -29,8 +30,15 @@ if TYPE_CHECKING:
 NEUTRAL = "#b9b9b9"
 """Of rows without an effect, between blue and red."""
 
-STRONG = 0.98
+FULL = 0.98
 """Quantile of the sizes of scores from which on colours are full."""
+
+STRONG = 0.5
+"""Part of a full colour from which on rows lie on top of all others, with an outline if they harm.
+"""
+
+SHORT = 24
+"""Characters of labels in what the star is called."""
 
 NARROW = 4.0
 """Width of axes, in inches, below which the bar of colours has few numbers."""
@@ -41,8 +49,8 @@ class FeaturesDisplay(Display):
 
     With a star for the test row, and where the model changes its mind: the boundary between
     classes, or the line of predictions of a regressor, whose rows are drawn by one feature and
-    their target. The strongest rows are the largest, lie on top and are named. Rows of the second
-    word, those that harm, have an outline: so they are told apart in grey, too.
+    their target. The strongest rows are the largest, lie on top and are named; those of them that
+    harm have an outline, so that they are told apart in grey, too.
 
     Parameters
     ----------
@@ -285,32 +293,37 @@ class FeaturesDisplay(Display):
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
         (first, second), sign = self.words
-        full = float(np.quantile(np.abs(self.scores), STRONG)) or 1.0
+        full = float(np.quantile(np.abs(self.scores), FULL)) or 1.0
         ends = (HARMS, NEUTRAL, HELPS) if sign > 0 else (HELPS, NEUTRAL, HARMS)
         colors = LinearSegmentedColormap.from_list("influence", ends)
         size = np.minimum(np.abs(self.scores) / full, 1.0)
+        outlines = np.where((sign * self.scores < 0) & (size >= STRONG), 1.2, 0.0)
+        smallest = 4.0 if len(size) > MANY else 10.0
         order = np.argsort(size, kind="stable")
         self._draw_prediction(ax)
         marks = _marks(np.zeros(len(self.x)) if self.classes is None else self.classes)
-        for label, (mark, of_mark) in marks.items():
-            rows = order[of_mark[order]]
-            points = ax.scatter(
-                self.x[rows],
-                self.y[rows],
-                c=self.scores[rows],
-                s=10.0 + 70.0 * size[rows] ** 2,
-                cmap=colors,
-                norm=Normalize(-full, full),
-                marker=mark,
-                linewidths=np.where(sign * self.scores[rows] < 0, 1.4 * size[rows], 0.0),
-                edgecolors=[neutral()],
-                rasterized=True,
-            )
-            if self.classes is not None:
-                ax.plot([], [], mark, color=neutral(0.6), label=as_text(label))
+        for front, strong in enumerate((size < STRONG, size >= STRONG)):
+            for mark, of_mark in marks.values():
+                rows = order[(of_mark & strong)[order]]
+                points = ax.scatter(
+                    self.x[rows],
+                    self.y[rows],
+                    c=self.scores[rows],
+                    s=smallest + 70.0 * size[rows] ** 2,
+                    cmap=colors,
+                    norm=Normalize(-full, full),
+                    marker=mark,
+                    linewidths=outlines[rows],
+                    edgecolors=[neutral()],
+                    rasterized=True,
+                    zorder=1 + front,
+                )
+        if self.classes is not None:
+            for label, (mark, _) in marks.items():
+                ax.plot([], [], mark, color=neutral(0.6), label=as_text(label, SHORT))
         outlined = {"markerfacecolor": "none", "markeredgecolor": neutral()}
         ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
-        star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 5}
+        star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 7}
         name = as_text(self.test_name, None)
         ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
         ax.set_xlabel(as_text(self.xlabel, None))
@@ -417,10 +430,10 @@ def _test_name(
     result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool
 ) -> str:
     """Return what the test row is called, with its label and the one predicted."""
-    name = f"test row {cut(result.test_labels[line])}"
+    name = f"test row {cut(result.test_labels[line], SHORT)}"
     if not classifies:
         return name
-    said = [] if y_test is None else [f"label {np.asarray(y_test)[line]}"]
+    said = [] if y_test is None else [cut(np.asarray(y_test)[line], SHORT)]
     if model is not None:
-        said.append(f"predicted {model.predict(repeated(X_test, line, 1))[0]}")
+        said.append(f"predicted {cut(model.predict(repeated(X_test, line, 1))[0], SHORT)}")
     return f"{name}: {', '.join(said)}" if said else name

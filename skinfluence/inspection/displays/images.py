@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from skinfluence.inspection.displays.base import Display, as_text
-from skinfluence.inspection.displays.room import box_of, cut_to, ruler, wrapped
+from skinfluence.inspection.displays.room import box_of, ruler, wrapped
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
 from skinfluence.typing import Array
@@ -270,6 +270,7 @@ class ImagesDisplay(Display):
         heading, *places = _divided(ax, deep * n_tests, across)
         font = float(np.clip(8.0 * inches / across / PLACE[0], 6.0, 9.0))
         size = ruler(ax, fontsize=font)
+        room = 0.94 * whole / across
         every = np.concatenate([self.tests[:, None], self.images], axis=1)
         known = np.insert(~np.isnan(self.scores), 0, True, axis=1)
         limits = {"vmin": every[known].min(), "vmax": every[known].max()}
@@ -280,8 +281,8 @@ class ImagesDisplay(Display):
             place.imshow(_as_colours(every[t, j]), cmap="gray", **limits)
             place.set(xticks=[], yticks=[])
             *above, below = (
-                cut_to(as_text(text, None), 0.94 * whole / across, size)
-                for text in self._texts(t, j)
+                wrapped(as_text(text, None), room, size, lines=2 if deep == 1 or first else 1)
+                for first, text in zip((j > 0, False, False), self._texts(t, j), strict=False)
             )
             place.set_title("\n".join(above), fontsize=font, pad=3)
             place.set_xlabel(below, fontsize=font, labelpad=2)

@@ -71,9 +71,9 @@ class RemovalCurveDisplay(Display):
             values = result.losses[result.rankings == name]
             repeated = f" (± 1 s.d. of {len(values)})" if len(values) > 1 else ""
             curves[_WORDS.get(name, name) + repeated] = values
-        title = "Fitted again without these training rows"
+        title = "Refitted without these training rows"
         if result.flatters:
-            title += "\n(test rows measure what they chose)"
+            title += "\n(measured on the test rows that ranked them)"
         return cls(result.fractions, curves, result.loss, title)
 
     def frame(self) -> pd.DataFrame:
