@@ -298,7 +298,7 @@ class FeaturesDisplay(Display):
         colors = LinearSegmentedColormap.from_list("influence", ends)
         size = np.minimum(np.abs(self.scores) / full, 1.0)
         outlines = np.where((sign * self.scores < 0) & (size >= STRONG), 1.2, 0.0)
-        smallest = 4.0 if len(size) > MANY else 10.0
+        smallest, largest = (4.0, 24.0) if len(size) > MANY else (10.0, 80.0)
         order = np.argsort(size, kind="stable")
         self._draw_prediction(ax)
         marks = _marks(np.zeros(len(self.x)) if self.classes is None else self.classes)
@@ -309,7 +309,7 @@ class FeaturesDisplay(Display):
                     self.x[rows],
                     self.y[rows],
                     c=self.scores[rows],
-                    s=smallest + 70.0 * size[rows] ** 2,
+                    s=smallest + (largest - smallest) * size[rows] ** 2,
                     cmap=colors,
                     norm=Normalize(-full, full),
                     marker=mark,
@@ -326,8 +326,8 @@ class FeaturesDisplay(Display):
         star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 7}
         name = as_text(self.test_name, None)
         ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
-        ax.set_xlabel(as_text(self.xlabel, None))
-        ax.set_ylabel(as_text(self.ylabel, None))
+        ax.set_xlabel(as_text(self.xlabel))
+        ax.set_ylabel(as_text(self.ylabel))
         self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
 
     def _draw_prediction(self, ax: Any) -> None:
@@ -348,7 +348,8 @@ class FeaturesDisplay(Display):
         width = box_of(ax).width
         few = width / ax.figure.dpi < NARROW
         bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
-        bar.locator = MaxNLocator(3 if few else 8)
+        bar.locator = MaxNLocator(2 if few else 8)
+        bar.ax.tick_params(labelsize="small" if few else "medium")
         what = f"change of {target_words(self.target)} if the row is removed"
         bar.set_label(
             f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}\n"
