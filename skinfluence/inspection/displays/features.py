@@ -353,7 +353,9 @@ class FeaturesDisplay(Display):
         what = f"change of {target_words(self.target)} if the row is removed"
         bar.set_label(
             f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}\n"
-            + wrapped(what, width, ruler(ax, bar.ax.xaxis.label))
+            + wrapped(
+                what, width, ruler(ax, fontproperties=bar.ax.xaxis.label.get_fontproperties())
+            )
         )
 
     def _write(self, ax: Any) -> None:
