@@ -91,5 +91,5 @@ curve.plot()
 plt.show()
 
 # %%
-# Without the rows that harm most the loss falls, and it stays lower than without as many rows of the
+# Without the rows that harm most the loss falls, and stays lower than without as many rows of the
 # largest training loss; without those that help it rises. Random rows are what any removal costs.
