@@ -11,6 +11,8 @@ from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from skinfluence.inspection.displays import Display
 from skinfluence.inspection.displays.base import HARMS, HELPS
 from skinfluence.inspection.report.contents import Picture
@@ -24,7 +26,7 @@ COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
 _SIZE = (6.4, 4.4)
 _PIXELS_PER_INCH = 144
 _MANY_POINTS = 200
-_LOOK: Mapping[str, Any] = {
+_LOOK: dict[Any, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
@@ -85,7 +87,7 @@ def _drawn(display: Display, pixels: bool = False) -> tuple[str, bool]:
         copy.copy(display).plot(figure.add_subplot())
         if pixels:
             for ax in figure.axes:
-                curves = [line for line in ax.lines if len(line.get_xdata()) > _MANY_POINTS]
+                curves = [line for line in ax.lines if np.size(line.get_xdata()) > _MANY_POINTS]
                 for artist in (*ax.collections, *curves):
                     artist.set_rasterized(True)
         figure.savefig(written, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
@@ -106,7 +108,9 @@ def _embedded(drawn: str, has_images: bool, name: str, prefix: str) -> str:
     ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
     width = root.get("viewBox", "").split()[2]
     inside = "".join(_element(child, ids) for child in root)
-    size = f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
+    size = (
+        f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
+    )
     return (
         f'<svg role="img" aria-label="{escape(name)}" viewBox="{_rounded(root.get("viewBox", ""))}"'
         f' style="{size}" stroke-linejoin="round"{"" if has_images else " class=points"}>'
@@ -130,7 +134,7 @@ def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
     inside = text + "".join(
         _element(child, ids) + escape((child.tail or "").strip(), quote=False) for child in element
     )
-    if tag == "g" and not attributes or tag == "defs" and not inside:
+    if (tag == "g" and not attributes) or (tag == "defs" and not inside):
         return inside
     return f"<{tag}{attributes}>{inside}</{tag}>"
 
@@ -161,9 +165,8 @@ def _rounded(value: str) -> str:
 
 def _style(style: str) -> str:
     """Return declarations in the colours and the font of the page."""
-    given = dict(
-        (part.strip() for part in each.split(":", 1)) for each in style.split(";") if ":" in each
-    )
+    pairs = (each.partition(":") for each in style.split(";") if ":" in each)
+    given = {key.strip(): value.strip() for key, _, value in pairs}
     for key in ("fill", "stroke"):
         if key in given:
             given[key], opacity = _color(given[key])
