@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -187,20 +188,17 @@ def duplicated_rows(
     """
     code = "SKI005"
     X, y = row_keys(fitted.raw.X), row_keys(given_targets(fitted))
-    rows_of: dict[Any, list[int]] = {}
-    for position, key in enumerate(X):
-        rows_of.setdefault(key, []).append(position)
-    copied = np.array([len(rows_of[key]) > 1 for key in X])
-    same = np.array([any(y[i] == y[j] for i in rows_of[X[j]] if i != j) for j in range(len(X))])
-    at_odds = np.array([any(y[i] != y[j] for i in rows_of[X[j]]) for j in range(len(X))])
+    targets_of: dict[Any, Counter[Any]] = {}
+    for key, target in zip(X, y, strict=True):
+        targets_of.setdefault(key, Counter())[target] += 1
+    copies = np.array([targets_of[key].total() for key in X])
+    alike = np.array([targets_of[key][target] for key, target in zip(X, y, strict=True)])
+    copied, same, at_odds = copies > 1, alike > 1, copies > alike
 
     known, tested = row_keys(X_test), row_keys(_like(y_test, fitted))
-    there = np.array([key in rows_of for key in known])
+    there = np.array([key in targets_of for key in known])
     leaked = np.array(
-        [
-            key in rows_of and any(y[i] == t for i in rows_of[key])
-            for key, t in zip(known, tested, strict=True)
-        ]
+        [t in targets_of.get(key, ()) for key, t in zip(known, tested, strict=True)], dtype=bool
     )
     n_test = len(known)
     by_chance = float(same.mean()) * n_test
