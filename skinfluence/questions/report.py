@@ -101,14 +101,14 @@ def report(
             findings.differs_from_refits(check_answer, not_checked),
             findings.suspect_labels(audit_answer, not_audited),
             findings.duplicated_rows(
-                fitted, X_test, y_test, _influential(overall, top), labels_of(X_test, len(losses))
+                fitted, X_test, y_test, _influential(overall, top), _labels(asked)
             ),
             findings.few_rows(fitted, overall),
             findings.small_classes(fitted, shown),
             findings.harmful_groups(grouped, mean_loss),
             findings.warned_of(heard),
         ]
-    facts = {name: shown.text(fact) for name, fact in overall.facts.items()}
+    facts = {**overall.facts, "estimator": shown.estimator(fitted.estimator)}
     return Report(
         check=check_answer,
         findings=tuple(_to_be_shown(ignored(each, codes), shown) for each in every),
@@ -160,9 +160,15 @@ def _checked(fitted: Fitted, asked: Asked, chosen: Array, n_rows: int) -> LeaveO
     drawn = np.random.default_rng(0).choice(others, n_others, replace=False)
     tests = np.concatenate([chosen, np.sort(drawn)])
     try:
-        return leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
+        check = leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
     except (ValueError, TypeError, MemoryError) as error:
         return str(error)
+    return replace(check, test_labels=_labels(asked)[tests])
+
+
+def _labels(asked: Asked) -> Array:
+    """Return the labels of all test rows, of which some are asked about alone."""
+    return labels_of(asked.X_test, length_of(asked.X_test))
 
 
 def _tests(fitted: Fitted, asked: Asked, chosen: Array, losses: Array, top: int) -> TestedRows:
@@ -170,7 +176,7 @@ def _tests(fitted: Fitted, asked: Asked, chosen: Array, losses: Array, top: int)
     some = _of_some(asked, chosen)
     predict = getattr(fitted.estimator, "predict", None)
     return TestedRows(
-        influence=influence(fitted, some, top),
+        influence=replace(influence(fitted, some, top), test_labels=_labels(asked)[chosen]),
         positions=chosen,
         losses=losses[chosen],
         predictions=None if predict is None else np.asarray(predict(some.X_test)),

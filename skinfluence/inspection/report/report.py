@@ -162,7 +162,7 @@ class Report:
         lines += [f"{each.code} {each.title} ({each.severity}): {each.text}" for each in found]
         if not found:
             lines.append("Nothing was found that its findings look for.")
-        frame = self.overall.to_frame(min(self.top, ROWS_PRINTED), columns=list(self.shown.names))
+        frame = self.overall.to_frame(min(self.top, ROWS_PRINTED), columns=self.shown.columns)
         few = ["effect", "rank", "row", "position", "score"]
         lines.append(text_table({name: frame[name].tolist() for name in few}))
         lines.append(
@@ -273,7 +273,7 @@ class Report:
             what is in each. Numbers are in full precision, and null where they are none.
         """
         shown, top = self.shown, self.top
-        frame = self.overall.to_frame(top, columns=list(shown.names))
+        frame = self.overall.to_frame(top, columns=shown.columns)
         facts = self.facts
         entries = {
             "skinfluence": facts["skinfluence"],

@@ -114,7 +114,7 @@ def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float
         overall.assumed,
         shown.remark(),
     ]
-    frame = overall.to_frame(top, columns=list(shown.names))
+    frame = overall.to_frame(top, columns=shown.columns)
     name = f"Rows that help and harm most, at most {top:,} at either end"
     return Section(
         "Rows that help and harm",
@@ -207,7 +207,7 @@ def audit_section(audit: LabelQuality | None, reason: str, shown: Shown, top: in
 
 def audit_frame(audit: LabelQuality, shown: Shown, top: int) -> Any:
     """Return the labels to look at, those of targets that are not shown left out."""
-    frame = audit.suggest(top, columns=list(shown.names))
+    frame = audit.suggest(top, columns=shown.columns)
     names = ["given_label", "suggested_label"]
     if audit.output_labels is None:
         return frame if all(shown.targets) else frame.drop(columns=names)
