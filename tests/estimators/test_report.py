@@ -296,7 +296,7 @@ def test_the_progress_is_shown(capsys):
     assert "report: " in capsys.readouterr().err
 
 
-# ------------------------------------------------------------------------------- columns and secrets
+# ------------------------------------------------------------------------------ columns and secrets
 
 SECRET = "Zanzibar"
 
