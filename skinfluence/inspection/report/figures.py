@@ -106,7 +106,9 @@ def _embedded(drawn: str, has_images: bool, name: str, prefix: str) -> str:
     ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
     width = root.get("viewBox", "").split()[2]
     inside = "".join(_element(child, ids) for child in root)
-    size = f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
+    size = (
+        f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
+    )
     return (
         f'<svg role="img" aria-label="{escape(name)}" viewBox="{_rounded(root.get("viewBox", ""))}"'
         f' style="{size}" stroke-linejoin="round"{"" if has_images else " class=points"}>'
@@ -130,7 +132,7 @@ def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
     inside = text + "".join(
         _element(child, ids) + escape((child.tail or "").strip(), quote=False) for child in element
     )
-    if tag == "g" and not attributes or tag == "defs" and not inside:
+    if (tag == "g" and not attributes) or (tag == "defs" and not inside):
         return inside
     return f"<{tag}{attributes}>{inside}</{tag}>"
 

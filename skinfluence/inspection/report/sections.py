@@ -57,15 +57,7 @@ def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) ->
         f"(those shown below{drawn}), held against what the scores predicted.",
         *(_sentence(each) for each in check.explanations()),
     )
-    display = LeaveOneOutDisplay(
-        check.predicted,
-        check.actual,
-        target=check.target,
-        method=check.method,
-        noise_floor=check.noise_floor,
-        fit_for=check.fit_for or "neither",
-        refit=check.refit,
-    )
+    display = LeaveOneOutDisplay.from_result(check)
     seen = f"Predicted against actual changes of the loss, {check.predicted.size:,} points"
     picture = Picture(
         display,
@@ -121,7 +113,7 @@ def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float
         "overall",
         lead=lead,
         text=_said(text),
-        pictures=_bars(overall, frame, "Training rows on the mean test loss"),
+        pictures=_bars(overall),
         tables=(_table(frame, name),),
     )
 
@@ -154,15 +146,7 @@ def groups_section(groups: GroupInfluence) -> Section:
     """Return what groups of rows do together."""
     frame = groups.to_frame()
     harmful = int(np.sum(groups.scores < 0))
-    display = InfluenceDisplay(
-        scores=frame["score"].to_numpy(),
-        labels=frame["group"].to_numpy(),
-        target="loss",
-        title="Groups on the mean test loss",
-        change=groups.change,
-        what="group",
-    )
-    few = len(frame) <= 2 * BARS
+    display = InfluenceDisplay.from_result(groups, k=BARS)
     pictures = (Picture(display, "Bars of the change of the mean loss without each group."),)
     return Section(
         "Groups",
@@ -171,7 +155,7 @@ def groups_section(groups: GroupInfluence) -> Section:
         text=(
             "A score is the change of the mean loss if all rows of the group are removed together.",
         ),
-        pictures=pictures if few else (),
+        pictures=pictures,
         tables=(Table("Groups of training rows", _columns(frame), bar="score"),),
     )
 
@@ -185,14 +169,7 @@ def audit_section(audit: LabelQuality | None, reason: str, shown: Shown, top: in
     counts = [int(np.sum(audit.tiers == tier)) for tier in ("likely", "suspected")]
     counted = f"{counts[0]:,} likely wrong and {counts[1]:,} suspected of {len(audit.quality):,}."
     lead = counted if expected is None else f"{str(expected)[0].upper()}{str(expected)[1:]}."
-    order = np.argsort(audit.quality, kind="stable")
-    display = LabelQualityDisplay(
-        audit.quality[order],
-        audit.tiers[order],
-        expected=None if expected is None else expected.estimate,
-        interval=None if expected is None else (expected.low, expected.high),
-        title="Labels, worst first",
-    )
+    display = LabelQualityDisplay.from_result(audit)
     frame = audit_frame(audit, shown, top)
     text = ["" if expected is None else counted, "Nothing was changed: look at these rows first."]
     return Section(
@@ -243,20 +220,13 @@ def _deciding(frame: Any) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _bars(influence: Influence, frame: Any, title: str) -> tuple[Picture, ...]:
-    first, second = (frame[frame["effect"] == word][:BARS] for word in influence.words)
-    scores = np.concatenate([first["score"], second["score"][::-1]])
-    if not len(scores):
+def _bars(influence: Influence) -> tuple[Picture, ...]:
+    display = InfluenceDisplay.from_result(influence, k=BARS)
+    if not len(display.scores):
         return ()
-    display = InfluenceDisplay(
-        scores=scores,
-        labels=np.concatenate([first["row"], second["row"][::-1]]),
-        target=influence.target,
-        title=title,
-        change=influence.change,
-    )
-    ends = f"the {len(first)} rows that help most and the {len(second)} that harm most"
-    return (Picture(display, f"Bars of the change of the mean loss without each of {ends}."),)
+    n_helps = int(np.sum(display.scores > 0))
+    ends = f"the {n_helps} rows that help most and the {len(display.scores) - n_helps} that harm"
+    return (Picture(display, f"Bars of the change of the mean loss without each of {ends} most."),)
 
 
 def _table(frame: Any, name: str, bar: str = "score") -> Table:
