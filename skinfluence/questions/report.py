@@ -26,7 +26,7 @@ from skinfluence.questions.fitted import Fitted, labels_of
 from skinfluence.questions.judged import Fit
 from skinfluence.questions.label_audit import label_audit
 from skinfluence.questions.left_out import loss_in_words
-from skinfluence.questions.rows import by_label, test_rows_given
+from skinfluence.questions.rows import by_label, tested_rows_given
 from skinfluence.questions.scoring import Asked, described, influence
 from skinfluence.retraining import take_rows
 from skinfluence.typing import Array
@@ -75,7 +75,7 @@ def report(
     given = GivenRows(X_test, y_test)
     shown = Shown.of(fitted.given, given, columns, fitted.classifier)
     chosen = (
-        _tests_shown(X_test, losses) if test_rows is None else test_rows_given(X_test, test_rows)
+        _tests_shown(X_test, losses) if test_rows is None else tested_rows_given(X_test, test_rows)
     )
     used = fitted.method(None, traced=True)
     if used == "tracin" and groups is not None:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,6 @@ def test_a_report_of_every_model_says_what_its_questions_say(name):
         assert len(report.check.rows) == 3
         assert read["check"]["slope"] == pytest.approx(report.check.slope, nan_ok=True)
     assert report.markdown().startswith("# Influence report")
-    assert report.html_snippet()
     assert repr(report)
 
 
@@ -329,7 +329,9 @@ def test_what_is_not_chosen_is_nowhere(columns):
     model.fit(X[:60], y[:60])
     report = model.report(X[60:], y[60:], columns=columns, audit=True, check=3)
     assert finding(report, "SKI007").state == "found"
-    outputs = [report.html(), report.html_snippet(), report.markdown(), report.to_json()]
+    outputs = [report.markdown(), report.to_json()]
+    if find_spec("jinja2") is not None:
+        outputs.append(report.html())
     outputs += [repr(report), *report.warned, repr(report.findings), str(report.not_checked)]
     pictures = [one for part in report.contents().sections for one in part.pictures]
     assert pictures
@@ -419,7 +421,7 @@ def test_polars():
     assert read["data"]["columns"] == ["a", "b", "c", "d", "pays"]
     first = read["overall"][0]
     assert first["columns"]["b"] == BINARY.X[first["position"], 1]
-    assert report.html()
+    assert "harms" in report.markdown()
 
 
 def test_texts_and_their_copies():

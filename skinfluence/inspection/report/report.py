@@ -21,7 +21,7 @@ from skinfluence.inspection.report.as_json import (
     groups_entry,
     plain_value,
     rows_entry,
-    tests_entry,
+    tested_entry,
 )
 from skinfluence.inspection.report.as_markdown import markdown
 from skinfluence.inspection.report.contents import Contents
@@ -33,7 +33,7 @@ from skinfluence.inspection.report.sections import (
     groups_section,
     model_section,
     overall_section,
-    tests_section,
+    tested_section,
 )
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
@@ -120,7 +120,7 @@ class Report:
             check_section(self.check, self.not_checked, len(self.tests.positions)),
             findings_section(self.findings),
             overall_section(self.overall, shown, top, self.mean_loss),
-            tests_section(self.tests, shown, top),
+            tested_section(self.tests, shown, top),
         ]
         if self.groups is not None:
             sections.append(groups_section(self.groups))
@@ -296,7 +296,7 @@ class Report:
             "check": check_entry(self.check, self.not_checked),
             "findings": [finding_entry(each) for each in self.findings],
             "overall": rows_entry(frame, shown),
-            "tests": tests_entry(self.tests, shown, top),
+            "tests": tested_entry(self.tests, shown, top),
             "groups": groups_entry(self.groups),
             "audit": audit_entry(self.audit, shown, top),
         }

@@ -118,7 +118,7 @@ def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float
     )
 
 
-def tests_section(tests: TestedRows, shown: Shown, top: int) -> Section:
+def tested_section(tests: TestedRows, shown: Shown, top: int) -> Section:
     """Return the test rows one by one, each with the training rows that decide."""
     frames = tests.frames(top, shown)
     parts = []
