@@ -35,6 +35,10 @@ from skinfluence.inspection.leave_one_out import LeaveOneOut, LeaveOneOutCompari
 from skinfluence.inspection.leave_one_out_curve import LeaveOneOutCurve
 from skinfluence.inspection.parameter_influence import ParameterInfluence
 from skinfluence.inspection.removal_curve import RemovalCurve
+from skinfluence.inspection.report.contents import Contents
+from skinfluence.inspection.report.findings import Finding
+from skinfluence.inspection.report.report import Report
+from skinfluence.inspection.report.tested_rows import TestedRows
 from skinfluence.inspection.result import Origin, Result
 from skinfluence.inspection.validation_audit import ValidationAudit
 
@@ -43,12 +47,14 @@ __all__ = [
     "Agreement",
     "Certificate",
     "CoefficientsDisplay",
+    "Contents",
     "DeletionDisplay",
     "Diagnostics",
     "DiagnosticsDisplay",
     "Display",
     "ExpectedErrors",
     "FeaturesDisplay",
+    "Finding",
     "GivenRows",
     "GroupInfluence",
     "ImagesDisplay",
@@ -69,9 +75,11 @@ __all__ = [
     "RelabelInfluence",
     "RemovalCurve",
     "RemovalCurveDisplay",
+    "Report",
     "Result",
     "RowsDisplay",
     "SelfInfluence",
+    "TestedRows",
     "ValidationAudit",
     "ValidationAuditDisplay",
     "agreement",
