@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sklearn.base import clone
 
+from skinfluence.estimators.again import again
 from skinfluence.estimators.base import FittedWrapper
 from skinfluence.inspection import (
     AdditionInfluence,
@@ -18,6 +19,7 @@ from skinfluence.inspection import (
     LeaveOneOutCheck,
     ParameterInfluence,
     RelabelInfluence,
+    Report,
     SelfInfluence,
 )
 from skinfluence.questions import (
@@ -28,6 +30,7 @@ from skinfluence.questions import (
     input_influence,
     left_out,
     prediction_weights,
+    report,
     scoring,
 )
 from skinfluence.questions.scoring import Asked
@@ -927,3 +930,100 @@ class InfluenceWrapper(FittedWrapper):
         """
         asked = Asked(X, y, target, "first_order", output)
         return embedding.influence_embedding(self._current(), asked)
+
+    def report(
+        self,
+        X_test: Any,
+        y_test: Any,
+        *,
+        test_rows: Any = None,
+        groups: Any = None,
+        columns: Any = None,
+        top: int = 20,
+        check: int | None = 30,
+        audit: bool = False,
+        ignore: Any = (),
+    ) -> Report:
+        """Return a report: what the scores are worth, what was found, which rows count.
+
+        The check against refits comes first, with its verdict; then findings, each under a code
+        (the page "Reports" of the documentation explains them); rows that help and harm all test
+        rows together; single test rows; groups and labels where they are asked for; and what was
+        asked of which model and data.
+
+        Parameters
+        ----------
+        X_test : array-like, sparse matrix or frame of shape (n_test, n_features)
+        y_test : array-like of shape (n_test,) or (n_test, n_outputs)
+        test_rows : label, int, array-like, mask or slice, optional
+            Test rows that are shown one by one, as `without` takes training rows: masks and slices
+            are positions, anything that is no integer, and a pandas Index, is labels. By default
+            the five with the largest loss.
+        groups : array-like of shape (n_train,), masks, str or list of str, optional
+            As in `group_influence`.
+        columns : True, names, or False, optional
+            Which of the rows' own columns are shown, the target among them. By default all where
+            there are at most 12, else the target and the first features up to 12 in all; of a
+            sparse matrix the target alone. True is all, False none. What is in the others is
+            neither on the page nor in Markdown or JSON, of test rows neither. Labels of rows (the
+            index of a frame), groups, and the parameters of the estimator are shown whatever it is.
+        top : int, default=20
+            Training rows that are shown, at most, at either end.
+        check : int or None, default=30
+            Training rows that the check removes, one at a time, with a refit for each; 0 or None
+            leaves it out.
+        audit : bool, default=False
+            Judge the training labels, as `LabelAudit` does.
+        ignore : str or list of str, optional
+            Codes of findings that are known, such as "SKI001": they count no more.
+
+        Returns
+        -------
+        Report
+            To read (``print``, a notebook, ``open()``), to hand on (``write_html(path)``,
+            ``markdown()``) and for programs (``to_json()``); its parts are results.
+
+        Raises
+        ------
+        ValueError
+            Without `y_test`, for rows, groups, columns or codes that are not there, and as in
+            `influence_scores`. What a model has no answer to is left out, and the reason stands
+            in its place.
+        MemoryError
+            As in `influence_scores`.
+
+        Warns
+        -----
+        ConvergenceWarning, UserWarning
+            As the questions that it asks; it lists their warnings (SKI009).
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from skinfluence import InfluenceClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+        >>> pipeline = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-8))
+        >>> model = InfluenceClassifier(pipeline).fit(X[:400], y[:400])
+        >>> report = model.report(X[400:], y[400:], columns=["mean radius", "target"])
+        >>> report.check.fit_for
+        'values'
+        >>> [(each.code, each.severity) for each in report.findings if each.state == "found"]
+        []
+        """
+        fitted = self._current()
+        return report.report(
+            fitted,
+            X_test,
+            y_test,
+            again=again(self, fitted),
+            test_rows=test_rows,
+            groups=groups,
+            columns=columns,
+            top=top,
+            check=check,
+            audit=audit,
+            ignore=ignore,
+        )

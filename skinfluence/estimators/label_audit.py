@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skinfluence.adapters import is_frozen
+from skinfluence.estimators.again import again
 from skinfluence.estimators.base import weights_per_row
-from skinfluence.estimators.influence import InfluenceWrapper
 from skinfluence.estimators.wrapper import wrapped
 from skinfluence.inspection import ExpectedErrors, LabelQuality, LabelQualityDisplay
 from skinfluence.process.progress import answering
 from skinfluence.process.row_names import named_rows, rows_of
-from skinfluence.questions.deletion import without
-from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.label_audit import label_audit
-from skinfluence.retraining import take_columns, take_rows
-from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,9 +146,9 @@ class LabelAudit(BaseEstimator):
         weights = weights_per_row(sample_weight, X)
         with answering("LabelAudit.fit", self.verbose):
             fitted = clone(model).fit(X, y, weights)._current()
-            frozen = is_frozen(fitted.estimator)
-            again = Reduced(fitted) if frozen else Refit(model, X, y, weights)
-            result = label_audit(fitted, again, method=self.method, passes=self.passes)
+            result = label_audit(
+                fitted, again(model, fitted), method=self.method, passes=self.passes
+            )
         self.result_ = result
         self.label_quality_ = result.quality
         self.loss_left_out_, self.loss_training_ = result.losses, result.training_losses
@@ -235,38 +229,3 @@ def _refuse_missing_labels(y: Any) -> None:
                 f"LabelAudit was given rows without a label, {named_rows(rows)}; a label of every "
                 "row is accepted. Leave these rows out: there is nothing to audit."
             )
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Fits a wrapper on some of the rows."""
-
-    model: InfluenceWrapper
-    X: Any
-    y: Any
-    sample_weight: Any
-
-    def __call__(self, rows: Array) -> Fitted:
-        """Return the wrapper fitted on rows, by their positions."""
-        X = take_columns(self.model, take_rows(self.X, rows), rows)
-        weights = None if self.sample_weight is None else take_rows(self.sample_weight, rows)
-        return clone(self.model).fit(X, take_rows(self.y, rows), weights)._current()
-
-
-@dataclass(frozen=True)
-class Reduced:
-    """Takes rows out of a model that came fitted, and is not to be fitted again."""
-
-    fitted: Fitted
-
-    def __call__(self, rows: Array) -> Fitted:
-        """Return the model with these rows alone, by their positions."""
-        gone = np.delete(np.arange(self.fitted.n_train), rows)
-        try:
-            return without(self.fitted, positions=gone)[0]
-        except ValueError as error:
-            raise ValueError(
-                f"LabelAudit was given a {type(self.fitted.final).__name__} that is fitted "
-                f"already, and could not take {len(gone)} rows out of it. Pass the estimator "
-                f"itself, to be fitted without them. {error}"
-            ) from error

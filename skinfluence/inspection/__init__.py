@@ -30,6 +30,10 @@ from skinfluence.inspection.label_quality import LabelQuality
 from skinfluence.inspection.leave_one_out import LeaveOneOut, LeaveOneOutComparison
 from skinfluence.inspection.leave_one_out_curve import LeaveOneOutCurve
 from skinfluence.inspection.parameter_influence import ParameterInfluence
+from skinfluence.inspection.report.contents import Contents
+from skinfluence.inspection.report.findings import Finding
+from skinfluence.inspection.report.report import Report
+from skinfluence.inspection.report.tested_rows import TestedRows
 from skinfluence.inspection.result import Origin, Result
 from skinfluence.inspection.validation_audit import ValidationAudit
 
@@ -37,11 +41,13 @@ __all__ = [
     "AdditionInfluence",
     "Agreement",
     "Certificate",
+    "Contents",
     "DeletionDisplay",
     "Diagnostics",
     "DiagnosticsDisplay",
     "Display",
     "ExpectedErrors",
+    "Finding",
     "GivenRows",
     "GroupInfluence",
     "Influence",
@@ -59,9 +65,11 @@ __all__ = [
     "ParameterInfluence",
     "RecoveryDisplay",
     "RelabelInfluence",
+    "Report",
     "Result",
     "RowsDisplay",
     "SelfInfluence",
+    "TestedRows",
     "ValidationAudit",
     "ValidationAuditDisplay",
     "agreement",

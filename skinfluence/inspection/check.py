@@ -231,8 +231,17 @@ class LeaveOneOutCheck(Result):
                 f"{plain_number(self.relative_noise_floor, '.1e')} of a typical change"
             )
         lines += self._judge_lines()
-        notes = (*self.notes, *self._reasons(), *self._next())
-        return "\n".join(lines + [f"  - {note}" for note in notes])
+        return "\n".join(lines + [f"  - {note}" for note in self.explanations()])
+
+    def explanations(self) -> tuple[str, ...]:
+        """Return why predicted and actual changes may differ here, and what to do next.
+
+        Returns
+        -------
+        tuple of str
+            Lines without a full stop; the last begins with "next" where there is a better way.
+        """
+        return (*self.notes, *self._reasons(), *self._next())
 
     def __str__(self) -> str:
         return self.summary()

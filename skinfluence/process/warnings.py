@@ -16,14 +16,20 @@ _heard: ContextVar[list[str] | None] = ContextVar("warnings of a question", defa
 
 
 @contextmanager
-def hearing() -> Iterator[list[str]]:
-    """Collect what is warned of meanwhile, in whichever thread."""
+def hearing(*, alone: bool = False) -> Iterator[list[str]]:
+    """Collect what is warned of meanwhile, in whichever thread.
+
+    Who listens already hears it too, unless this is to hear it `alone`.
+    """
     heard: list[str] = []
+    listening = _heard.get()
     before = _heard.set(heard)
     try:
         yield heard
     finally:
         _heard.reset(before)
+        if listening is not None and not alone:
+            listening.extend(each for each in heard if each not in listening)
 
 
 def warn(message: str, category: type[Warning]) -> None:

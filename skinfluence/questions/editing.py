@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skinfluence.effects import Scorer
 from skinfluence.inspection import (
     AdditionInfluence,
     GivenRows,
@@ -39,16 +40,7 @@ from skinfluence.typing import Array
 def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence:
     """See `InfluenceClassifier.group_influence`."""
     asked = asked.resolved(fitted, "group_influence")
-    groups = labels_in_columns(groups, fitted.given)
-    if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
-        refuse_another_order(groups, "groups", index_of(fitted.raw.X))
-    masks, names = masks_given(groups, fitted.n_train)
-    refuse_groups(fitted, masks, names)
-
-    def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
-        return mechanism.groups(masks, names, used)
-
-    scorer = edit_scorer(fitted, asked, edits, called="groups")
+    scorer, masks, names = group_scorer(fitted, groups, asked)
     aggregation = asked.aggregation(scorer.test.n_samples)
     return GroupInfluence(
         scores=scores_of(scorer, aggregation),
@@ -58,6 +50,20 @@ def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence
         given=fitted.given,
         **described(fitted, asked, scorer, aggregation),
     )
+
+
+def group_scorer(fitted: Fitted, groups: Any, asked: Asked) -> tuple[Scorer, Any, Array]:
+    """Return the scorer of groups that leave, their masks (n_groups, n_train) and their names."""
+    groups = labels_in_columns(groups, fitted.given)
+    if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
+        refuse_another_order(groups, "groups", index_of(fitted.raw.X))
+    masks, names = masks_given(groups, fitted.n_train)
+    refuse_groups(fitted, masks, names)
+
+    def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
+        return mechanism.groups(masks, names, used)
+
+    return edit_scorer(fitted, asked, edits, called="groups"), masks, names
 
 
 @by_label

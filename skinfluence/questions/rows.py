@@ -2,13 +2,13 @@
 
 A row of a frame has two names, its label and its position, and after a split of the data a label is
 the position of another row. `rows_given` is the one rule of which is meant, wherever training rows
-are asked for.
+are asked for; `test_rows_given` is the same of test rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -19,7 +19,14 @@ from scipy import sparse
 from skinfluence.inspection import Result
 from skinfluence.mechanisms import mechanism_of
 from skinfluence.process.progress import answering
-from skinfluence.process.row_names import counts_rows, index_of, listed, named_rows, rows_of
+from skinfluence.process.row_names import (
+    counts_rows,
+    index_of,
+    length_of,
+    listed,
+    named_rows,
+    rows_of,
+)
 from skinfluence.process.warnings import hearing, warn
 from skinfluence.questions.fitted import Fitted
 from skinfluence.typing import Array
@@ -93,33 +100,102 @@ def rows_given(
             f"{' and '.join(which) or 'no rows'} were given; exactly one of rows=, positions= and "
             "labels= is accepted. Pass positions= or labels= to say which of the two you mean."
         )
-    name, given = which[0], named[which[0]]
-    n_train, index = fitted.n_train, index_of(fitted.raw.X)
+    among = _Among(index_of(fitted.raw.X), fitted.n_train, which[0], _OF_TRAINING)
+    return _positions(named[which[0]], among)
+
+
+def test_rows_given(X_test: Any, rows: Any) -> Array:
+    """Return the positions of test rows, given by the rule of `rows_given`.
+
+    Parameters
+    ----------
+    X_test : array-like, sparse matrix or frame
+    rows : array-like, mask, slice, or one row
+        Labels or positions; a pandas Index is labels, a mask or a slice positions.
+
+    Raises
+    ------
+    ValueError
+        As in `rows_given`.
+    """
+    return _positions(rows, _Among(index_of(X_test), length_of(X_test), "test_rows", _OF_TESTS))
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """What a message calls rows, and how it says that labels or positions are meant."""
+
+    kind: str
+    least: str
+    either: str
+    labels: str
+    slice: str
+    frame: str
+    look: str
+    repeated: str
+
+
+_OF_TRAINING = _Ways(
+    kind="training",
+    least="at least one row leaves",
+    either="Pass labels= or positions= to say which is meant.",
+    labels="For labels of a frame pass labels=",
+    slice="Of labels pass labels=X.loc[first:last].index.",
+    frame="Pass positions, or fit on a DataFrame.",
+    look="Look at X.index, or pass positions=.",
+    repeated="Pass positions= to say which are meant.",
+)
+_OF_TESTS = _Ways(
+    kind="test",
+    least="at least one row is accepted",
+    either="Pass pandas.Index(labels) or a boolean mask to say which is meant.",
+    labels="For labels of a frame pass a pandas Index",
+    slice="Of labels pass X_test.loc[first:last].index.",
+    frame="Pass positions, or X_test as a DataFrame.",
+    look="Look at X_test.index, or pass a boolean mask.",
+    repeated="Pass a boolean mask to say which are meant.",
+)
+
+
+@dataclass(frozen=True)
+class _Among:
+    """The rows that some are chosen among, and the parameter that names them."""
+
+    index: Any
+    n: int
+    name: str
+    ways: _Ways
+
+
+def _positions(given: Any, among: _Among) -> Array:
+    """Return the positions of rows, given by one parameter."""
+    name, index = among.name, among.index
     if isinstance(given, slice):
-        return _sliced(given, name, n_train)
-    values = _listed(given, name, index)
+        return _sliced(given, among)
+    values = _listed(given, among)
     kinds = _kinds(values)
-    if name == "labels" or (name == "rows" and (_is_index(given) or kinds == {"label"})):
-        return _labelled(values, name, index)
+    either = name not in ("positions", "labels")
+    if name == "labels" or (either and (_is_index(given) or kinds == {"label"})):
+        return _labelled(values, among)
     if kinds == {"mask"}:
-        refuse_another_order(given, name, index)
-        return _masked(values, name, n_train)
-    if name == "rows" and kinds == {"integer"} and _may_be_labels(index):
-        raise ValueError(_both_meanings(values, index))
-    return _positioned(values, name, n_train)
+        refuse_another_order(given, name, index, rows=among.ways.kind)
+        return _masked(values, among)
+    if either and kinds == {"integer"} and _may_be_labels(index):
+        raise ValueError(_both_meanings(values, among))
+    return _positioned(values, among)
 
 
 def _is_index(given: Any) -> bool:
     return hasattr(given, "get_indexer")
 
 
-def _listed(given: Any, name: str, index: Any) -> Array:
+def _listed(given: Any, among: _Among) -> Array:
     """Return rows as they were given, one or many, as an array of one dimension."""
-    given = given.toarray() if sparse.issparse(given) else given
+    name, given = among.name, given.toarray() if sparse.issparse(given) else given
     if hasattr(given, "__array__"):
         values = np.atleast_1d(np.asarray(given))
     else:
-        given = [given] if _is_one(given, index) else given
+        given = [given] if _is_one(given, among.index) else given
         values = np.fromiter(given, dtype=object, count=len(given))
     nested = values.dtype == object and any(isinstance(each, (list, np.ndarray)) for each in values)
     if values.ndim > 1 or nested:
@@ -128,7 +204,7 @@ def _listed(given: Any, name: str, index: Any) -> Array:
             "accepted. Of a frame of rows pass its index."
         )
     if not len(values):
-        raise ValueError(f"{name} is empty; at least one row leaves.")
+        raise ValueError(f"{name} is empty; {among.ways.least}.")
     return values
 
 
@@ -150,28 +226,28 @@ def _kinds(values: Array) -> set[str]:
     }
 
 
-def _sliced(given: slice, name: str, n_train: int) -> Array:
+def _sliced(given: slice, among: _Among) -> Array:
+    name, n, ways = among.name, among.n, among.ways
     ends = given.start, given.stop, given.step
     if name == "labels" or not all(end is None or isinstance(end, Integral) for end in ends):
         raise ValueError(
-            f"{name}={given} was given; slices of positions are accepted. Of labels pass "
-            "labels=X.loc[first:last].index."
+            f"{name}={given} was given; slices of positions are accepted. {ways.slice}"
         )
-    chosen = np.arange(n_train)[given]
+    chosen = np.arange(n)[given]
     if not len(chosen):
-        raise ValueError(f"{name}={given} takes none of {n_train} rows; at least one row leaves.")
+        raise ValueError(f"{name}={given} takes none of {n} rows; {ways.least}.")
     return chosen
 
 
-def _masked(mask: Array, name: str, n_train: int) -> Array:
-    if mask.shape != (n_train,):
+def _masked(mask: Array, among: _Among) -> Array:
+    if mask.shape != (among.n,):
         raise ValueError(
-            f"{name} as a mask of shape {mask.shape} was given; a mask has an entry for every "
-            f"training row, shape ({n_train},). Pass that, or positions."
+            f"{among.name} as a mask of shape {mask.shape} was given; a mask has an entry for "
+            f"every {among.ways.kind} row, shape ({among.n},). Pass that, or positions."
         )
     chosen = np.flatnonzero(mask)
     if not len(chosen):
-        raise ValueError(f"{name} as a mask without any True was given; at least one row leaves.")
+        raise ValueError(f"{among.name} as a mask without any True was given; {among.ways.least}.")
     return chosen
 
 
@@ -196,17 +272,17 @@ def _may_be_labels(index: Any) -> bool:
     return labels is not None and "integer" in labels.inferred_type and not counts_rows(index)
 
 
-def _both_meanings(values: Array, index: Any) -> str:
+def _both_meanings(values: Array, among: _Among) -> str:
     """Return what integers would mean either way, and how to say which."""
-    first, meanings = int(values[0]), []
+    index, first, meanings = among.index, int(values[0]), []
     if 0 <= first < len(index):
         meanings.append(f"position {first} is the row labelled {index[first]}")
     if (at := index.get_indexer_non_unique([first])[0][0]) >= 0:
         meanings.append(f"label {first} is the row at position {at}")
     return (
-        f"rows={_first(values)} may be labels or positions: the training frame has integer "
-        f"labels other than 0 to {len(index) - 1}, and {' and '.join(meanings) or 'no such row'}. "
-        "Pass labels= or positions= to say which is meant."
+        f"{among.name}={_first(values)} may be labels or positions: the {among.ways.kind} frame "
+        f"has integer labels other than 0 to {len(index) - 1}, and "
+        f"{' and '.join(meanings) or 'no such row'}. {among.ways.either}"
     )
 
 
@@ -216,32 +292,31 @@ def _first(rows: Any) -> str:
     return few if len(rows) <= 3 else f"{few[:-1]}, ...]"
 
 
-def _positioned(values: Array, name: str, n_train: int) -> Array:
+def _positioned(values: Array, among: _Among) -> Array:
     """Return positions, each once."""
-    accepted = f"positions from 0 to {n_train - 1}, each once, are accepted."
+    name, n, ways = among.name, among.n, among.ways
+    accepted = f"positions from 0 to {n - 1}, each once, are accepted."
     if _kinds(values) != {"integer"}:
         types = sorted({type(value).__name__ for value in values})
         raise ValueError(
-            f"{name} with values of the types {types} was given; {accepted} For labels of a frame "
-            "pass labels=, and fill in what a mask is missing."
+            f"{name} with values of the types {types} was given; {accepted} {ways.labels}, and "
+            "fill in what a mask is missing."
         )
-    outside = values[(values < 0) | (values >= n_train)]
+    outside = values[(values < 0) | (values >= n)]
     if len(outside):
-        raise ValueError(
-            f"{name} {outside.tolist()} are out of range; {accepted} For labels of a frame pass "
-            "labels=."
-        )
+        raise ValueError(f"{name} {outside.tolist()} are out of range; {accepted} {ways.labels}.")
     if len(np.unique(values)) < len(values):
         raise ValueError(f"{name} has duplicates; {accepted}")
     return values.astype(np.intp)
 
 
-def _labelled(values: Array, name: str, index: Any) -> Array:
+def _labelled(values: Array, among: _Among) -> Array:
     """Return the positions of labels, each once."""
+    index, name, ways = among.index, among.name, among.ways
     if index is None:
         raise ValueError(
-            f"{name}={_first(values)} are labels, and the training rows have none: they came "
-            "without an index, as an array or a list. Pass positions, or fit on a DataFrame."
+            f"{name}={_first(values)} are labels, and the {ways.kind} rows have none: they came "
+            f"without an index, as an array or a list. {ways.frame}"
         )
     import pandas as pd
 
@@ -251,17 +326,16 @@ def _labelled(values: Array, name: str, index: Any) -> Array:
         at, missing = np.full(len(values), -1), np.arange(len(values))
     if len(missing):
         raise ValueError(
-            f"{name} has labels that no training row has: {listed(values[missing][:20])} "
-            f"({len(missing)} in all); labels of the training frame, such as "
-            f"{_first(index)}, are accepted. Look at X.index, or pass positions=."
+            f"{name} has labels that no {ways.kind} row has: {listed(values[missing][:20])} "
+            f"({len(missing)} in all); labels of the {ways.kind} frame, such as "
+            f"{_first(index)}, are accepted. {ways.look}"
         )
     repeated = index.duplicated(keep=False)[at]
     if np.any(repeated):
         raise ValueError(
-            f"{name} has labels that several training rows have: "
+            f"{name} has labels that several {ways.kind} rows have: "
             f"{listed(index[at[repeated]].unique()[:20].tolist())}, those at the positions "
-            f"{at[repeated][:20].tolist()}; labels of one row each are accepted. Pass positions= "
-            "to say which are meant."
+            f"{at[repeated][:20].tolist()}; labels of one row each are accepted. {ways.repeated}"
         )
     if len(np.unique(at)) < len(at):
         raise ValueError(f"{name} has duplicates; labels, each once, are accepted.")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from skinfluence.adapters import target_transformers
 from skinfluence.effects import check_target
@@ -16,6 +14,7 @@ from skinfluence.losses import OneVsOne
 from skinfluence.mechanisms import Mechanism
 from skinfluence.objectives import Objective, OutputObjective
 from skinfluence.process.progress import counted, take_less
+from skinfluence.process.row_keys import row_keys
 from skinfluence.process.row_names import length_of
 from skinfluence.process.warnings import warn
 from skinfluence.questions.check import judge_for
@@ -137,8 +136,8 @@ def _refuse_training_rows(fitted: Fitted, X_val: Any) -> None:
 
 def _warn_of_training_rows(fitted: Fitted, features: Any) -> None:
     """Say that most validation rows are among those the model was fitted on."""
-    trained = set(_each_row(fitted.training.X))
-    among = sum(row in trained for row in _each_row(features))
+    trained = set(row_keys(fitted.training.X))
+    among = sum(row in trained for row in row_keys(features))
     n = length_of(features)
     if among > SAME * n:
         warn(
@@ -146,19 +145,6 @@ def _warn_of_training_rows(fitted: Fitted, features: Any) -> None:
             "the model has seen what it is measured on. Pass rows that it was not fitted on.",
             UserWarning,
         )
-
-
-def _each_row(features: Any) -> list[Any]:
-    """Return what tells each row from others."""
-    if sparse.issparse(features):
-        rows = sparse.csr_matrix(features, copy=True)
-        rows.sum_duplicates()
-        ends = list(pairwise(rows.indptr.tolist()))
-        return [(rows.indices[a:b].tobytes(), rows.data[a:b].tobytes()) for a, b in ends]
-    values = np.asarray(features)
-    if values.dtype == object:
-        return [tuple(row) for row in values.tolist()]
-    return [row.tobytes() for row in np.ascontiguousarray(values)]
 
 
 def _refuse_missing_targets(y: Any) -> None:

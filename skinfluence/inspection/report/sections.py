@@ -1,0 +1,282 @@
+"""The sections of a report, each made of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skinfluence.inspection.check import LeaveOneOutCheck
+from skinfluence.inspection.displays import (
+    InfluenceDisplay,
+    LabelQualityDisplay,
+    LeaveOneOutDisplay,
+)
+from skinfluence.inspection.influence import GroupInfluence, Influence
+from skinfluence.inspection.label_quality import LabelQuality
+from skinfluence.inspection.report.contents import Picture, Section, Table
+from skinfluence.inspection.report.findings import SEVERITIES, Finding
+from skinfluence.inspection.report.shown import Shown
+from skinfluence.inspection.report.tested_rows import TestedRows
+from skinfluence.inspection.tables import cut, number_of
+from skinfluence.inspection.words import plain_number
+
+BARS = 10
+"""Rows, at either end, of a picture."""
+
+LONGEST_FACT = 300
+"""Characters of a value that stands alone."""
+
+_REFITTED = {
+    "final": "the final step was fitted again without each",
+    "structure": "all leaves were computed again over the same splits without each",
+}
+
+
+def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) -> Section:
+    """Return the check against refits: what the scores below are fit for.
+
+    Parameters
+    ----------
+    check : LeaveOneOutCheck or None
+    reason : str
+        Why there is none.
+    n_chosen : int
+        Test rows of it that the report shows; the others were drawn.
+    """
+    title, name = "Are the scores right?", "check"
+    if check is None:
+        return Section(title, name, lead=f"Not checked: {reason}")
+    n_test, n_rows = check.predicted.shape
+    others = n_test - n_chosen
+    drawn = f" and {others:,} drawn at random" if others else ""
+    text = (
+        f"The {number_of(n_rows, 'training row')} with the largest scores left, one at a time, and "
+        f"{_REFITTED[check.refit]}: what happened to the losses of {number_of(n_test, 'test row')} "
+        f"(those shown below{drawn}), held against what the scores predicted.",
+        *(_sentence(each) for each in check.explanations()),
+    )
+    display = LeaveOneOutDisplay(
+        check.predicted,
+        check.actual,
+        target=check.target,
+        method=check.method,
+        noise_floor=check.noise_floor,
+        fit_for=check.fit_for or "neither",
+        refit=check.refit,
+    )
+    seen = f"Predicted against actual changes of the loss, {check.predicted.size:,} points"
+    picture = Picture(
+        display,
+        f"{seen}; slope {check.slope:.3f}, relative error {plain_number(check.relative_error)}.",
+    )
+    facts = {
+        "slope": f"{check.slope:.4f} (actual on predicted; 1 is right)",
+        "relative error": plain_number(check.relative_error),
+        "Spearman correlation": f"{check.spearman:.4f}",
+        "Pearson correlation": f"{check.pearson:.4f}",
+        "noise of the refits": f"{check.noise_floor:.1e}",
+        "method": check.method,
+    }
+    lead = f"The scores are {check.verdict}."
+    return Section(title, name, lead=lead, text=text, facts=facts, pictures=(picture,))
+
+
+def findings_section(findings: Sequence[Finding]) -> Section:
+    """Return all that was looked for, what was found first."""
+    counts = {
+        severity: sum(each.severity == severity for each in findings) for severity in SEVERITIES
+    }
+    some = ", ".join(f"{n} {severity}" for severity, n in counts.items() if n)
+    n_found = sum(counts.values())
+    lead = f"{number_of(n_found, 'finding')}: {some}." if n_found else "Nothing was found."
+    order = [*SEVERITIES, ""]
+    states = ["found", "ignored", "not found", "not looked for"]
+    ranked = sorted(
+        findings,
+        key=lambda each: (states.index(each.state), order.index(each.severity), each.code),
+    )
+    return Section("Findings", "findings", lead=lead, findings=tuple(ranked))
+
+
+def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float) -> Section:
+    """Return the rows that help and harm all test rows together."""
+    scores = overall.scores
+    lead = _extremes(overall)
+    n_helps, n_harms = int(np.sum(scores > 0)), int(np.sum(scores < 0))
+    text = [
+        f"A score is the change of the mean loss of {number_of(overall.n_test, 'test row')} "
+        f"({mean_loss:.3g} with all rows) if the training row is removed. {n_helps:,} rows help, "
+        f"{n_harms:,} harm.",
+        "Rows that harm these test rows need not harm others: validation_audit says what dropping "
+        "them is worth.",
+        overall.assumed,
+        shown.remark(),
+    ]
+    frame = overall.to_frame(top, columns=list(shown.names))
+    name = f"Rows that help and harm most, at most {top:,} at either end"
+    return Section(
+        "Rows that help and harm",
+        "overall",
+        lead=lead,
+        text=_said(text),
+        pictures=_bars(overall, frame, "Training rows on the mean test loss"),
+        tables=(_table(frame, name),),
+    )
+
+
+def tests_section(tests: TestedRows, shown: Shown, top: int) -> Section:
+    """Return the test rows one by one, each with the training rows that decide."""
+    frames = tests.frames(top, shown)
+    parts = []
+    for at, (label, frame) in enumerate(zip(tests.labels, frames, strict=True)):
+        facts = {
+            **tests.given(at, shown),
+            **tests.predicted(at, shown),
+            "loss": f"{tests.losses[at]:.4g}",
+            **{f"{name}": value for name, value in tests.own(at, shown).items()},
+        }
+        parts.append(
+            Section(
+                f"Test row {cut(label)}",
+                f"test-{at + 1}",
+                lead=_deciding(frame),
+                facts={name: cut(value, LONGEST_FACT) for name, value in facts.items()},
+                tables=(_table(frame, f"Training rows on test row {cut(label)}"),),
+            )
+        )
+    text = "A score is the change of the loss of the test row if the training row is removed."
+    return Section("Single test rows", "tests", text=(text,), parts=tuple(parts))
+
+
+def groups_section(groups: GroupInfluence) -> Section:
+    """Return what groups of rows do together."""
+    frame = groups.to_frame()
+    harmful = int(np.sum(groups.scores < 0))
+    display = InfluenceDisplay(
+        scores=frame["score"].to_numpy(),
+        labels=frame["group"].to_numpy(),
+        target="loss",
+        title="Groups on the mean test loss",
+        change=groups.change,
+        what="group",
+    )
+    few = len(frame) <= 2 * BARS
+    pictures = (Picture(display, "Bars of the change of the mean loss without each group."),)
+    return Section(
+        "Groups",
+        "groups",
+        lead=f"{harmful:,} of {number_of(len(frame), 'group')} harm.",
+        text=(
+            "A score is the change of the mean loss if all rows of the group are removed together.",
+        ),
+        pictures=pictures if few else (),
+        tables=(Table("Groups of training rows", _columns(frame), bar="score"),),
+    )
+
+
+def audit_section(audit: LabelQuality | None, reason: str, shown: Shown, top: int) -> Section:
+    """Return the labels to look at; nothing is changed."""
+    title, name = "Labels", "audit"
+    if audit is None:
+        return Section(title, name, lead=f"Not audited: {reason}")
+    expected = audit.expected_errors
+    counts = [int(np.sum(audit.tiers == tier)) for tier in ("likely", "suspected")]
+    counted = f"{counts[0]:,} likely wrong and {counts[1]:,} suspected of {len(audit.quality):,}."
+    lead = counted if expected is None else f"{str(expected)[0].upper()}{str(expected)[1:]}."
+    order = np.argsort(audit.quality, kind="stable")
+    display = LabelQualityDisplay(
+        audit.quality[order],
+        audit.tiers[order],
+        expected=None if expected is None else expected.estimate,
+        interval=None if expected is None else (expected.low, expected.high),
+        title="Labels, worst first",
+    )
+    frame = audit_frame(audit, shown, top)
+    text = ["" if expected is None else counted, "Nothing was changed: look at these rows first."]
+    return Section(
+        title,
+        name,
+        lead=lead,
+        text=_said([*text, audit.assumed]),
+        pictures=(Picture(display, "Quality of the worst labels by rank."),),
+        tables=(_table(frame, f"Labels to look at, at most {top:,}", bar="label_quality"),),
+    )
+
+
+def audit_frame(audit: LabelQuality, shown: Shown, top: int) -> Any:
+    """Return the labels to look at, those of targets that are not shown left out."""
+    frame = audit.suggest(top, columns=list(shown.names))
+    names = ["given_label", "suggested_label"]
+    if audit.output_labels is None:
+        return frame if all(shown.targets) else frame.drop(columns=names)
+    labels = zip(audit.output_labels, shown.targets, strict=True)
+    hidden = [f"{label}: {name}" for label, seen in labels if not seen for name in names]
+    return frame.drop(columns=hidden)
+
+
+def model_section(facts: Mapping[str, str]) -> Section:
+    """Return what was asked: the model, the data, and what made the report."""
+    return Section("Model and data", "model", facts=facts)
+
+
+def _extremes(overall: Influence) -> str:
+    frame = overall.to_frame(1)
+    said = []
+    for _, row in frame.iterrows():
+        verb = "raise" if row["score"] > 0 else "lower"
+        said.append(
+            f"row {cut(row['row'])} {row['effect']} most: without it the mean loss would "
+            f"{verb.replace('raise', 'rise').replace('lower', 'fall')} by {abs(row['score']):.2g}"
+        )
+    text = "; ".join(said) or "no training row moves it"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _deciding(frame: Any) -> str:
+    said = [
+        f"row {cut(some['row'].iloc[0])} {effect} most ({some['score'].iloc[0]:+.2g})"
+        for effect, some in frame.groupby("effect", sort=False)
+    ]
+    text = "; ".join(said) or "no training row moves it"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _bars(influence: Influence, frame: Any, title: str) -> tuple[Picture, ...]:
+    first, second = (frame[frame["effect"] == word][:BARS] for word in influence.words)
+    scores = np.concatenate([first["score"], second["score"][::-1]])
+    if not len(scores):
+        return ()
+    display = InfluenceDisplay(
+        scores=scores,
+        labels=np.concatenate([first["row"], second["row"][::-1]]),
+        target=influence.target,
+        title=title,
+        change=influence.change,
+    )
+    ends = f"the {len(first)} rows that help most and the {len(second)} that harm most"
+    return (Picture(display, f"Bars of the change of the mean loss without each of {ends}."),)
+
+
+def _table(frame: Any, name: str, bar: str = "score") -> Table:
+    return Table(name, _columns(frame), bar=bar)
+
+
+def _columns(frame: Any) -> dict[str, list[Any]]:
+    """Return the columns of a frame by texts, each of its own."""
+    out: dict[str, list[Any]] = {}
+    for at, given in enumerate(frame.columns):
+        name = str(given)
+        while name in out:
+            name += "_"
+        out[name] = frame.iloc[:, at].tolist()
+    return out
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def _said(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)

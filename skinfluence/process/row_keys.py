@@ -1,0 +1,79 @@
+"""What tells a row from others: rows with the same values have the same key, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skinfluence.process.row_names import n_dimensions_of
+from skinfluence.typing import Array
+
+MISSING = "a value that is missing"
+
+
+def row_keys(rows: Any) -> list[Hashable]:
+    """Return a key for every row of an array, frame, sparse matrix or list.
+
+    Equal values are equal, whatever their type: 1 is 1.0, and what is missing (NaN, None, NaT) is
+    all the same. Numbers count in double precision.
+    """
+    if sparse.issparse(rows):
+        return _of_sparse(rows)
+    if hasattr(rows, "iloc") and hasattr(rows, "columns"):
+        return _of_columns([np.asarray(rows.iloc[:, j]) for j in range(rows.shape[1])])
+    if not hasattr(rows, "__array__") and n_dimensions_of(rows) == 1:
+        return [_comparable(row) for row in rows]
+    values = np.asarray(rows)
+    return _of_columns([*values.T] if values.ndim > 1 else [values])
+
+
+def _of_columns(columns: list[Array]) -> list[Hashable]:
+    """Return the keys of rows that are given by their columns: numbers first, then the others."""
+    numbers = [each for each in columns if each.dtype.kind in "biuf"]
+    others = [_listed(each) for each in columns if each.dtype.kind not in "biuf"]
+    keys: list[Hashable] = []
+    if numbers:
+        keys = [row.tobytes() for row in _canonical(np.column_stack(numbers))]
+    if not others:
+        return keys
+    texts: list[Hashable] = [*zip(*others, strict=True)]
+    return [*zip(keys, texts, strict=True)] if numbers else texts
+
+
+def _listed(column: Array) -> list[Hashable]:
+    """Return what stands for the values of a column that are no numbers."""
+    if column.dtype.kind in "mM":
+        return list(column.astype(np.int64).tolist())
+    return [_comparable(value) for value in column.tolist()]
+
+
+def _of_sparse(matrix: Any) -> list[Hashable]:
+    rows = sparse.csr_matrix(matrix, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    data, indices = _canonical(rows.data), rows.indices.astype(np.int64)
+    ends = pairwise(rows.indptr.tolist())
+    return [(indices[a:b].tobytes(), data[a:b].tobytes()) for a, b in ends]
+
+
+def _canonical(numbers: Array) -> Array:
+    """Return numbers in double precision, of which equal ones have the same bytes."""
+    out = np.ascontiguousarray(numbers, dtype=np.float64) + 0.0  # -0 is 0
+    out[np.isnan(out)] = np.nan
+    return out
+
+
+def _comparable(value: Any) -> Hashable:
+    """Return what stands for a value: itself, unless it equals nothing or has no hash."""
+    equal = value == value
+    if value is None or not (isinstance(equal, (bool, np.bool_)) and bool(equal)):
+        return MISSING if np.ndim(value) == 0 else tuple(map(_comparable, value))
+    if isinstance(value, dict):
+        return frozenset((key, _comparable(each)) for key, each in value.items())
+    if isinstance(value, (list, tuple, set)):
+        return tuple(map(_comparable, value))
+    return value if isinstance(value, Hashable) else repr(value)
