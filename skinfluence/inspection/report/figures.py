@@ -1,0 +1,184 @@
+"""Pictures as SVG that takes the colours of the text around it."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Mapping
+from html import escape
+from io import StringIO
+from typing import Any
+from xml.etree import ElementTree
+
+from skinfluence.inspection.displays import Display
+from skinfluence.inspection.displays.base import HARMS, HELPS
+from skinfluence.inspection.report.contents import Picture
+
+LARGEST = 60_000
+"""Characters of a picture; the points and curves of a larger one become pixels."""
+
+COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
+"""What the page may draw in other tones on a dark ground."""
+
+_SIZE = (6.4, 4.4)
+_PIXELS_PER_INCH = 144
+_MANY_POINTS = 200
+_LOOK: Mapping[str, Any] = {
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "savefig.edgecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "skinfluence",
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_REFERENCE = re.compile(r"#([\w.-]+)\)?$")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+
+
+def svg(picture: Picture, name_prefix: str, largest: int = LARGEST) -> str:
+    """Return a picture as SVG that stands in a page of HTML.
+
+    Greys are the colour of the text, more or less opaque; white is the ground of the page
+    (``--paper``); text is text, in the font of the page (``--font``).
+
+    Parameters
+    ----------
+    picture : Picture
+    name_prefix : str
+        What the ids in it begin with; no other picture of the page has it.
+    largest : int
+        Characters, as `LARGEST`.
+
+    Returns
+    -------
+    str
+        The same for the same display.
+    """
+    drawn = _embedded(_drawn(picture.display), picture.name, name_prefix)
+    if len(drawn) <= largest:
+        return drawn
+    return _embedded(_drawn(picture.display, pixels=True), picture.name, name_prefix)
+
+
+def _drawn(display: Display, pixels: bool = False) -> str:
+    """Return what matplotlib makes of a display, whatever style the user has chosen."""
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Plots need matplotlib, which is not installed: pip install 'skinfluence[plot]'."
+        ) from error
+    written = StringIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK)
+        # the browser has the glyphs
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=display.figsize or _SIZE, layout="constrained")
+        copy.copy(display).plot(figure.add_subplot())
+        if pixels:
+            for ax in figure.axes:
+                curves = [line for line in ax.lines if len(line.get_xdata()) > _MANY_POINTS]
+                for artist in (*ax.collections, *curves):
+                    artist.set_rasterized(True)
+        figure.savefig(written, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
+    return written.getvalue()
+
+
+def _embedded(drawn: str, name: str, prefix: str) -> str:
+    """Return an SVG file as an element of a page: named, without what would reach beyond it."""
+    root = ElementTree.fromstring(_NO_XML.sub("\ufffd", drawn))
+    referred = sorted(
+        {
+            found[1]
+            for element in root.iter()
+            for value in element.attrib.values()
+            if (found := _REFERENCE.search(value))
+        }
+    )
+    ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
+    width = root.get("viewBox", "").split()[2]
+    inside = "".join(_element(child, ids) for child in root)
+    size = f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif)"
+    return (
+        f'<svg role="img" aria-label="{escape(name)}" viewBox="{_rounded(root.get("viewBox", ""))}"'
+        f' style="{size}" stroke-linejoin="round">{inside}</svg>'
+    )
+
+
+def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
+    tag = _local(element.tag)
+    if tag in ("style", "metadata"):  # its style would hold for the whole page
+        return ""
+    attributes = "".join(
+        f' {key}="{escape(value)}"'
+        for key, value in (
+            (_local(key), _attribute(_local(key), value, ids))
+            for key, value in element.attrib.items()
+        )
+        if value
+    )
+    text = escape((element.text or "").strip(), quote=False)
+    inside = text + "".join(
+        _element(child, ids) + escape((child.tail or "").strip(), quote=False) for child in element
+    )
+    if tag == "g" and not attributes or tag == "defs" and not inside:
+        return inside
+    return f"<{tag}{attributes}>{inside}</{tag}>"
+
+
+def _local(name: str) -> str:
+    """Return a name without its namespace, which a page of HTML does not need."""
+    return name.rpartition("}")[2]
+
+
+def _attribute(key: str, value: str, ids: Mapping[str, str]) -> str:
+    """Return the value of an attribute as it stands in the page; "" for one that goes."""
+    if key == "id":
+        return ids.get(value, "")
+    if key == "style":
+        return _style(value)
+    if value.startswith("data:"):
+        return "".join(value.split())
+    if found := _REFERENCE.search(value):
+        return value.replace(f"#{found[1]}", f"#{ids[found[1]]}")
+    return "" if value.startswith("rotate(-0 ") else _rounded(value)
+
+
+def _rounded(value: str) -> str:
+    """Return numbers with two decimals, a hundredth of a point."""
+    shorter = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
+    return " ".join(shorter.split())
+
+
+def _style(style: str) -> str:
+    """Return declarations in the colours and the font of the page."""
+    given = dict(
+        (part.strip() for part in each.split(":", 1)) for each in style.split(";") if ":" in each
+    )
+    for key in ("fill", "stroke"):
+        if key in given:
+            given[key], opacity = _color(given[key])
+            if opacity < 1.0:
+                given[f"{key}-opacity"] = f"{opacity * float(given.get(f'{key}-opacity', 1)):.3g}"
+    if "font" in given:  # of older matplotlib: style, weight, size and family in one
+        words = given["font"].partition("px")[0].split()
+        given |= {"font-size": f"{words[-1]}px"} | (
+            {"font-weight": "bold"} if "bold" in words else {}
+        )
+    kept = {key: value for key, value in given.items() if key not in ("font", "font-family")}
+    return ";".join(f"{key}:{_rounded(value)}" for key, value in kept.items())
+
+
+def _color(color: str) -> tuple[str, float]:
+    """Return a colour of the page, and how opaque it is."""
+    grey = re.fullmatch(r"#(..)\1\1", color)
+    if color == "#ffffff":
+        return "var(--paper,#fff)", 1.0
+    if grey:
+        return "currentColor", round(1.0 - int(grey[1], 16) / 255.0, 3)
+    return COLORS.get(color, color), 1.0
