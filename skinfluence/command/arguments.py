@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from skinfluence.command.pipelines import MODELS
@@ -127,10 +128,12 @@ def _about_the_table(parser: argparse.ArgumentParser, top: str) -> None:
     parser.add_argument(
         "--max-rows", metavar="N", type=_number(1), help="so many rows alone, at random (seed 0)"
     )
-    parser.add_argument("--jobs", metavar="N", type=_number(1), default=2, help="threads (2)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=_number(1), help="threads, processes (2, of small tables 1)"
+    )
 
 
-def _number(least: int) -> object:
+def _number(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         try:
             value = int(text)

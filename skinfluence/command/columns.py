@@ -40,7 +40,7 @@ FORMATS = (
     "%d.%m.%y",
     "%m/%d/%y",
 )
-"""Of dates that are not as ISO 8601 has them; a time of day may follow. Day first, where both fit."""
+"""Of dates that are not as in ISO 8601; a time of day may follow. Day first, where both fit."""
 
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 
@@ -61,7 +61,8 @@ def narwhals() -> Any:
         import narwhals
     except ImportError as error:
         raise ImportError(
-            "The command needs narwhals, which is not installed: pip install 'skinfluence[command]'."
+            "The command needs narwhals, which is not installed: pip install "
+            "'skinfluence[command]'."
         ) from error
     return narwhals
 
@@ -106,7 +107,7 @@ class Columns:
         return [each.name for each in self.kept if each.kind in kinds]
 
 
-def columns_of(frame: Any, target: str, *, commas: bool = False) -> Columns:
+def columns_of(frame: Any, target: str, *, delimiter: str = ",") -> Columns:
     """Say which column is what.
 
     Parameters
@@ -114,8 +115,8 @@ def columns_of(frame: Any, target: str, *, commas: bool = False) -> Columns:
     frame : pandas or polars DataFrame
     target : str
         The column that is none of the features.
-    commas : bool
-        Whether commas may be decimal.
+    delimiter : str
+        Between the columns of the file; numbers that came as text are read accordingly.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def columns_of(frame: Any, target: str, *, commas: bool = False) -> Columns:
     kept, left_out = [], {}
     for position, name in enumerate(table.columns):
         if name != target:
-            what = _what(name, table.get_column(name), position == 0, commas)
+            what = _what(name, table.get_column(name), position == 0, delimiter)
             if isinstance(what, Column):
                 kept.append(what)
             else:
@@ -179,15 +180,13 @@ def notes_on(columns: Columns, frame: Any) -> tuple[list[str], list[str]]:
             shown = listing(map(repr, column.words), 3)
             odd.append(f"column {column.name!r}: {shown} among numbers, taken as missing.")
     lacking = [
-        f"{name} ({number_of(int(n), 'row')})"
-        for name, n in frame.isna().sum().items()
-        if n
+        f"{name} ({number_of(int(n), 'row')})" for name, n in frame.isna().sum().items() if n
     ]
     if lacking:
         verb = "has" if len(lacking) == 1 else "have"
         notes.append(
-            f"{number_of(len(lacking), 'column')} {verb} missing values: {listing(lacking)}; numbers "
-            'get the median, categories "missing".'
+            f"{number_of(len(lacking), 'column')} {verb} missing values: {listing(lacking)}; "
+            'numbers get the median, categories "missing".'
         )
     reasons: dict[str, list[str]] = {}
     for name, why in columns.left_out.items():
@@ -208,25 +207,26 @@ def cells(series: Any) -> list[Any]:
     return [None if each is None or each != each else each for each in series.to_list()]
 
 
-def number_reader(values: Iterable[str], commas: bool) -> Callable[[str], float]:
+def number_reader(values: Iterable[str], delimiter: str) -> Callable[[str], float]:
     """Return what reads numbers as a column writes them: thousands by commas, or decimals.
 
     Parameters
     ----------
     values : iterable of str
         Cells of the column.
-    commas : bool
-        Whether commas may be decimal. They are, unless every cell with one reads as thousands.
+    delimiter : str
+        Between the columns. Commas are decimal beside semicolons, which are there for that, and
+        beside other delimiters where some cannot be those of thousands.
     """
-    with_commas = [each for each in values if "," in each]
-    fits = [bool(_COMMAS.fullmatch(each)) for each in with_commas]
-    return _decimal_commas if commas and any(fits) else _decimal_points
+    decimal = [each for each in values if "," in each and _COMMAS.fullmatch(each.strip())]
+    plain = delimiter != ";" and all(_POINTS.fullmatch(each.strip()) for each in decimal)
+    return _decimal_points if delimiter == "," or plain else _decimal_commas
 
 
-# ---------------------------------------------------------------------------------- what a column is
+# --------------------------------------------------------------------------------- what a column is
 
 
-def _what(name: str, series: Any, first: bool, commas: bool) -> Column | str:
+def _what(name: str, series: Any, first: bool, delimiter: str) -> Column | str:
     """Return what a column is, or why it is of no use."""
     nw, dtype = narwhals(), series.dtype
     if dtype == nw.Boolean:
@@ -236,7 +236,7 @@ def _what(name: str, series: Any, first: bool, commas: bool) -> Column | str:
     if dtype == nw.Date or dtype == nw.Datetime:
         return "one value alone" if _n_distinct(cells(series)) < 2 else Column(name, "date")
     if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown):
-        return _written(name, cells(series), first, commas)
+        return _written(name, cells(series), first, delimiter)
     return "neither numbers, nor text, nor dates"
 
 
@@ -263,7 +263,7 @@ def _number(name: str, values: Array) -> Column | str:
     return Column(name, "number")
 
 
-def _written(name: str, values: Sequence[Any], first: bool, commas: bool) -> Column | str:
+def _written(name: str, values: Sequence[Any], first: bool, delimiter: str) -> Column | str:
     """Return what a column of text, or of anything else, is."""
     known = [each for each in values if each is not None]
     if not known:
@@ -279,7 +279,7 @@ def _written(name: str, values: Sequence[Any], first: bool, commas: bool) -> Col
     distinct = list(dict.fromkeys(texts))
     if len(distinct) == 1 and len(known) == len(values):
         return "one value alone"
-    number = numbers_with_words(name, texts, distinct, commas)
+    number = numbers_with_words(name, texts, distinct, delimiter)
     if number is not None:
         return number
     reader = _date_reader(distinct)
@@ -294,10 +294,10 @@ def _written(name: str, values: Sequence[Any], first: bool, commas: bool) -> Col
 
 
 def numbers_with_words(
-    name: str, texts: Sequence[str], distinct: Sequence[str], commas: bool
+    name: str, texts: Sequence[str], distinct: Sequence[str], delimiter: str
 ) -> Column | None:
     """Return a column of numbers as texts, a few words among them; None for what is none."""
-    read = number_reader(distinct, commas)
+    read = number_reader(distinct, delimiter)
     words = {each for each in distinct if not _is(read, each)}
     if not words:
         return Column(name, "number", read)
@@ -331,7 +331,7 @@ def _decimal_commas(text: str) -> float:
 def _date_reader(distinct: Sequence[str]) -> Callable[[str], datetime] | None:
     """Return what reads every one of these texts as a date; None where nothing does."""
     formats = [f"{each}{time}" for each in FORMATS for time in TIMES]
-    readers = [_iso, *(_Format(each) for each in formats)]
+    readers: list[Callable[[str], datetime]] = [_iso, *(_Format(each) for each in formats)]
     some = distinct[:20]
     for read in readers:
         if all(_is(read, each) for each in some) and all(_is(read, each) for each in distinct):
@@ -354,7 +354,8 @@ class _Format:
 
 
 def _without_zone(time: Any) -> Any:
-    return time if getattr(time, "tzinfo", None) is None else time.astimezone(UTC).replace(tzinfo=None)
+    zone = getattr(time, "tzinfo", None)
+    return time if zone is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 # ------------------------------------------------------------------------------------ what is meant
@@ -378,6 +379,7 @@ def _meant(column: Column, series: Any) -> Any:
 
 
 def as_float(read: Callable[[str], Any] | None, value: Any) -> float:
+    """Return the number that a cell is, text or not; nan for what is none."""
     try:
         return float(read(value) if read is not None and isinstance(value, str) else value)
     except (TypeError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 import warnings
 from argparse import Namespace
@@ -11,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from skinfluence.command.arguments import parser
-from skinfluence.command.demo import demo
 from skinfluence.command.printing import warn
-from skinfluence.command.questions import audit, report
+from skinfluence.command.questions import audit, demo, report
 from skinfluence.command.refusal import Refusal
 from skinfluence.inspection.tables import cut
 
@@ -63,14 +61,10 @@ def _answered(asked: Namespace) -> int:
 
 
 def _in_a_sentence(error: Exception) -> str:
-    if isinstance(error, Refusal):
+    if isinstance(error, (Refusal, ImportError)):  # which say what to do
         return f"skinfluence: error: {error}"
-    if isinstance(error, ImportError):
-        return f"skinfluence: error: {error}"
-    what = cut(error, 400) or "no more is known"
-    return (
-        f"skinfluence: error: {type(error).__name__}: {what} ({TRACEBACK}=1 shows where it came from.)"
-    )
+    what = f"{type(error).__name__}: {cut(error, 400) or 'no more is known'}"
+    return f"skinfluence: error: {what} ({TRACEBACK}=1 shows where it comes from.)"
 
 
 @contextmanager

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skinfluence.command.columns import listing
-from skinfluence.command.examples import Examples, held_out, tested, training
+from skinfluence.command.demo import swapped_labels
 from skinfluence.command.pipelines import model_name, pipeline
 from skinfluence.command.printing import say, table, warn, width_of, wrapped
 from skinfluence.command.refusal import Refusal
-from skinfluence.command.writing import output_file, whole_file
+from skinfluence.command.rows import Rows, held_out, tested, training
+from skinfluence.command.writing import output_file
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.inspection.report.findings import SEVERITIES
+from skinfluence.inspection.report.report import write_whole
 from skinfluence.inspection.tables import cut, number_of, plain
 from skinfluence.process.progress import is_watched
 
 COLUMNS_SHOWN = 12
 """Of the rows' own columns, as far as they fit."""
+
+HURT_SHOWN, HELP_SHOWN = 10, 5
+"""Rows that are printed; the page has as many as --top says."""
+
+SMALL = 1_000_000
+"""Cells of a table up to which a second process costs more than it gives."""
 
 MODEL_WORDS = {
     "logistic": "logistic regression",
@@ -32,6 +40,13 @@ MODEL_WORDS = {
     "mlp": "neural network",
     "ridge": "ridge regression",
     "poisson": "Poisson regression",
+}
+KIND_WORDS = {
+    "number": "numbers",
+    "yes or no": "yes or no",
+    "category": "categories",
+    "text": "texts",
+    "date": "dates",
 }
 
 
@@ -50,29 +65,23 @@ def report(asked: Namespace) -> bool:
     """
     inputs = [asked.train, *([asked.test] if asked.test else [])]
     if inputs.count("-") > 1:
-        raise Refusal("TRAIN and --test are both \"-\"; one of them is accepted. Pass a file.")
+        raise Refusal('TRAIN and --test are both "-"; one of them is accepted. Pass a file.')
     page, numbers = _outputs(asked.html, asked.json, inputs)
     learnt = _read(asked)
+    _introduce(learnt)
     if asked.test:
         test = tested(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
-        warn(*(f"note: {each}" for each in test.warned))
-        rows: tuple[Any, Any] = (learnt.X, learnt.y)
-        given = test.X, test.y
-        which = f"{number_of(len(test.y), 'row')} of {test.name} are predicted"
-        said: tuple[str, ...] = test.said
+        _warn_of(test)
+        say(*test.said)
+        rows, given = (learnt.X, learnt.y), (test.X, test.y)
+        which = f"{number_of(len(test.y), 'row')} of {test.name} test it"
     else:
-        first, second = held_out(learnt.y, classifies=learnt.target.classifies)
-        rows, given = learnt.take(first), learnt.take(second)
-        which, said = f"{len(second):,} are held out to be predicted (a quarter, seed 0)", ()
-    _refuse_one_class(rows[1], learnt)
-    _introduce(learnt, said)
-    model = _model(learnt, asked.model, asked.jobs).fit(*rows)
-    answer = model.report(*given, top=asked.top, check=asked.check)
-    say_model(learnt, asked.model, f"{len(rows[1]):,} rows train it, {which}", model, given)
-    say_report(answer, learnt)
-    _write(page, answer.write_html)
-    _write(numbers, lambda path: Path(path).write_text(answer.to_json(), encoding="utf-8"))
-    say("", *(f"{what}: {path.resolve()}" for what, path in _named(page, numbers)))
+        rows, given = _halves(learnt)
+        which = f"{len(given[1]):,} are held out to test it (a quarter, seed 0)"
+    wrapper = _wrapper(learnt, asked.model, asked.jobs)
+    answer = _reported(wrapper, asked.model, learnt, rows, given, which, asked.top, asked.check)
+    _write("Report", page, answer.html)
+    _write("Numbers", numbers, answer.to_json)
     return is_as_severe(answer.findings, asked.fail_on)
 
 
@@ -91,47 +100,101 @@ def audit(asked: Namespace) -> bool:
     """
     _, numbers = _outputs(None, asked.json, [asked.train])
     learnt = _read(asked)
-    _introduce(learnt, ())
-    estimator = pipeline(learnt.columns, asked.model, classifies=learnt.target.classifies)
-    model = LabelAudit(estimator, n_jobs=asked.jobs, verbose=_verbose()).fit(learnt.X, learnt.y)
-    say(_paragraph(f"Model: {_called(learnt, asked.model)}, fitted without each row in turn."), "")
-    say_audit(model, learnt, asked.top)
-    _write(numbers, lambda path: Path(path).write_text(model.result_.to_json(), encoding="utf-8"))
-    say(*(f"{what}: {path.resolve()}" for what, path in _named(None, numbers)))
+    _introduce(learnt)
+    judged = _audited(_wrapper(learnt, asked.model, asked.jobs), asked.model, learnt, asked.top)
+    _write("Numbers", numbers, judged.result_.to_json)
     return False
+
+
+def demo(asked: Namespace) -> bool:
+    """Answer ``skinfluence demo``.
+
+    Parameters
+    ----------
+    asked : Namespace
+        The arguments.
+
+    Returns
+    -------
+    bool
+        False: there is nothing to fail on.
+    """
+    page, _ = _outputs(asked.html, None, [])
+    learnt, swapped = swapped_labels()
+    _introduce(learnt)
+    names = ", ".join(map(str, swapped))
+    say(_paragraph(f"The labels of {len(swapped)} rows are swapped on purpose: {names}."))
+    say("", "1. A report: skinfluence report TRAIN --target diagnosis", "")
+    rows, given = _halves(learnt)
+    which = f"{len(given[1]):,} are held out to test it (a quarter, seed 0)"
+    wrapper = _wrapper(learnt, "auto", None)
+    answer = _reported(wrapper, "auto", learnt, rows, given, which, top=20, check=30)
+    say("", "2. An audit: skinfluence audit TRAIN --target diagnosis", "")
+    judged = _audited(wrapper, "auto", learnt, top=15)
+    found = np.isin(swapped, judged.suggest()["position"])
+    say(_paragraph(f"{found.sum()} of the {len(swapped)} that were swapped are flagged."))
+    _write("Report", page, answer.html)
+    return False
+
+
+def _reported(
+    wrapper: Any,
+    model: str,
+    learnt: Rows,
+    rows: tuple[Any, Any],
+    given: tuple[Any, Any],
+    which: str,
+    top: int,
+    check: int,
+) -> Any:
+    """Fit, ask for the report, and print it."""
+    _refuse_one_class(rows[1], learnt)
+    fitted = wrapper.fit(*rows)
+    say_model(learnt, model, f"{len(rows[1]):,} rows train it, {which}", fitted, given)
+    answer = fitted.report(*given, top=top, check=check)
+    say_report(answer, learnt, top)
+    return answer
+
+
+def _audited(wrapper: Any, model: str, learnt: Rows, top: int) -> LabelAudit:
+    """Ask for the audit, and print it."""
+    say(_paragraph(f"Model: {_called(learnt, model)}; each row is judged without it."), "")
+    judged = LabelAudit(wrapper, n_jobs=wrapper.n_jobs, verbose=_verbose()).fit(learnt.X, learnt.y)
+    say_audit(judged, learnt, top)
+    return judged
 
 
 # ------------------------------------------------------------------------------------- what is said
 
 
-def say_model(learnt: Examples, model: str, how: str, fitted: Any, given: tuple[Any, Any]) -> None:
+def say_model(learnt: Rows, model: str, how: str, fitted: Any, given: tuple[Any, Any]) -> None:
     """Print which model it is, of which rows, and how good it is."""
     score = fitted.score(*given)
     quality = f"accuracy {score:.1%}" if learnt.target.classifies else f"R2 {score:.3f}"
     say(_paragraph(f"Model: {_called(learnt, model)}; {how}: {quality}."))
 
 
-def say_report(answer: Any, learnt: Examples) -> None:
+def say_report(answer: Any, learnt: Rows, top: int) -> None:
     """Print the check, the rows that hurt and help most, and what was found."""
     if answer.check is not None:
         say("", _paragraph(f"Check: {answer.check.verdict}."))
-    overall, columns = answer.overall, _own_columns(learnt)
-    top = overall.to_frame(answer_rows(overall, 10), columns=columns)
-    for effect, title in (("harms", "hurt"), ("helps", "help")):
-        some = top[top["effect"] == effect]
-        change = "lower" if effect == "harms" else "raise"
-        heading = (
-            f"Rows that {title} most; without one, the mean loss of the rows predicted would be "
-            f"{change} by its score:"
-        )
-        shown = {"line": some["row"], "score": some["score"]} | _columns_shown(some, columns)
-        say("", _paragraph(heading if len(some) else f"No row {title}s."))
-        if len(some):
-            say(_table(shown, always=2))
-    say("", *findings_lines(answer.findings))
+    overall, own = answer.overall, _own_columns(learnt)
+    most = min(max(HURT_SHOWN, HELP_SHOWN), top, len(overall.row_labels))
+    frame = overall.to_frame(most, columns=own)
+    titles = (("harms", "hurt", HURT_SHOWN), ("helps", "help", HELP_SHOWN))
+    for effect, verb, shown in titles:
+        some = frame[frame["effect"] == effect][:shown]
+        if not len(some):
+            say("", f"No row {verb}s.")
+            continue
+        change = f"score: change of the mean {answer.loss} without the row"
+        say("", _paragraph(f"Rows that {verb} most ({change}):"))
+        columns = {_row_word(learnt): some["row"], "score": some["score"]}
+        say(_table(columns | _columns_shown(some, own), always=2))
+    say("", *findings_lines(answer.findings), "")
 
 
-def say_audit(model: LabelAudit, learnt: Examples, top: int) -> None:
+def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     """Print the most suspect rows, and how many are expected to be wrong."""
     columns = _own_columns(learnt)[1:]
     worst = model.to_frame(top, columns=columns)
@@ -144,8 +207,9 @@ def say_audit(model: LabelAudit, learnt: Examples, top: int) -> None:
             f"and {counts[1]:,} more are suspected. The most suspect first; quality is 0 to 1:"
         )
     )
-    names = {"row": "line", "given_label": "given", "suggested_label": "suggested"}
+    names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
+    worst["label_quality"] = worst["label_quality"].round(3)
     shown = {new: worst[old] for old, new in names.items()} | _columns_shown(worst, columns)
     say(_table(shown, always=5))
     expected = model.expected_errors_
@@ -177,16 +241,10 @@ def is_as_severe(findings: Sequence[Any], severity: str | None) -> bool:
     return any(each.state == "found" and each.severity in enough for each in findings)
 
 
-def answer_rows(overall: Any, most: int) -> int:
-    """Return how many rows at either end there are to be shown."""
-    return min(most, len(overall.row_labels))
-
-
-def _introduce(learnt: Examples, said: Sequence[str]) -> None:
+def _introduce(learnt: Rows) -> None:
     """Print what the table is, and what was imputed and left out."""
-    kinds = ("number", "yes or no", "category", "text", "date")
-    counts = {each: len(learnt.columns.of_kind(each)) for each in kinds}
-    of = listing(f"{n} {kind}" for kind, n in counts.items() if n)
+    counts = {words: len(learnt.columns.of_kind(kind)) for kind, words in KIND_WORDS.items()}
+    of = listing(f"{n} {words}" for words, n in counts.items() if n)
     n_columns = number_of(len(learnt.columns.kept), "column")
     classes = learnt.y.value_counts()
     if learnt.target.classifies:
@@ -197,15 +255,20 @@ def _introduce(learnt: Examples, said: Sequence[str]) -> None:
     rows = number_of(len(learnt.y), "row")
     say(
         _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),
-        *(_paragraph(each[0].upper() + each[1:]) for each in (*learnt.said, *said)),
+        *(_paragraph(each[0].upper() + each[1:]) for each in learnt.said),
     )
 
 
-def _called(learnt: Examples, model: str) -> str:
+def _called(learnt: Rows, model: str) -> str:
     return MODEL_WORDS[model_name(model, classifies=learnt.target.classifies)]
 
 
-def _own_columns(learnt: Examples) -> list[str]:
+def _row_word(learnt: Rows) -> str:
+    """Return what rows are named by: "line", of files."""
+    return str(learnt.X.index.name)
+
+
+def _own_columns(learnt: Rows) -> list[str]:
     """Return which of the rows' own columns may be shown: the target, and the first others."""
     return [learnt.target.name, *(each.name for each in learnt.columns.kept[:COLUMNS_SHOWN])]
 
@@ -229,27 +292,41 @@ def _paragraph(text: str) -> str:
     return wrapped(text, _width())
 
 
-# ---------------------------------------------------------------------------------- what is done
+# ------------------------------------------------------------------------------------- what is done
 
 
-def _read(asked: Namespace) -> Examples:
+def _read(asked: Namespace) -> Rows:
     learnt = training(asked.train, asked.target, asked.model, asked.max_rows, sys.stdin.buffer)
-    warn(*(f"note: {each}" for each in learnt.warned))
+    _warn_of(learnt)
     return learnt
 
 
-def _model(learnt: Examples, name: str, jobs: int) -> Any:
+def _warn_of(examples: Rows) -> None:
+    warn(*(f"note: {each}" for each in examples.warned))
+
+
+def _halves(learnt: Rows) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return rows to learn from, and the quarter that is held out."""
+    first, second = held_out(learnt.y, classifies=learnt.target.classifies)
+    return learnt.take(first), learnt.take(second)
+
+
+def _wrapper(learnt: Rows, name: str, jobs: int | None) -> Any:
     classifies = learnt.target.classifies
     wrapper = InfluenceClassifier if classifies else InfluenceRegressor
     estimator = pipeline(learnt.columns, name, classifies=classifies)
-    return wrapper(estimator, n_jobs=jobs, verbose=_verbose())
+    return wrapper(estimator, n_jobs=_jobs(learnt, jobs), verbose=_verbose())
+
+
+def _jobs(learnt: Rows, given: int | None) -> int:
+    return given or (2 if learnt.X.size > SMALL else 1)
 
 
 def _verbose() -> int:
     return int(is_watched(sys.stderr))
 
 
-def _refuse_one_class(y: Any, learnt: Examples) -> None:
+def _refuse_one_class(y: Any, learnt: Rows) -> None:
     if y.nunique() < 2:
         raise Refusal(
             f"{learnt.name}: the {len(y):,} rows to learn from have one {learnt.target.name!r} "
@@ -267,12 +344,7 @@ def _outputs(
     return page, numbers
 
 
-def _write(path: Path | None, write: Any) -> None:
+def _write(what: str, path: Path | None, text: Callable[[], str]) -> None:
     if path is not None:
-        with whole_file(path) as part:
-            write(part)
-
-
-def _named(page: Path | None, numbers: Path | None) -> list[tuple[str, Path]]:
-    named = (("Report", page), ("Numbers", numbers))
-    return [(what, path) for what, path in named if path is not None]
+        write_whole(path, text())
+        say(f"{what}: {path.resolve()}")

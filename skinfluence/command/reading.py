@@ -50,8 +50,8 @@ class Source:
         As it was read.
     lines : sequence of int
         The line of the file at which each row begins; of a Parquet file its number, from 1.
-    commas : bool
-        Whether commas are free to be decimal: another delimiter separates the columns.
+    delimiter : str
+        Between its columns.
     notes : tuple of str
         What a person may want to know of the reading.
     """
@@ -59,7 +59,7 @@ class Source:
     name: str
     frame: Any
     lines: Sequence[int]
-    commas: bool = False
+    delimiter: str = ","
     notes: tuple[str, ...] = ()
 
 
@@ -86,18 +86,16 @@ def read(path: str, stdin: BinaryIO) -> Source:
     name = "standard input" if path == "-" else path
     data = _unpacked(_bytes_of(path, stdin), name)
     if not data.strip():
-        raise Refusal(
-            f"{name} is empty; a table is accepted, with the names of its columns in the first line."
-        )
+        raise Refusal(f"{name} is empty; a table is accepted, its columns named in the first line.")
     if data.startswith(b"PAR1"):
         frame = _parquet(data, name)
         return Source(name, frame, range(1, len(frame) + 1))
     text, notes = _decoded(data, name)
     frame, lines, delimiter = _table(text, name)
-    return Source(name, frame, lines, delimiter != ",", tuple(notes))
+    return Source(name, frame, lines, delimiter, tuple(notes))
 
 
-# ------------------------------------------------------------------------------------ bytes and text
+# ----------------------------------------------------------------------------------- bytes and text
 
 
 def _bytes_of(path: str, stdin: BinaryIO) -> bytes:
@@ -129,7 +127,9 @@ def _unpacked(data: bytes, name: str) -> bytes:
         try:
             return gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
-            raise Refusal(f"{name} is gzipped, and damaged or cut off; pass a whole file.") from None
+            raise Refusal(
+                f"{name} is gzipped, and damaged or cut off; pass a whole file."
+            ) from None
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise Refusal(
             f"{name} is a workbook or an archive, no text; save the sheet as CSV and pass that."
@@ -166,7 +166,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
         return data.decode("latin-1"), [note]
 
 
-# --------------------------------------------------------------------------------------------- tables
+# ------------------------------------------------------------------------------------------- tables
 
 
 def _table(text: str, name: str) -> tuple[Any, list[int], str]:
@@ -209,7 +209,7 @@ def _table(text: str, name: str) -> tuple[Any, list[int], str]:
 
 
 def delimiter_of(text: str) -> str:
-    """Return what separates the columns: that which gives most records as many as the first line.
+    r"""Return what separates the columns: that which gives most records as many as the first line.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def delimiter_of(text: str) -> str:
     Examples
     --------
     >>> from skinfluence.command.reading import delimiter_of
-    >>> delimiter_of("height;weight\\n1,80;75,5\\n1,64;60,1\\n")
+    >>> delimiter_of("height;weight\n1,80;75,5\n1,64;60,1\n")
     ';'
     """
 
@@ -243,9 +243,7 @@ def delimiter_of(text: str) -> str:
 def _records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line at which each record begins, and its fields; blank lines are no records."""
     before = csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     line = 0
     try:
         for record in reader:

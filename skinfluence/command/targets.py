@@ -111,7 +111,7 @@ def target_of(source: Source, name: str, model: str) -> Target:
         )
     if not all(np.ndim(each) == 0 and not isinstance(each, (bytes, dict)) for each in known[:100]):
         raise Refusal(f"{where}: neither classes nor numbers; one value in each row is accepted.")
-    numbers = _numbers(series, known, name, source.commas)
+    numbers = _numbers(series, known, name, source.delimiter)
     if numbers is not None:
         target = _of_numbers(name, model, *numbers)
     else:
@@ -178,7 +178,7 @@ def notes_on_target(
 
 
 def _numbers(
-    series: Any, known: Sequence[Any], name: str, commas: bool
+    series: Any, known: Sequence[Any], name: str, delimiter: str
 ) -> tuple[Array, Callable[[str], float] | None] | None:
     """Return the numbers of a column, and what reads them; None where it has words."""
     if series.dtype.is_numeric():
@@ -186,7 +186,7 @@ def _numbers(
         return values[~np.isnan(values)], None
     if not all(isinstance(each, str) for each in known):
         return None
-    read = numbers_with_words(name, known, list(dict.fromkeys(known)), commas)
+    read = numbers_with_words(name, known, list(dict.fromkeys(known)), delimiter)
     if read is None:
         return None
     values = np.array([as_float(read.read, each) for each in known])
@@ -211,27 +211,27 @@ def _check(y: Any, target: Target, model: str, where: str) -> None:
     if target.classifies and model in NUMBERS_ALONE:
         some = listing((repr(each) for each in target.classes), 3)
         raise Refusal(
-            f"{where}: {number_of(n_distinct, 'class').replace('classs', 'classes')} such as {some}; "
-            f"--model {model} predicts numbers. Pass --model logistic, or auto."
+            f"{where}: {n_distinct:,} classes such as {some}; --model {model} predicts "
+            "numbers. Pass --model logistic, or auto."
         )
     if not target.classifies and model in CLASSES_ALONE:
         raise Refusal(
-            f"{where}: {n_distinct:,} different numbers, not all of them integers; --model {model} "
-            "predicts classes. Pass --model ridge (or auto, forest, boosting), or give the column "
-            "classes."
+            f"{where}: {n_distinct:,} different numbers, not all of them integers; --model "
+            f"{model} predicts classes. Pass --model ridge (or auto, forest, boosting), or give the "
+            "column classes."
         )
     if n_distinct == 1:
         what = "class" if target.classifies else "value"
         raise Refusal(
-            f"{where}: one {what} alone, {cut(y.iloc[0])!r}, in {number_of(n_rows, 'row')}; a target "
-            "with two or more is accepted. See that the rows of the others are in the file."
+            f"{where}: one {what} alone, {cut(y.iloc[0])!r}, in {number_of(n_rows, 'row')}; a "
+            "target with two or more is accepted. See that the rows of the others are in the file."
         )
     if target.classifies and n_distinct > min(MOST_CLASSES, max(2, n_rows / 2)):
         line = f" (line {y.index[0]}: {cut(y.iloc[0], 30)!r})"
         raise Refusal(
             f"{where}: {n_distinct:,} different classes in {number_of(n_rows, 'row')}{line}; at "
-            f"most {MOST_CLASSES}, and two rows a class, are accepted. Is it a name or a text? Pass "
-            "the column of the classes, or join the rare ones."
+            f"most {MOST_CLASSES}, and two rows a class, are accepted. Is it a name or a text? "
+            "Pass the column of the classes, or join the rare ones."
         )
     if model == "poisson" and bool((y < 0).any()):
         line, value = y.index[y < 0][0], y[y < 0].iloc[0]

@@ -1,11 +1,9 @@
-"""Files that are written whole or not at all, and never over what was read."""
+"""Where files are written: never over what was read, and known before the work begins."""
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from skinfluence.command.refusal import Refusal
@@ -29,12 +27,14 @@ def output_file(option: str, given: str, inputs: Sequence[str]) -> Path:
     Raises
     ------
     Refusal
-        For one of the inputs, a folder, and a folder that is not there or is closed.
+        For one of the inputs, for what is no file, and for a folder that is not there or closed.
     """
     path = Path(given)
     folder = path.parent
     if not given or path.is_dir():
         raise Refusal(f"{option} {given!r} is a folder; the name of a file is accepted.")
+    if path.exists() and not path.is_file():
+        raise Refusal(f"{option} {given} is a device or a pipe; the name of a file is accepted.")
     for each in inputs:
         if each != "-" and path.exists() and Path(each).exists() and path.samefile(each):
             raise Refusal(
@@ -46,29 +46,5 @@ def output_file(option: str, given: str, inputs: Sequence[str]) -> Path:
             f"{option} {given}: the folder {folder} is not there. Make it first, or pass another."
         )
     if not os.access(folder, os.W_OK):
-        raise Refusal(
-            f"{option} {given}: the folder {folder} cannot be written to. Pass another."
-        )
+        raise Refusal(f"{option} {given}: the folder {folder} cannot be written to. Pass another.")
     return path
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write under, which becomes `path` once all is written, and else goes.
-
-    Parameters
-    ----------
-    path : Path
-    """
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):  # a device, a pipe
-        yield path
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise Refusal(f"{path} cannot be written: {why}. Nothing is left of it.") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class Rows:
     """A table, ready for a model.
 
     Attributes
@@ -55,7 +55,7 @@ class Examples:
 
 def training(
     path: str, target_name: str, model: str, max_rows: int | None, stdin: BinaryIO
-) -> Examples:
+) -> Rows:
     """Read rows to learn from.
 
     Parameters
@@ -71,7 +71,7 @@ def training(
 
     Returns
     -------
-    Examples
+    Rows
 
     Raises
     ------
@@ -86,7 +86,7 @@ def training(
             f"{source.name}: {number_of(len(y), 'row')} with a {target_name!r}; {FEWEST} or more "
             "are accepted, and a hundred are better. Pass a larger table."
         )
-    columns = columns_of(source.frame, target_name, commas=source.commas)
+    columns = columns_of(source.frame, target_name, delimiter=source.delimiter)
     if not columns.kept:
         raise Refusal(_nothing_to_learn_from(source, columns, target_name))
     frame = prepared(source.frame, columns, source.lines)
@@ -99,24 +99,22 @@ def training(
             f"{y.iloc[0]!r}; two or more are accepted. Pass a larger --max-rows."
         )
     said, odd = notes_on(columns, X)
-    return Examples(
-        source.name, X, y, columns, target, (*drawn, *said), (*warned, *odd)
-    )
+    return Rows(source.name, X, y, columns, target, (*drawn, *said), (*warned, *odd))
 
 
-def tested(path: str, learnt: Examples, max_rows: int | None, stdin: BinaryIO) -> Examples:
+def tested(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Rows:
     """Read rows to predict, of the same columns as those that were learnt from.
 
     Parameters
     ----------
     path : str
-    learnt : Examples
+    learnt : Rows
     max_rows, stdin
         As in `training`.
 
     Returns
     -------
-    Examples
+    Rows
 
     Raises
     ------
@@ -151,7 +149,7 @@ def tested(path: str, learnt: Examples, max_rows: int | None, stdin: BinaryIO) -
         )
     rows, drawn = _drawn(len(y), max_rows, source.name)
     frame = prepared(source.frame, learnt.columns, source.lines)
-    return Examples(
+    return Rows(
         source.name,
         frame.iloc[known[rows]],
         y.iloc[rows],
@@ -203,8 +201,8 @@ def _nothing_to_learn_from(source: Source, columns: Columns, target: str) -> str
     why: Sequence[str] = [f"{name} ({reason})" for name, reason in columns.left_out.items()]
     if not why:
         return (
-            f"{source.name} has one column, {target!r}; others to predict it from are accepted. See "
-            "that they are separated by commas, semicolons, tabs or bars."
+            f"{source.name} has one column, {target!r}; others to predict it from are accepted. "
+            "See that they are separated by commas, semicolons, tabs or bars."
         )
     return (
         f"{source.name}: no column is left to predict {target!r} from: {listing(why)}. A column of "
