@@ -191,7 +191,9 @@ def notes_on(columns: Columns, frame: Any) -> tuple[list[str], list[str]]:
     reasons: dict[str, list[str]] = {}
     for name, why in columns.left_out.items():
         reasons.setdefault(why, []).append(name)
-    notes += [f"left out, {why}: {listing(names)}." for why, names in reasons.items()]
+    if reasons:
+        each = "; ".join(f"{listing(names)} ({why})" for why, names in reasons.items())
+        notes.append(f"Left out: {each}.")
     return notes, odd
 
 
@@ -204,7 +206,10 @@ def listing(names: Iterable[str], most: int = NAMES_SHOWN) -> str:
 
 def cells(series: Any) -> list[Any]:
     """Return the values of a narwhals series, None for what is missing."""
-    return [None if each is None or each != each else each for each in series.to_list()]
+    return [
+        None if each is None or (np.isscalar(each) and each != each) else each
+        for each in series.to_list()
+    ]
 
 
 def number_reader(values: Iterable[str], delimiter: str) -> Callable[[str], float]:

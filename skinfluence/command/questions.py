@@ -42,11 +42,11 @@ MODEL_WORDS = {
     "poisson": "Poisson regression",
 }
 KIND_WORDS = {
-    "number": "numbers",
-    "yes or no": "yes or no",
-    "category": "categories",
-    "text": "texts",
-    "date": "dates",
+    "number": ("number", "numbers"),
+    "yes or no": ("yes or no", "yes or no"),
+    "category": ("category", "categories"),
+    "text": ("text", "texts"),
+    "date": ("date", "dates"),
 }
 
 
@@ -243,19 +243,19 @@ def is_as_severe(findings: Sequence[Any], severity: str | None) -> bool:
 
 def _introduce(learnt: Rows) -> None:
     """Print what the table is, and what was imputed and left out."""
-    counts = {words: len(learnt.columns.of_kind(kind)) for kind, words in KIND_WORDS.items()}
-    of = listing(f"{n} {words}" for words, n in counts.items() if n)
+    counts = {kind: len(learnt.columns.of_kind(kind)) for kind in KIND_WORDS}
+    of = listing(f"{n} {KIND_WORDS[kind][n > 1]}" for kind, n in counts.items() if n)
     n_columns = number_of(len(learnt.columns.kept), "column")
     classes = learnt.y.value_counts()
     if learnt.target.classifies:
-        each = listing(f"{label} {n:,}" for label, n in classes.items())
+        each = listing(f"{label}: {n:,}" for label, n in classes.items())
         what = f"{len(classes)} classes ({each})"
     else:
         what = f"numbers, {learnt.y.min():,.4g} to {learnt.y.max():,.4g}"
     rows = number_of(len(learnt.y), "row")
     say(
         _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),
-        *(_paragraph(each[0].upper() + each[1:]) for each in learnt.said),
+        *map(_paragraph, learnt.said),
     )
 
 
@@ -280,8 +280,18 @@ def _columns_shown(frame: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _table(columns: dict[str, Any], always: int) -> str:
-    values = {name: plain(np.asarray(each)) for name, each in columns.items()}
+    values = {name: _shown(each) for name, each in columns.items()}
     return table(values, _width(), always)
+
+
+def _shown(series: Any) -> list[Any]:
+    """Return the values of a column as a person wants them: dates short, nothing as nothing."""
+    if series.dtype.kind == "M":
+        whole_days = bool((series.dropna() == series.dropna().dt.normalize()).all())
+        return list(series.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M").fillna(""))
+    values = plain(np.asarray(series))
+    words = any(isinstance(each, str) for each in values)
+    return ["" if words and each != each else each for each in values]
 
 
 def _width() -> int:

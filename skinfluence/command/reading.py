@@ -9,13 +9,13 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from skinfluence.command.refusal import Refusal
 from skinfluence.inspection.tables import cut, number_of, pandas
-from skinfluence.process.row_names import near
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -91,6 +91,11 @@ def read(path: str, stdin: BinaryIO) -> Source:
         frame = _parquet(data, name)
         return Source(name, frame, range(1, len(frame) + 1))
     text, notes = _decoded(data, name)
+    if text.lstrip()[:1] in ("<", "{", "["):
+        raise Refusal(
+            f"{name}, line 1: {cut(text.lstrip(), 30)!r} begins a web page or JSON, no table; CSV "
+            "and Parquet are accepted."
+        )
     frame, lines, delimiter = _table(text, name)
     return Source(name, frame, lines, delimiter, tuple(notes))
 
@@ -118,8 +123,8 @@ def _alike(path: Path) -> str:
         names = [each.name for each in islice(path.parent.iterdir(), 1000) if each.is_file()]
     except OSError:
         return f" The folder {path.parent} is not there or cannot be read."
-    such = near(path.name, names, most=3)
-    return f" Near it are {', '.join(such)}." if such else " Look for a slip in its name."
+    such = get_close_matches(path.name, names, n=3, cutoff=0.75)
+    return f" Near it: {', '.join(such)}." if such else " Look for a slip in its name."
 
 
 def _unpacked(data: bytes, name: str) -> bytes:

@@ -79,12 +79,17 @@ def training(
         For files, columns and targets that are of no use.
     """
     source = read(path, stdin)
+    if len(source.lines) < FEWEST:
+        raise Refusal(
+            f"{source.name}: {number_of(len(source.lines), 'row')}; {FEWEST} or more are accepted, "
+            "and a hundred are better. Pass a larger table."
+        )
     target = target_of(source, target_name, model)
     y, known = target.values(source)
     if len(y) < FEWEST:
         raise Refusal(
             f"{source.name}: {number_of(len(y), 'row')} with a {target_name!r}; {FEWEST} or more "
-            "are accepted, and a hundred are better. Pass a larger table."
+            "are accepted. Pass a larger table, or complete the column."
         )
     columns = columns_of(source.frame, target_name, delimiter=source.delimiter)
     if not columns.kept:
@@ -127,7 +132,7 @@ def tested(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Ro
     missing = [each.name for each in learnt.columns.kept if each.name not in source.frame.columns]
     if missing:
         alike = near(missing[0], source.frame.columns, most=3)
-        hint = f" Near {missing[0]!r} are {listing(map(repr, alike))}." if alike else ""
+        hint = f" Near {missing[0]!r}: {listing(map(repr, alike))}." if alike else ""
         raise Refusal(
             f"{source.name}: {number_of(len(missing), 'column')} of {learnt.name} missing, "
             f"{listing(map(repr, missing))}; the same columns are accepted.{hint}"

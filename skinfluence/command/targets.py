@@ -137,7 +137,7 @@ def column(source: Source, name: str) -> Any:
     alike = near(name, table.columns, most=3)
     if alike:
         such = listing(map(repr, alike))
-        raise Refusal(f"{source.name}: there is no column {name!r}; near it are {such}.")
+        raise Refusal(f"{source.name}: there is no column {name!r}. Near it: {such}.")
     there = listing(map(repr, table.columns), 10)
     raise Refusal(
         f"{source.name}: there is no column {name!r}; there are {there}. Pass one of these; the "
@@ -217,8 +217,8 @@ def _check(y: Any, target: Target, model: str, where: str) -> None:
     if not target.classifies and model in CLASSES_ALONE:
         raise Refusal(
             f"{where}: {n_distinct:,} different numbers, not all of them integers; --model "
-            f"{model} predicts classes. Pass --model ridge (or auto, forest, boosting), or give the "
-            "column classes."
+            f"{model} predicts classes. Pass --model ridge (or auto, forest, boosting), or make "
+            "them classes."
         )
     if n_distinct == 1:
         what = "class" if target.classifies else "value"
