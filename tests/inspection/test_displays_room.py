@@ -7,14 +7,18 @@ import pytest
 from matplotlib.colors import to_hex
 
 from skinfluence.inspection import (
+    CoefficientsDisplay,
     DeletionDisplay,
     DiagnosticsDisplay,
     Display,
+    FeaturesDisplay,
+    ImagesDisplay,
     InfluenceDisplay,
     LabelQualityDisplay,
     LeaveOneOutCurveDisplay,
     LeaveOneOutDisplay,
     RecoveryDisplay,
+    RemovalCurveDisplay,
     RowsDisplay,
     ValidationAuditDisplay,
 )
@@ -127,14 +131,68 @@ def audit(labels, n):
     return ValidationAuditDisplay(k, *numbers, 1, "relabel", "half squared error")
 
 
+def images(labels, n):
+    rng = np.random.default_rng(0)
+    scores = np.array([[0.34, 0.2, 0.01, -0.5, -0.1, -0.02]] * 2)
+    names, two = labels(12).reshape(2, 6), labels(2)
+    pixels = rng.uniform(size=(2, 7, 8, 8))
+    return ImagesDisplay(
+        pixels[:, 0],
+        pixels[:, 1:],
+        scores,
+        names,
+        targets=names,
+        test_labels=two,
+        test_targets=two,
+        predictions=two,
+    )
+
+
+def features(labels, n):
+    rng = np.random.default_rng(0)
+    x, y, scores = rng.standard_normal((3, n))
+    names = [str(name) for name in labels(4)]
+    classes = np.where(x > 0, names[0], names[1])
+    across = np.linspace(-4, 4, 20)
+    boundary = across, across, (across[None] > across[:, None]).astype(int)
+    return FeaturesDisplay(
+        x,
+        y,
+        scores,
+        labels(n),
+        (0.3, 0.2),
+        names[2],
+        names[3],
+        classes=classes,
+        boundary=boundary,
+        test_name=f"test row {names[0]}"[:60],
+    )
+
+
+def coefficients(labels, n):
+    changes = np.random.default_rng(0).standard_normal((n, 9)) ** 3
+    return CoefficientsDisplay(changes, labels(9), labels(n))
+
+
+def removal(labels, n):
+    rng = np.random.default_rng(0)
+    curves = {str(name): rng.random((3, 6)) for name in labels(4)}
+    title = "Refitted without these training rows\n(measured on the test rows that ranked them)"
+    return RemovalCurveDisplay(np.linspace(0, 0.5, 6), curves, "half squared error", title)
+
+
 MAKERS = {
+    CoefficientsDisplay: [coefficients],
     DeletionDisplay: [deletion],
     DiagnosticsDisplay: [diagnostics, other_diagnostics],
+    FeaturesDisplay: [features],
+    ImagesDisplay: [images],
     InfluenceDisplay: [influence, influence_with_columns],
     LabelQualityDisplay: [label_quality],
     LeaveOneOutCurveDisplay: [curve],
     LeaveOneOutDisplay: [check],
     RecoveryDisplay: [recovery],
+    RemovalCurveDisplay: [removal],
     RowsDisplay: [rows, identity],
     ValidationAuditDisplay: [audit],
 }

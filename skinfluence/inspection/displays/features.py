@@ -13,6 +13,7 @@ from skinfluence.inspection.displays.base import (
     MANY,
     Display,
     as_text,
+    lines_behind,
     name_points,
     neutral,
 )
@@ -42,6 +43,9 @@ SHORT = 24
 
 NARROW = 4.0
 """Width of axes, in inches, below which the bar of colours has few numbers."""
+
+LOW = 3.0
+"""Height of axes, in inches, below which it has no second line of text."""
 
 
 class FeaturesDisplay(Display):
@@ -321,13 +325,14 @@ class FeaturesDisplay(Display):
         if self.classes is not None:
             for label, (mark, _) in marks.items():
                 ax.plot([], [], mark, color=neutral(0.6), label=as_text(label, SHORT))
-        outlined = {"markerfacecolor": "none", "markeredgecolor": neutral()}
+        outlined = {"color": neutral(), "markerfacecolor": "none"}
         ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
-        star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 7}
+        star = {"color": neutral(), "markerfacecolor": ax.get_facecolor(), "zorder": 7}
         name = as_text(self.test_name, None)
         ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
         ax.set_xlabel(as_text(self.xlabel))
         ax.set_ylabel(as_text(self.ylabel))
+        lines_behind(ax)
         self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
 
     def _draw_prediction(self, ax: Any) -> None:
@@ -345,18 +350,17 @@ class FeaturesDisplay(Display):
         """Draw what the colours mean, under the axes."""
         from matplotlib.ticker import MaxNLocator
 
-        width = box_of(ax).width
-        few = width / ax.figure.dpi < NARROW
+        width, height, inch = box_of(ax).width, box_of(ax).height, ax.figure.dpi
         bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
-        bar.locator = MaxNLocator(2 if few else 8)
-        bar.ax.tick_params(labelsize="small" if few else "medium")
-        what = f"change of {target_words(self.target)} if the row is removed"
-        bar.set_label(
-            f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}\n"
-            + wrapped(
-                what, width, ruler(ax, fontproperties=bar.ax.xaxis.label.get_fontproperties())
-            )
-        )
+        bar.locator = MaxNLocator(8 if width > NARROW * inch else 2)
+        label = f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}"
+        font = bar.ax.xaxis.label.get_fontproperties()
+        if height > LOW * inch:
+            what = f"change of {target_words(self.target)} if the row is removed"
+            label += "\n" + wrapped(what, 0.7 * width, ruler(ax, fontproperties=font))
+        bar.set_label(label)
+        if min(width / NARROW, height / LOW) < inch:
+            bar.ax.tick_params(labelsize="small")
 
     def _write(self, ax: Any) -> None:
         from matplotlib.patheffects import withStroke
