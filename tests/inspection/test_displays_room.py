@@ -165,7 +165,7 @@ def features(labels, n):
         names[3],
         classes=classes,
         boundary=boundary,
-        test_name=f"test row {names[0]}"[:60],
+        title=f"Test row {names[0]}"[:60],
     )
 
 

@@ -39,13 +39,13 @@ STRONG = 0.5
 """
 
 SHORT = 24
-"""Characters of labels in what the star is called."""
+"""Characters of labels in the title and in the legend."""
 
 NARROW = 4.0
 """Width of axes, in inches, below which the bar of colours has few numbers."""
 
 LOW = 3.0
-"""Height of axes, in inches, below which it has no second line of text."""
+"""Height of axes, in inches, below which only the most necessary is explained."""
 
 
 class FeaturesDisplay(Display):
@@ -78,8 +78,7 @@ class FeaturesDisplay(Display):
         What the scores are changes of.
     words : tuple ((str, str), sign), optional
         As in `InfluenceDisplay`.
-    test_name : str, default="test row"
-        What the star is called.
+    title : str, default="Training rows and one test row"
     k : int, default=4
         How many rows are named.
 
@@ -116,7 +115,7 @@ class FeaturesDisplay(Display):
         predicted: str = "predicted",
         target: str = "loss",
         words: tuple[tuple[str, str], int] | None = None,
-        test_name: str = "test row",
+        title: str = "Training rows and one test row",
         k: int = 4,
     ) -> None:
         self.x = x
@@ -132,7 +131,7 @@ class FeaturesDisplay(Display):
         self.predicted = predicted
         self.target = target
         self.words = effect_words(kind_of(target)) if words is None else words
-        self.test_name = test_name
+        self.title = title
         self.k = k
 
     @classmethod
@@ -219,7 +218,7 @@ class FeaturesDisplay(Display):
             classes=y if classifies and y is not None and y.ndim == 1 else None,
             target=result.target,
             words=result._words,
-            test_name=_test_name(result, line, X_test, y_test, model, classifies),
+            title=_title(result, line, X_test, y_test, model, classifies),
             k=k,
             **drawn,
         )
@@ -326,10 +325,11 @@ class FeaturesDisplay(Display):
             for label, (mark, _) in marks.items():
                 ax.plot([], [], mark, color=neutral(0.6), label=as_text(label, SHORT))
         outlined = {"color": neutral(), "markerfacecolor": "none"}
-        ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
+        if box_of(ax).height > LOW * ax.figure.dpi:
+            ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
         star = {"color": neutral(), "markerfacecolor": ax.get_facecolor(), "zorder": 7}
-        name = as_text(self.test_name, None)
-        ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
+        ax.plot(*self.test, "*", markersize=16, linestyle="", label="the test row", **star)
+        ax.set_title(as_text(self.title, None))
         ax.set_xlabel(as_text(self.xlabel))
         ax.set_ylabel(as_text(self.ylabel))
         lines_behind(ax)
@@ -337,7 +337,9 @@ class FeaturesDisplay(Display):
 
     def _draw_prediction(self, ax: Any) -> None:
         """Draw the boundary or the line."""
-        style = {"color": neutral(), "linewidth": 1.4, "label": self.predicted}
+        style = {"color": neutral(), "linewidth": 1.4}
+        if box_of(ax).height > LOW * ax.figure.dpi:
+            style["label"] = self.predicted
         if self.line is not None:
             ax.plot(*self.line, **style)
         elif self.boundary is not None:
@@ -433,11 +435,9 @@ def _numbers(given: GivenRows, name: Any, rows: Array) -> Array:
         ) from error
 
 
-def _test_name(
-    result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool
-) -> str:
+def _title(result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool) -> str:
     """Return what the test row is called, with its label and the one predicted."""
-    name = f"test row {cut(result.test_labels[line], SHORT)}"
+    name = f"Test row {cut(result.test_labels[line], SHORT)}"
     if not classifies:
         return name
     said = [] if y_test is None else [cut(np.asarray(y_test)[line], SHORT)]
