@@ -153,8 +153,8 @@ class InfluenceDisplay(Display):
         >>> display = InfluenceDisplay.from_result(influence, test=401, k=1, columns=["target"])
         >>> display.frame().round(1)
            training row  score effect  target
-        0           322  118.5  helps    91.0
-        1           269  -37.4  harms   258.0
+        0           379   13.4  helps    40.0
+        1            29  -13.7  harms   283.0
         """
         line = result._line(test, position)
         table = result._table(k, [line])
@@ -393,11 +393,13 @@ class InfluenceDisplay(Display):
             start += width + 2 * gap
         return 1.7 * line if self.columns else 0.0
 
-    def _write(self, ax: Any) -> None:
+    def _thin(self) -> bool:
         """Leave out the columns of bars that have no room for their name."""
-        named = {round(at) for at in ax.get_yticks()}
-        for k, text in self._cells:
-            text.set_visible(k in named)
+        named = {round(at) for at in self.ax_.get_yticks()}
+        idle = [text for k, text in self._cells if k not in named and text.get_visible()]
+        for text in idle:
+            text.set_visible(False)
+        return bool(idle)
 
 
 def _own_columns(result: Any, rows: Array, columns: Any) -> dict[Any, Any]:

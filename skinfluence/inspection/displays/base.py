@@ -22,7 +22,7 @@ from skinfluence.typing import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-HELPS, HARMS = "#1b6ca8", "#c8553d"
+HELPS, HARMS = "#2a7ab9", "#c8553d"
 
 __all__ = [
     "HARMS",
@@ -83,7 +83,7 @@ class Display(ABC):
         self.ax_, self.figure_ = ax, ax.figure
         self._draw(ax)
         ax.spines[["top", "right"]].set_visible(False)
-        settle(ax, self._share())
+        settle(ax, self._share(), self._thin)
         self._write(ax)
         return self
 
@@ -104,6 +104,10 @@ class Display(ABC):
     @abstractmethod
     def _draw(self, ax: Any) -> None:
         """Draw on some axes."""
+
+    def _thin(self) -> bool:
+        """Leave out texts of its own that run into others; return whether there were any."""
+        return False
 
     def _write(self, ax: Any) -> None:
         """Write beside the marks, once they have their places; by default nothing."""

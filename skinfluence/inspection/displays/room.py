@@ -177,7 +177,7 @@ def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LI
 # ------------------------------------------------------------------------------------ to settle
 
 
-def settle(ax: Any, share: float = SHARE) -> None:
+def settle(ax: Any, share: float, thin: Callable[[], bool]) -> None:
     """Make the texts of axes, and the axes, so small that they lie in their part of the figure.
 
     Parameters
@@ -186,6 +186,8 @@ def settle(ax: Any, share: float = SHARE) -> None:
         Everything is drawn; marks with a label are explained in a legend, unless there is one.
     share : float
         Of the width, for the names of ticks.
+    thin : callable
+        Leaves out texts that run into others, and returns whether there were any.
     """
     cell = cell_of(ax)
     texts = {name: getattr(ax, f"get_{name}")() for name in ("title", "xlabel", "ylabel")}
@@ -193,7 +195,7 @@ def settle(ax: Any, share: float = SHARE) -> None:
     legend = _Legend(ax, cell)
     for _ in range(ROUNDS):
         _lay_out(ax)
-        changed = [_thin(ax, axis) for axis in (ax.xaxis, ax.yaxis)]
+        changed = [_thin(ax.xaxis), _thin(ax.yaxis), thin()]
         changed += [legend.settle(), _wrap(ax, cell, texts), _shrink(ax, cell)]
         if not any(changed):
             break
@@ -229,19 +231,19 @@ def _cut_names(ax: Any, cell: Box, share: float) -> None:
         axis.set_ticks(ticks[::each], names)
 
 
-def _shown(ax: Any, axis: Any) -> list[tuple[float, Any]]:
+def _shown(axis: Any, *, minor: bool = False) -> list[tuple[float, Any]]:
     """Return places and labels of the ticks within the axes, in the order of their places."""
     low, high = sorted(axis.get_view_interval())
-    pairs = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)
+    pairs = zip(axis.get_ticklocs(minor=minor), axis.get_ticklabels(minor=minor), strict=False)
     inside = [(at, each) for at, each in pairs if low <= at <= high and each.get_text()]
     return sorted(inside, key=lambda pair: pair[0])
 
 
-def _thin(ax: Any, axis: Any) -> bool:
+def _thin(axis: Any) -> bool:
     """Leave out labels of ticks that run into others."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    shown = _shown(ax, axis)
+    shown = _shown(axis)
     kept: list[Any] = []
     boxes: list[Box] = []
     for at, label in shown:
@@ -249,7 +251,7 @@ def _thin(ax: Any, axis: Any) -> bool:
         if not boxes or not boxes[-1].meets(_with_gap(box)):
             kept.append((at, label.get_text()))
             boxes.append(box)
-    minor = [box_of(each) for each in axis.get_minorticklabels() if each.get_text()]
+    minor = [box_of(label) for _, label in _shown(axis, minor=True)]
     if any(one.meets(other) for k, one in enumerate(minor) for other in [*minor[:k], *boxes]):
         axis.set_minor_formatter(NullFormatter())
     if len(kept) == len(shown):
@@ -257,8 +259,10 @@ def _thin(ax: Any, axis: Any) -> bool:
     locator = axis.get_major_locator()
     if _is_named(axis):
         axis.set_ticks([at for at, _ in kept], [text for _, text in kept])
+    elif isinstance(locator, MaxNLocator) and len(kept) > 1:
+        locator.set_params(nbins=len(kept) - 1)
     elif isinstance(locator, MaxNLocator):
-        locator.set_params(nbins=max(len(kept) - 1, 1))
+        axis.set_ticks([kept[0][0]])
     elif isinstance(locator, LogLocator):
         locator.set_params(subs=[1.0], numticks=max(len(kept), 2))
     return True

@@ -162,6 +162,7 @@ class ValidationAuditDisplay(Display):
                 k[self.advised],
                 change[self.advised],
                 "o",
+                color=HELPS,
                 markerfacecolor="none",
                 markeredgecolor=HELPS,
                 markersize=11,
