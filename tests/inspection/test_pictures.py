@@ -191,7 +191,8 @@ def test_points_of_two_features_by_the_scores_of_one_test_row(cancer):
         assert np.any(np.all(np.isclose(found, point), axis=1))
     (star,) = (line for line in display.ax_.lines if line.get_marker() == "*")
     assert star.get_xydata().tolist() == [X.iloc[3].tolist()]
-    assert star.get_label() == f"test row patient 153: {y[3]}, predicted {model.predict(X)[3]}"
+    title = f"Test row patient 153: {y[3]}, predicted {model.predict(X)[3]}"
+    assert display.title == display.ax_.get_title() == title
 
 
 def test_colours_and_outlines_say_what_rows_do():
@@ -407,56 +408,20 @@ def images_display(labels):
     scores = np.array([[0.34, 0.2, 0.01, -0.5, -0.1, -0.02]] * 2)
     names = np.array([[f"{j} {labels}" for j in range(6)]] * 2, dtype=object)
     given = names[:, 0]
-    return ImagesDisplay(
-        rng.uniform(size=(2, 8, 8)),
-        rng.uniform(size=(2, 6, 8, 8)),
-        scores,
-        names,
-        targets=names,
-        test_labels=given,
-        test_targets=given,
-        predictions=given,
-    )
+    pixels = rng.uniform(size=(2, 7, 8, 8))
+    of_tests = {"test_labels": given, "test_targets": given, "predictions": given}
+    return ImagesDisplay(pixels[:, 0], pixels[:, 1:], scores, names, targets=names, **of_tests)
 
 
 def features_display(labels):
-    rng = np.random.default_rng(0)
-    x, y, scores = rng.standard_normal((3, 300))
+    x, y, scores = np.random.default_rng(0).standard_normal((3, 300))
     names = np.array([f"{i} {labels}" for i in range(300)], dtype=object)
-    classes = np.where(x > 0, f"yes {labels}", f"no {labels}")
-    across = np.linspace(-4, 4, 20)
-    codes = (across[None] > across[:, None]).astype(int)
-    name = f"test row 7: {labels[:24]}"
-    return FeaturesDisplay(
-        x,
-        y,
-        scores,
-        names,
-        (0.3, 0.2),
-        f"x {labels}",
-        f"y {labels}",
-        classes=classes,
-        boundary=(across, across, codes),
-        test_name=name,
-    )
+    params = {"classes": np.where(x > 0, f"yes {labels}", f"no {labels}"), "title": f"T {labels}"}
+    return FeaturesDisplay(x, y, scores, names, (0, 0), f"x {labels}", f"y {labels}", **params)
 
 
-def coefficients_display(labels):
-    rng = np.random.default_rng(0)
-    changes = rng.standard_normal((300, 9)) ** 3
-    names = np.array([f"{j} {labels}" for j in range(9)], dtype=object)
-    rows = np.array([f"{i} {labels}" for i in range(300)], dtype=object)
-    return CoefficientsDisplay(changes, names, rows)
-
-
-def curve_display(labels):
-    rng = np.random.default_rng(0)
-    shares = np.linspace(0, 0.5, 6)
-    curves = {name: rng.uniform(size=(3, 6)) for name in ("helpful", "harmful", f"r {labels}"[:40])}
-    return RemovalCurveDisplay(shares, curves, f"log loss {labels}"[:60], f"Refitted {labels}"[:60])
-
-
-MADE = [images_display, features_display, coefficients_display, curve_display]
+MADE = [images_display, features_display]
+"""Displays of several axes; tests/inspection/test_displays_room.py has all on their own."""
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from skinfluence import (
     InfluenceRegressor,
     LabelAudit,
     leave_one_out_curve,
+    removal_curve,
     validation_audit,
 )
 from skinfluence.inspection import GivenRows, Influence, Result
@@ -78,6 +79,7 @@ def results(name):
         LabelAudit().fit(X, c).result_,
         LabelAudit(Ridge()).fit(X, y).result_,
         leave_one_out_curve(Ridge(), X, y, "alpha", [0.5, 1.0, 2.0]),
+        removal_curve(model, X, y, fractions=[0.2], n_repetitions=2),
         model.leave_one_out_check(X, y, rows=4),
         model.diagnostics(),
         model.without(positions=[0, 5]).certificate_,

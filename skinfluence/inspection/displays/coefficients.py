@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, neutral
+from skinfluence.inspection.displays.base import (
+    HARMS,
+    HELPS,
+    Display,
+    as_text,
+    lines_behind,
+    neutral,
+)
 from skinfluence.inspection.displays.room import box_of, cut_to, ruler
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
@@ -199,6 +206,7 @@ class CoefficientsDisplay(Display):
             n = f"{len(shown)} of {len(self.coefficients):,}"
             title = f"The {n} coefficients that single rows move most\n{title}"
         ax.set_title(title)
+        lines_behind(ax, "x")
 
     def _write(self, ax: Any) -> None:
         from matplotlib.patheffects import withStroke

@@ -13,6 +13,7 @@ from skinfluence.inspection.displays.base import (
     MANY,
     Display,
     as_text,
+    lines_behind,
     name_points,
     neutral,
 )
@@ -38,10 +39,13 @@ STRONG = 0.5
 """
 
 SHORT = 24
-"""Characters of labels in what the star is called."""
+"""Characters of labels in the title and in the legend."""
 
 NARROW = 4.0
 """Width of axes, in inches, below which the bar of colours has few numbers."""
+
+LOW = 3.0
+"""Height of axes, in inches, below which only the most necessary is explained."""
 
 
 class FeaturesDisplay(Display):
@@ -74,8 +78,7 @@ class FeaturesDisplay(Display):
         What the scores are changes of.
     words : tuple ((str, str), sign), optional
         As in `InfluenceDisplay`.
-    test_name : str, default="test row"
-        What the star is called.
+    title : str, default="Training rows and one test row"
     k : int, default=4
         How many rows are named.
 
@@ -112,7 +115,7 @@ class FeaturesDisplay(Display):
         predicted: str = "predicted",
         target: str = "loss",
         words: tuple[tuple[str, str], int] | None = None,
-        test_name: str = "test row",
+        title: str = "Training rows and one test row",
         k: int = 4,
     ) -> None:
         self.x = x
@@ -128,7 +131,7 @@ class FeaturesDisplay(Display):
         self.predicted = predicted
         self.target = target
         self.words = effect_words(kind_of(target)) if words is None else words
-        self.test_name = test_name
+        self.title = title
         self.k = k
 
     @classmethod
@@ -215,7 +218,7 @@ class FeaturesDisplay(Display):
             classes=y if classifies and y is not None and y.ndim == 1 else None,
             target=result.target,
             words=result._words,
-            test_name=_test_name(result, line, X_test, y_test, model, classifies),
+            title=_title(result, line, X_test, y_test, model, classifies),
             k=k,
             **drawn,
         )
@@ -321,18 +324,22 @@ class FeaturesDisplay(Display):
         if self.classes is not None:
             for label, (mark, _) in marks.items():
                 ax.plot([], [], mark, color=neutral(0.6), label=as_text(label, SHORT))
-        outlined = {"markerfacecolor": "none", "markeredgecolor": neutral()}
-        ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
-        star = {"markerfacecolor": ax.get_facecolor(), "markeredgecolor": neutral(), "zorder": 7}
-        name = as_text(self.test_name, None)
-        ax.plot(*self.test, "*", markersize=16, linestyle="", label=name, **star)
+        outlined = {"color": neutral(), "markerfacecolor": "none"}
+        if box_of(ax).height > LOW * ax.figure.dpi:
+            ax.plot([], [], "o", label=f"outlined: {second}", **outlined)
+        star = {"color": neutral(), "markerfacecolor": ax.get_facecolor(), "zorder": 7}
+        ax.plot(*self.test, "*", markersize=16, linestyle="", label="the test row", **star)
+        ax.set_title(as_text(self.title, None))
         ax.set_xlabel(as_text(self.xlabel))
         ax.set_ylabel(as_text(self.ylabel))
+        lines_behind(ax)
         self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
 
     def _draw_prediction(self, ax: Any) -> None:
         """Draw the boundary or the line."""
-        style = {"color": neutral(), "linewidth": 1.4, "label": self.predicted}
+        style = {"color": neutral(), "linewidth": 1.4}
+        if box_of(ax).height > LOW * ax.figure.dpi:
+            style["label"] = self.predicted
         if self.line is not None:
             ax.plot(*self.line, **style)
         elif self.boundary is not None:
@@ -345,18 +352,17 @@ class FeaturesDisplay(Display):
         """Draw what the colours mean, under the axes."""
         from matplotlib.ticker import MaxNLocator
 
-        width = box_of(ax).width
-        few = width / ax.figure.dpi < NARROW
+        width, height, inch = box_of(ax).width, box_of(ax).height, ax.figure.dpi
         bar = ax.figure.colorbar(points, ax=ax, extend="both", location="bottom", aspect=30)
-        bar.locator = MaxNLocator(2 if few else 8)
-        bar.ax.tick_params(labelsize="small" if few else "medium")
-        what = f"change of {target_words(self.target)} if the row is removed"
-        bar.set_label(
-            f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}\n"
-            + wrapped(
-                what, width, ruler(ax, fontproperties=bar.ax.xaxis.label.get_fontproperties())
-            )
-        )
+        bar.locator = MaxNLocator(8 if width > NARROW * inch else 2)
+        label = f"\N{LEFTWARDS ARROW} {ends[0]}{' ' * 12}{ends[1]} \N{RIGHTWARDS ARROW}"
+        font = bar.ax.xaxis.label.get_fontproperties()
+        if height > LOW * inch:
+            what = f"change of {target_words(self.target)} if the row is removed"
+            label += "\n" + wrapped(what, 0.7 * width, ruler(ax, fontproperties=font))
+        bar.set_label(label)
+        if min(width / NARROW, height / LOW) < inch:
+            bar.ax.tick_params(labelsize="small")
 
     def _write(self, ax: Any) -> None:
         from matplotlib.patheffects import withStroke
@@ -429,11 +435,9 @@ def _numbers(given: GivenRows, name: Any, rows: Array) -> Array:
         ) from error
 
 
-def _test_name(
-    result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool
-) -> str:
+def _title(result: Any, line: int, X_test: Any, y_test: Any, model: Any, classifies: bool) -> str:
     """Return what the test row is called, with its label and the one predicted."""
-    name = f"test row {cut(result.test_labels[line], SHORT)}"
+    name = f"Test row {cut(result.test_labels[line], SHORT)}"
     if not classifies:
         return name
     said = [] if y_test is None else [cut(np.asarray(y_test)[line], SHORT)]

@@ -291,8 +291,9 @@ class ImagesDisplay(Display):
         text = f"Change of {target_words(self.target)} if the row is removed"
         text = wrapped(text, 0.98 * whole, ruler(ax, fontsize=9))
         head.text(0.5, 0.5, text, fontsize=9, ha="center", va="center")
-        head.set_axis_off()
-        ax.set_axis_off()
+        for empty in (head, ax):
+            empty.set(xticks=[], yticks=[])
+            empty.set_axis_off()
 
     def _texts(self, t: int, j: int) -> list[str]:
         """Return what stands above an image, then what below; the first is the test image."""
