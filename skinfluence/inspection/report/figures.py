@@ -173,10 +173,9 @@ def _style(style: str) -> str:
             if opacity < 1.0:
                 given[f"{key}-opacity"] = f"{opacity * float(given.get(f'{key}-opacity', 1)):.3g}"
     if "font" in given:  # of older matplotlib: style, weight, size and family in one
-        words = given["font"].partition("px")[0].split()
-        given |= {"font-size": f"{words[-1]}px"} | (
-            {"font-weight": "bold"} if "bold" in words else {}
-        )
+        *before, size = given["font"].partition("px")[0].split()
+        keys = ("font-style" if word.isalpha() else "font-weight" for word in before)
+        given |= dict(zip(keys, before, strict=True)) | {"font-size": f"{size}px"}
     kept = {key: value for key, value in given.items() if key not in ("font", "font-family")}
     return ";".join(f"{key}:{_rounded(value)}" for key, value in kept.items())
 
