@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from functools import cache
+from importlib.resources import files as files_of
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from skinfluence.inspection.report.page import page, snippet  # noqa: E402
 from skinfluence.inspection.tables import are_numbers, written  # noqa: E402
 from tests.inspection.made_up_report import HOSTILE, contents, hostile_contents  # noqa: E402
 
+SCRIPT = files_of("skinfluence.inspection.report").joinpath("report.js")
 MANY = 100_000
 HOSTILE_STYLE = "* {color: red !important; font-size: 40px} table, h2, dl {display: none}"
 CONTRAST = """
@@ -250,27 +252,23 @@ def test_texts_are_sorted_as_people_do(opened):
     click(browser, "given")  # another column: the first is forgotten
     assert state(browser)[0] == [["given", "ascending"]]
     script = re.search(
-        r"const collator.*?(?=/\*\* What a column is sorted by)",
-        browser.execute_script("return document.scripts[document.scripts.length - 1].text"),
-        re.DOTALL,
+        r"const number = .*?(?=/\*\* All rows in the order)", SCRIPT.read_text(), re.DOTALL
     )[0]
     disagreements = browser.execute_script(
-        script
+        "const collator = new Intl.Collator('en', {numeric: true});"
+        + script
         + r"""
         const parts = ["a", "B", "b", "7", "07", "70", " ", "-", "_", ".", "(", "~", "$", "", "é"];
+        parts.push("\u0301");
         const texts = [];
         for (const x of parts) for (const y of parts) for (const z of parts) texts.push(x + y + z);
-        const wrong = [];
-        for (const set of [texts, texts.filter((text) => !text.includes("é"))]) {
-          const different = [...new Set(set)], ranks = ranked(different);
-          const order = different.map((_, at) => at).sort((a, b) => ranks[a] - ranks[b]);
-          for (let i = 1; i < order.length; i++) {
-            const [a, b] = [order[i - 1], order[i]], [x, y] = [different[a], different[b]];
-            const is = collator.compare(x, y);
-            if (is > 0 || (ranks[a] === ranks[b]) !== (is === 0)) wrong.push([x, y]);
-          }
+        const keys = keysOf({texts}), wrong = [];
+        const order = texts.map((_, at) => at).sort((a, b) => keys[a] - keys[b]);
+        for (let i = 1; i < order.length; i++) {
+          const [a, b] = [order[i - 1], order[i]], is = collator.compare(texts[a], texts[b]);
+          if (is > 0 || (keys[a] === keys[b]) !== (is === 0)) wrong.push([texts[a], texts[b]]);
         }
-        return wrong"""
+        return wrong.slice(0, 5)"""
     )
     assert disagreements == []
 
