@@ -117,7 +117,7 @@ class Report:
         """
         shown, top = self.shown, self.top
         sections = [
-            check_section(self.check, self.not_checked, len(self.tests.positions)),
+            check_section(self.check, self.not_checked, len(self.tests.positions), shown),
             findings_section(self.findings),
             overall_section(self.overall, shown, top, self.mean_loss),
             tested_section(self.tests, shown, top),
@@ -293,7 +293,7 @@ class Report:
                 "columns_not_shown": shown.n_hidden,
                 "sha256": facts["data"],
             },
-            "check": check_entry(self.check, self.not_checked),
+            "check": check_entry(self.check, self.not_checked, shown),
             "findings": [finding_entry(each) for each in self.findings],
             "overall": rows_entry(frame, shown),
             "tests": tested_entry(self.tests, shown, top),
