@@ -277,12 +277,18 @@ class DiagnosticsDisplay(Display):
             if residuals[-1] <= ax.get_ylim()[1]
         ]
 
-    def _write(self, ax: Any) -> None:
+    def _thin(self) -> bool:
+        """Leave out numbers of contours that run into those of larger ones."""
+        shown = [number for number in self._numbers if number.get_visible()]
         taken: list[Box] = []
-        for number in reversed(self._numbers):
-            box = box_of(number)
-            number.set_visible(not any(box.meets(other) for other in taken))
-            taken += [box] if number.get_visible() else []
+        for number in reversed(shown):
+            if any(box_of(number).meets(other) for other in taken):
+                number.set_visible(False)
+            else:
+                taken.append(box_of(number))
+        return len(taken) < len(shown)
+
+    def _write(self, ax: Any) -> None:
         rows = self._named
         name_points(ax, self.hat_diagonal[rows], self.residuals[rows], self.labels[rows])
 

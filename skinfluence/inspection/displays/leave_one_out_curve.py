@@ -151,8 +151,9 @@ class LeaveOneOutCurveDisplay(Display):
             ax.set_xticks(x, [as_text(value) for value in self.param_range])
         elif _is_geometric(x[order]):
             ax.set_xscale("log")
-        ax.set_xlabel(as_text(self.param_name))
+        ax.set_xlabel(as_text(self.param_name, None))
         ax.set_ylabel(f"mean {self.loss} of rows left out")
+        ax.set_title("Every row left out once")
         lines_behind(ax)
 
 

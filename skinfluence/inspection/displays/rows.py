@@ -218,7 +218,8 @@ class RowsDisplay(Display):
             ends = [np.nanmin([self.x, self.y]), np.nanmax([self.x, self.y])]
             ax.plot(ends, ends, color=neutral(), linewidth=1.0)
         else:
-            ax.set_xscale("log")
+            ax.set_xscale("log", subs=[])
+            ax.xaxis.get_major_locator().set_params(subs=[1.0, 2.0, 5.0])
             ax.xaxis.set_major_formatter("{x:g}")
         marks = ((~wrong, HELPS, "o", "right"), (wrong, HARMS, "X", "wrong"))
         for rows, color, marker, word in marks:
