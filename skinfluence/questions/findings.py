@@ -210,7 +210,7 @@ def duplicated_rows(
     twice = influential[copied[influential]]
     odd = influential[at_odds[influential]]
 
-    said, severity, rows = [], "", []
+    said, severity = [], ""
     if leaked.any():
         excess = int(leaked.sum()) - by_chance
         many = excess > LEAKED * n_test and excess >= FEWEST_LEAKED
@@ -223,37 +223,32 @@ def duplicated_rows(
     if n_odd := int((there & ~leaked).sum()):
         severity = severity or "low"
         said.append(
-            f"{number_of(n_odd, 'test row')} have the features of training rows and another target"
+            f"{number_of(n_odd, 'test row')} with the features of training rows, and another target"
         )
     if len(odd):
         severity = severity if severity in ("high", "medium") else "medium"
         said.append(
-            f"{number_of(len(odd), 'row')} among the most influential have copies with another "
-            "target"
+            f"{number_of(len(odd), 'row')} among the most influential with copies of another target"
         )
-    if len(twice) > len(odd):
+    if n_alike := len(twice) - len(odd):
         severity = severity or "low"
         said.append(
-            f"{number_of(len(twice) - len(odd), 'row')} among them have copies with the same"
+            f"{number_of(n_alike, 'row')} among the most influential with copies of the same target"
         )
     counts = f"{int(copied.sum()):,} of {len(X):,} training rows have the features of another"
     if not said:
         return not_found(
             code, f"No test row is a training row, no row that is shown has a copy; {counts}."
         )
-    rows = [*odd, *(each for each in twice if each not in set(odd.tolist()))]
+    seen = {key for key, each in zip(known, leaked, strict=True) if each}
+    tested_too = [position for position, key in enumerate(X) if key in seen]
+    rows = list(dict.fromkeys([*odd.tolist(), *tested_too, *twice.tolist()]))
     advice = (
         "Split copies together (GroupShuffleSplit), or drop them. The score of a row with a copy "
         "is what the second of two is worth: group_influence removes both."
     )
     text = f"{'; '.join(said)}; {counts}."
-    return found(
-        code,
-        severity,
-        f"{text[0].upper()}{text[1:]}",
-        advice,
-        _named(fitted, np.array(rows, dtype=int)),
-    )
+    return found(code, severity, text, advice, _named(fitted, np.array(rows, dtype=int)))
 
 
 def _like(y: Any, fitted: Fitted) -> Any:

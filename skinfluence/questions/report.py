@@ -14,7 +14,6 @@ from skinfluence.inspection.report.findings import Finding, codes_given, ignored
 from skinfluence.inspection.report.report import Report
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
-from skinfluence.objectives import OutputObjective
 from skinfluence.process.progress import counting
 from skinfluence.process.row_names import length_of
 from skinfluence.process.warnings import hearing
@@ -25,7 +24,7 @@ from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Fitted, labels_of
 from skinfluence.questions.judged import Fit
 from skinfluence.questions.label_audit import label_audit
-from skinfluence.questions.left_out import loss_in_words
+from skinfluence.questions.left_out import loss_of
 from skinfluence.questions.rows import by_label, tested_rows_given
 from skinfluence.questions.scoring import Asked, described, influence
 from skinfluence.retraining import take_rows
@@ -92,7 +91,6 @@ def report(
         audited = _audited(fitted, again) if audit else "audit=True looks for them."
     check_answer, not_checked = _answer_or_reason(checked)
     audit_answer, not_audited = _answer_or_reason(audited)
-    loss = fitted.objective()
     mean_loss = float(losses.mean())
     with counting("what there is to be found"):
         every = [
@@ -117,7 +115,7 @@ def report(
         groups=None if grouped is None else grouped[0],
         audit=audit_answer,
         mean_loss=mean_loss,
-        loss=loss_in_words(fitted, loss.loss) if isinstance(loss, OutputObjective) else "loss",
+        loss=shown.text(loss_of(fitted)),
         model=type(fitted.final).__name__,
         facts=facts,
         warned=tuple(shown.text(each) for each in heard),

@@ -180,7 +180,8 @@ def test_test_rows_among_the_training_rows(kind):
     found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test), y_test)
     assert (found.state, found.severity) == ("found", "high")
     assert "8 of 100 test rows are training rows, too, with the same target (0.0" in found.text
-    assert "1 test row have the features of training rows and another target" in found.text
+    assert set(found.rows) == set(range(20, 28))
+    assert "1 test row with the features of training rows, and another target" in found.text
     found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test[5:]), y_test[5:])
     assert (found.state, found.severity) == ("found", "medium")
     found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test[9:]), y_test[9:])

@@ -46,7 +46,7 @@ def plain_value(value: Any) -> Any:
     return None if is_missing else str(value)
 
 
-def check_entry(check: LeaveOneOutCheck | None, reason: str) -> dict[str, Any]:
+def check_entry(check: LeaveOneOutCheck | None, reason: str, shown: Shown) -> dict[str, Any]:
     """Return the check; without one the reason."""
     if check is None:
         return {"verdict": None, "fit_for": None, "reason": reason}
@@ -62,7 +62,7 @@ def check_entry(check: LeaveOneOutCheck | None, reason: str) -> dict[str, Any]:
         "refit": check.refit,
         "rows": check.row_labels,
         "tests": check.test_labels,
-        "notes": check.explanations(),
+        "notes": [shown.text(each) for each in check.explanations()],
     }
 
 

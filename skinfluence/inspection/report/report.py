@@ -75,6 +75,14 @@ class Report:
         Estimator, sizes, hashes, date and versions.
     warned : tuple of str
         What the questions warned of.
+    shown : Shown
+        Which columns of the rows are shown: ``shown.names``.
+    top : int
+        Training rows that are shown, at most, at either end.
+    audited : bool
+        Whether an audit was asked for.
+    not_checked : str
+        Why there is no check; "" where there is one.
 
     Examples
     --------
@@ -117,7 +125,7 @@ class Report:
         """
         shown, top = self.shown, self.top
         sections = [
-            check_section(self.check, self.not_checked, len(self.tests.positions)),
+            check_section(self.check, self.not_checked, len(self.tests.positions), shown),
             findings_section(self.findings),
             overall_section(self.overall, shown, top, self.mean_loss),
             tested_section(self.tests, shown, top),
@@ -293,7 +301,7 @@ class Report:
                 "columns_not_shown": shown.n_hidden,
                 "sha256": facts["data"],
             },
-            "check": check_entry(self.check, self.not_checked),
+            "check": check_entry(self.check, self.not_checked, shown),
             "findings": [finding_entry(each) for each in self.findings],
             "overall": rows_entry(frame, shown),
             "tests": tested_entry(self.tests, shown, top),

@@ -34,7 +34,9 @@ _REFITTED = {
 }
 
 
-def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) -> Section:
+def check_section(
+    check: LeaveOneOutCheck | None, reason: str, n_chosen: int, shown: Shown
+) -> Section:
     """Return the check against refits: what the scores below are fit for.
 
     Parameters
@@ -44,6 +46,7 @@ def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) ->
         Why there is none.
     n_chosen : int
         Test rows of it that the report shows; the others were drawn.
+    shown : Shown
     """
     title, name = "Are the scores right?", "check"
     if check is None:
@@ -55,7 +58,7 @@ def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) ->
         f"The {number_of(n_rows, 'training row')} with the largest scores left, one at a time, and "
         f"{_REFITTED[check.refit]}: what happened to the losses of {number_of(n_test, 'test row')} "
         f"(those shown below{drawn}), held against what the scores predicted.",
-        *(_sentence(each) for each in check.explanations()),
+        *(_sentence(shown.text(each)) for each in check.explanations()),
     )
     display = LeaveOneOutDisplay.from_result(check)
     seen = f"Predicted against actual changes of the loss, {check.predicted.size:,} points"
