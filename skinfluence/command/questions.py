@@ -12,10 +12,10 @@ import numpy as np
 
 from skinfluence.command.columns import listing
 from skinfluence.command.demo import swapped_labels
-from skinfluence.command.pipelines import model_name, pipeline
+from skinfluence.command.pipelines import DAMPING, model_name, pipeline
 from skinfluence.command.printing import say, table, warn, width_of, wrapped
 from skinfluence.command.refusal import Refusal
-from skinfluence.command.rows import Rows, held_out, tested, training
+from skinfluence.command.rows import Rows, held_out, to_learn, to_predict
 from skinfluence.command.writing import output_file
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.inspection.report.findings import SEVERITIES
@@ -70,7 +70,7 @@ def report(asked: Namespace) -> bool:
     learnt = _read(asked)
     _introduce(learnt)
     if asked.test:
-        test = tested(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
+        test = to_predict(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
         _warn_of(test)
         say(*test.said)
         rows, given = (learnt.X, learnt.y), (test.X, test.y)
@@ -306,7 +306,7 @@ def _paragraph(text: str) -> str:
 
 
 def _read(asked: Namespace) -> Rows:
-    learnt = training(asked.train, asked.target, asked.model, asked.max_rows, sys.stdin.buffer)
+    learnt = to_learn(asked.train, asked.target, asked.model, asked.max_rows, sys.stdin.buffer)
     _warn_of(learnt)
     return learnt
 
@@ -325,7 +325,8 @@ def _wrapper(learnt: Rows, name: str, jobs: int | None) -> Any:
     classifies = learnt.target.classifies
     wrapper = InfluenceClassifier if classifies else InfluenceRegressor
     estimator = pipeline(learnt.columns, name, classifies=classifies)
-    return wrapper(estimator, n_jobs=_jobs(learnt, jobs), verbose=_verbose())
+    damping = DAMPING.get(name, 0.0)
+    return wrapper(estimator, damping=damping, n_jobs=_jobs(learnt, jobs), verbose=_verbose())
 
 
 def _jobs(learnt: Rows, given: int | None) -> int:

@@ -126,7 +126,7 @@ def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
     inside = text + "".join(
         _element(child, ids) + escape((child.tail or "").strip(), quote=False) for child in element
     )
-    if tag == "g" and not attributes or tag == "defs" and not inside:
+    if (tag == "g" and not attributes) or (tag == "defs" and not inside):
         return inside
     return f"<{tag}{attributes}>{inside}</{tag}>"
 
