@@ -1011,7 +1011,7 @@ class InfluenceWrapper(FittedWrapper):
         >>> report.check.fit_for
         'values'
         >>> [(each.code, each.severity) for each in report.findings if each.state == "found"]
-        []
+        [('SKI001', 'medium')]
         """
         fitted = self._current()
         return report.report(

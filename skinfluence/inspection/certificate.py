@@ -203,7 +203,7 @@ class Certificate(Result):
         ImportError
             Without matplotlib.
         """
-        return DeletionDisplay(self.gradient_norm_before, self.gradient_norm, self.method).plot(ax)
+        return DeletionDisplay.from_result(self).plot(ax=ax)
 
     # ---------------------------------------------------------------------------- in words
 

@@ -397,13 +397,4 @@ class LeaveOneOutCheck(Result):
         -------
         LeaveOneOutDisplay
         """
-        display = LeaveOneOutDisplay(
-            predicted=self.predicted,
-            actual=self.actual,
-            target=self.target,
-            method=self.method,
-            noise_floor=self.noise_floor,
-            fit_for=self.fit_for or "neither",
-            refit=self.refit,
-        )
-        return display.plot(ax=ax)
+        return LeaveOneOutDisplay.from_result(self).plot(ax=ax)

@@ -162,15 +162,7 @@ class Diagnostics(Result):
         -------
         DiagnosticsDisplay
         """
-        table = self._table(np.arange(len(self.cooks_distance)))
-        display = DiagnosticsDisplay(
-            hat_diagonal=table["hat_diagonal"],
-            residuals=table["studentized_residual"],
-            cooks_distance=self.cooks_distance,
-            labels=self.row_labels,
-            k=k,
-        )
-        return display.plot(ax=ax)
+        return DiagnosticsDisplay.from_result(self, k).plot(ax=ax)
 
     def _array(self) -> Array:
         return self.cooks_distance

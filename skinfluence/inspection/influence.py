@@ -386,6 +386,7 @@ class Influence(Effects):
         *,
         position: int | None = None,
         labels: Any = None,
+        columns: Any = None,
     ) -> InfluenceDisplay:
         """Draw the (at most) k rows that move one test row most either way.
 
@@ -400,6 +401,8 @@ class Influence(Effects):
         labels : array-like of shape (n_train,) or str, optional
             What the bars are called in place of the labels of the rows: a text for every row, or
             the name of one of their columns.
+        columns : True, or names, optional
+            Columns of the rows that are written beside their bars, as in `to_frame`.
 
         Returns
         -------
@@ -408,19 +411,11 @@ class Influence(Effects):
         Raises
         ------
         ValueError
-            For a test row that is not there, and for labels that are not one for every row.
+            For a test row that is not there, labels that are not one for every row, and columns
+            that the rows have not.
         """
-        line = self._line(test, position)
-        (((first_rows, first), (second_rows, second)),) = self._ends(k, [line])
-        rows = np.concatenate([first_rows, second_rows[::-1]]).astype(int)
-        display = InfluenceDisplay(
-            scores=np.concatenate([first, second[::-1]]),
-            labels=self._names(rows, labels),
-            target=self.target,
-            title=self._title(line),
-            change=self.change,
-            words=self._words,
-            what=labels if isinstance(labels, str) else self._what,
+        display = InfluenceDisplay.from_result(
+            self, test, k, position=position, labels=labels, columns=columns
         )
         return display.plot(ax=ax)
 
@@ -725,18 +720,7 @@ class GroupInfluence(Effects):
         ValueError
             For a test row that is not there.
         """
-        line = self._line(test, position)
-        table = self._table(k, [line])
-        names = [f"{cut(g)} ({n:,})" for g, n in zip(table["group"], table["size"], strict=True)]
-        display = InfluenceDisplay(
-            scores=table["score"],
-            labels=np.array(names, dtype=object),
-            target=self.target,
-            title=self._title(line),
-            change=self.change,
-            words=self._words,
-            what="group (rows)",
-        )
+        display = InfluenceDisplay.from_result(self, test, k, position=position)
         return display.plot(ax=ax)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from skinfluence.inspection.displays import InfluenceDisplay
 from skinfluence.inspection.result import LINES_SHOWN, Result
-from skinfluence.inspection.tables import beside, cut, line_of, number_of, pandas, plain
+from skinfluence.inspection.tables import beside, number_of, pandas, plain
 from skinfluence.inspection.words import effect_words, kind_of, target_words
 from skinfluence.typing import Array
 
@@ -122,21 +122,7 @@ class InputInfluence(Result):
         ValueError
             For rows that are not there.
         """
-        t = line_of(self.test_labels, test, None, name="test")
-        i = line_of(self.row_labels, row, None, name="row")
-        values = self.derivatives[t, i]
-        order = np.argsort(-np.abs(values), kind="stable")[:k]
-        which = "" if self.classes is None else f", class {cut(self.classes[t])}"
-        display = InfluenceDisplay(
-            scores=values[order],
-            labels=self.features[order],
-            target=self.target,
-            title=f"Test row {cut(self.test_labels[t])}{which}",
-            change=f"a feature of row {cut(self.row_labels[i])} grew by 1, at this rate",
-            words=effect_words(kind_of(self.target), coming=True),
-            what="feature",
-        )
-        return display.plot(ax=ax)
+        return InfluenceDisplay.from_input_influence(self, test, row, k).plot(ax=ax)
 
     # -------------------------------------------------------------------------------------- to read
 

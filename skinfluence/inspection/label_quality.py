@@ -165,15 +165,7 @@ class LabelQuality(Result):
         ImportError
             Without matplotlib.
         """
-        order, expected = self._worst_first(), self.expected_errors
-        display = LabelQualityDisplay(
-            self.quality[order],
-            self.tiers[order],
-            expected=None if expected is None else expected.estimate,
-            interval=None if expected is None else (expected.low, expected.high),
-            title=self._which(),
-        )
-        return display.plot(ax=ax)
+        return LabelQualityDisplay.from_result(self).plot(ax=ax)
 
     def _array(self) -> Array:
         return self.quality

@@ -236,26 +236,7 @@ class LeaveOneOut(Result):
         ImportError
             Without matplotlib.
         """
-        order = self._largest_first()
-        probability, one_target = self._probability(), self.output_labels is None
-        x, y = np.arange(1, len(order) + 1), self.losses
-        drawn = {"xlabel": "rank of the row, largest loss first", "ylabel": f"left-out {self.loss}"}
-        if one_target and not self.classifier:
-            x, y = self.targets.ravel()[order], self.predictions.ravel()
-            drawn = {"xlabel": "given", "ylabel": "left-out prediction"}
-        elif one_target and probability is not None:
-            y, drawn["ylabel"] = probability, "left-out probability of the given label"
-        display = RowsDisplay(
-            x,
-            y[order],
-            self.row_labels[order],
-            named=k,
-            wrong=self._wrong()[order] if self.classifier else None,
-            identity=drawn["xlabel"] == "given",
-            title=self._mean_loss(),
-            **drawn,
-        )
-        return display.plot(ax=ax)
+        return RowsDisplay.from_result(self, k).plot(ax=ax)
 
     def _array(self) -> Array:
         return self.losses
@@ -414,18 +395,7 @@ class LeaveOneOutComparison(Result):
         ImportError
             Without matplotlib.
         """
-        order = self._largest_first()
-        display = RowsDisplay(
-            self.losses[order, 0],
-            self.losses[order, 1],
-            self.row_labels[order],
-            named=k,
-            xlabel=f"left-out {self.loss}, first model",
-            ylabel=f"left-out {self.loss}, second model",
-            identity=True,
-            title=f"difference {with_error(self.difference, self.standard_error)}",
-        )
-        return display.plot(ax=ax)
+        return RowsDisplay.from_comparison(self, k).plot(ax=ax)
 
     def _array(self) -> Array:
         differences: Array = self.losses[:, 0] - self.losses[:, 1]

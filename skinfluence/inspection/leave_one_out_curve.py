@@ -124,15 +124,7 @@ class LeaveOneOutCurve(Result):
         ImportError
             Without matplotlib.
         """
-        display = LeaveOneOutCurveDisplay(
-            self.param_name,
-            self.param_range,
-            self.scores,
-            self.standard_errors,
-            self._best,
-            self.loss,
-        )
-        return display.plot(ax=ax)
+        return LeaveOneOutCurveDisplay.from_result(self).plot(ax=ax)
 
     @property
     def _best(self) -> int:

@@ -115,17 +115,7 @@ class ParameterInfluence(Result):
         ValueError
             For a coefficient that is not there.
         """
-        at = self._at(coefficient)
-        order = self._order(at)[:k]
-        name = self.coefficients[at]
-        display = InfluenceDisplay(
-            scores=self.changes[order, at],
-            labels=self.row_labels[order],
-            target="the coefficient",
-            title=f"{cut(name)} = {self.values[at]:.3g}",
-            words=(("raises it", "lowers it"), -1),
-        )
-        return display.plot(ax=ax)
+        return InfluenceDisplay.from_parameter_influence(self, coefficient, k).plot(ax=ax)
 
     def _at(self, coefficient: Any) -> int:
         """Return the position of a coefficient of these."""

@@ -241,17 +241,7 @@ class ValidationAudit(Result):
         ImportError
             Without matplotlib.
         """
-        display = ValidationAuditDisplay(
-            self.k,
-            self.change,
-            self.standard_error,
-            self.in_sample,
-            self.verified,
-            self._advised,
-            self.action,
-            self.loss,
-        )
-        return display.plot(ax=ax)
+        return ValidationAuditDisplay.from_result(self).plot(ax=ax)
 
     def _array(self) -> Array:
         return self.change

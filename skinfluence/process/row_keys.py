@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skinfluence.process.row_names import n_dimensions_of
 from skinfluence.typing import Array
 
 MISSING = "a value that is missing"
@@ -25,10 +24,19 @@ def row_keys(rows: Any) -> list[Hashable]:
         return _of_sparse(rows)
     if hasattr(rows, "iloc") and hasattr(rows, "columns"):
         return _of_columns([np.asarray(rows.iloc[:, j]) for j in range(rows.shape[1])])
-    if not hasattr(rows, "__array__") and n_dimensions_of(rows) == 1:
+    values = np.asarray(rows) if hasattr(rows, "__array__") else _numbers(rows)
+    if values is None:
         return [_comparable(row) for row in rows]
-    values = np.asarray(rows)
     return _of_columns([*values.T] if values.ndim > 1 else [values])
+
+
+def _numbers(rows: Any) -> Array | None:
+    """Return a list of rows as an array, if it is one of numbers."""
+    try:
+        values = np.asarray(rows)
+    except ValueError:  # rows of unequal length
+        return None
+    return values if values.dtype.kind in "biuf" else None
 
 
 def _of_columns(columns: list[Array]) -> list[Hashable]:

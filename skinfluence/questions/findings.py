@@ -19,6 +19,7 @@ from skinfluence.inspection import (
 from skinfluence.inspection.report.findings import Finding, found, not_found, not_looked_for
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.tables import cut, number_of, plain
+from skinfluence.inspection.verdict import FEWEST_ROWS
 from skinfluence.mechanisms.distance import FAR
 from skinfluence.objectives import LinearObjective
 from skinfluence.process.row_keys import row_keys
@@ -30,8 +31,10 @@ from skinfluence.typing import Array
 RISKY, DOMINANT = 0.2, 0.5
 """Leverages from which on a row is watched, and from which on it is avoided (Huber 1981)."""
 
-TIMES_MEAN = 3.0
-"""Times the mean leverage from which on one is high (Velleman & Welsch 1981)."""
+TIMES_MEAN, TWICE_MEAN = 3.0, 2.0
+"""Times the mean leverage above which one is high (Velleman & Welsch 1981; Hoaglin & Welsch 1978).
+
+A kernel may follow all rows closely; none of them then stands out."""
 
 OTHER_FIT = 1.0
 """Distance from the optimum, in units of the sampling noise, at which a model fitted to another
@@ -70,20 +73,21 @@ def high_leverage(fitted: Fitted, used: str) -> Finding:
     mean = float(leverages[counted].mean())
     order = np.argsort(-leverages, kind="stable")
     high = order[leverages[order] > max(RISKY, TIMES_MEAN * mean)]
-    dominant = order[leverages[order] > DOMINANT]
+    dominant = order[leverages[order] > max(DOMINANT, TWICE_MEAN * mean)]
     largest = f"the largest leverage is {leverages[order[0]]:.2f}, the mean {mean:.2g}"
     limits = f"{TIMES_MEAN:g} times the mean and {RISKY:g}"
+    higher = f"{TWICE_MEAN:g} times the mean and {DOMINANT:g}"
     advice = (
         "Look at these rows: the model follows them wherever they lie. First-order scores are too "
         "small by 1 / (1 - leverage); method='newton' is not."
     )
     if len(dominant):
-        text = f"{number_of(len(dominant), 'row')} of leverage above {DOMINANT:g}; {largest}."
+        text = f"{number_of(len(dominant), 'row')} of leverage above {higher}; {largest}."
         return found(code, "medium", text, advice, _named(fitted, dominant))
     if len(high):
         text = f"{number_of(len(high), 'row')} of leverage above {limits}; {largest}."
         return found(code, "low", text, advice, _named(fitted, high))
-    return not_found(code, f"No leverage is above {limits}, or above {DOMINANT:g}; {largest}.")
+    return not_found(code, f"No leverage is above {limits}, or {higher}; {largest}.")
 
 
 def _leverages(fitted: Fitted, used: str) -> Array | str:
@@ -148,7 +152,8 @@ def differs_from_refits(check: LeaveOneOutCheck | None, reason: str) -> Finding:
     if "as far as this check can tell" in check.verdict:
         severity = "medium" if np.isfinite(check.relative_error) else "low"
         return found(code, severity, verdict, f"Do not read the scores yet. {advice}")
-    return found(code, "high", verdict, f"Do not read the scores. {advice}")
+    severity = "high" if check.predicted.shape[1] >= FEWEST_ROWS else "medium"
+    return found(code, severity, verdict, f"Do not read the scores. {advice}")
 
 
 def suspect_labels(audit: LabelQuality | None, reason: str) -> Finding:
@@ -205,7 +210,7 @@ def duplicated_rows(
     twice = influential[copied[influential]]
     odd = influential[at_odds[influential]]
 
-    said, severity, rows = [], "", []
+    said, severity = [], ""
     if leaked.any():
         excess = int(leaked.sum()) - by_chance
         many = excess > LEAKED * n_test and excess >= FEWEST_LEAKED
@@ -218,37 +223,32 @@ def duplicated_rows(
     if n_odd := int((there & ~leaked).sum()):
         severity = severity or "low"
         said.append(
-            f"{number_of(n_odd, 'test row')} have the features of training rows and another target"
+            f"{number_of(n_odd, 'test row')} with the features of training rows, and another target"
         )
     if len(odd):
         severity = severity if severity in ("high", "medium") else "medium"
         said.append(
-            f"{number_of(len(odd), 'row')} among the most influential have copies with another "
-            "target"
+            f"{number_of(len(odd), 'row')} among the most influential with copies of another target"
         )
-    if len(twice) > len(odd):
+    if n_alike := len(twice) - len(odd):
         severity = severity or "low"
         said.append(
-            f"{number_of(len(twice) - len(odd), 'row')} among them have copies with the same"
+            f"{number_of(n_alike, 'row')} among the most influential with copies of the same target"
         )
     counts = f"{int(copied.sum()):,} of {len(X):,} training rows have the features of another"
     if not said:
         return not_found(
             code, f"No test row is a training row, no row that is shown has a copy; {counts}."
         )
-    rows = [*odd, *(each for each in twice if each not in set(odd.tolist()))]
+    seen = {key for key, each in zip(known, leaked, strict=True) if each}
+    tested_too = [position for position, key in enumerate(X) if key in seen]
+    rows = list(dict.fromkeys([*odd.tolist(), *tested_too, *twice.tolist()]))
     advice = (
         "Split copies together (GroupShuffleSplit), or drop them. The score of a row with a copy "
         "is what the second of two is worth: group_influence removes both."
     )
     text = f"{'; '.join(said)}; {counts}."
-    return found(
-        code,
-        severity,
-        f"{text[0].upper()}{text[1:]}",
-        advice,
-        _named(fitted, np.array(rows, dtype=int)),
-    )
+    return found(code, severity, text, advice, _named(fitted, np.array(rows, dtype=int)))
 
 
 def _like(y: Any, fitted: Fitted) -> Any:

@@ -92,8 +92,9 @@ class Judged:
         targets, none = loss.encode(y), np.empty((len(y), 0))
         losses = loss.value(targets, eta)
         if not classifier:
-            suggested = loss.response(eta)
-            best = loss.value(loss.encode(suggested), eta)
+            suggested, best = loss.response(eta), np.full(len(eta), np.nan)
+            known = ~np.isnan(eta).any(axis=1)
+            best[known] = loss.value(loss.encode(suggested[known]), eta[known])
             residuals = _residuals(loss, targets, eta, y)
             suggested = suggested.reshape(y.shape)
             return cls(losses, np.exp(-losses), suggested, losses - best, none, residuals)

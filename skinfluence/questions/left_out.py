@@ -128,6 +128,14 @@ def loss_in_words(fitted: Fitted, loss: Loss) -> str:
     return " of targets transformed by ".join([in_words(loss), *transformers])
 
 
+def loss_of_test_rows(fitted: Fitted) -> str:
+    """Return what the loss of test rows is called; "loss" of an objective that does not say."""
+    objective = fitted.objective()
+    if not isinstance(objective, OutputObjective):
+        return "loss"
+    return loss_in_words(fitted, objective.loss)
+
+
 @by_label
 def self_influence(fitted: Fitted, *, method: str | None = None) -> SelfInfluence:
     """See `InfluenceClassifier.self_influence`."""

@@ -14,7 +14,6 @@ from skinfluence.inspection.report.findings import Finding, codes_given, ignored
 from skinfluence.inspection.report.report import Report
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
-from skinfluence.objectives import OutputObjective
 from skinfluence.process.progress import counting
 from skinfluence.process.row_names import length_of
 from skinfluence.process.warnings import hearing
@@ -25,8 +24,8 @@ from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Fitted, labels_of
 from skinfluence.questions.judged import Fit
 from skinfluence.questions.label_audit import label_audit
-from skinfluence.questions.left_out import loss_in_words
-from skinfluence.questions.rows import by_label, test_rows_given
+from skinfluence.questions.left_out import loss_of_test_rows
+from skinfluence.questions.rows import by_label, tested_rows_given
 from skinfluence.questions.scoring import Asked, described, influence
 from skinfluence.retraining import take_rows
 from skinfluence.typing import Array
@@ -75,7 +74,7 @@ def report(
     given = GivenRows(X_test, y_test)
     shown = Shown.of(fitted.given, given, columns, fitted.classifier)
     chosen = (
-        _tests_shown(X_test, losses) if test_rows is None else test_rows_given(X_test, test_rows)
+        _tests_shown(X_test, losses) if test_rows is None else tested_rows_given(X_test, test_rows)
     )
     used = fitted.method(None, traced=True)
     if used == "tracin" and groups is not None:
@@ -92,7 +91,6 @@ def report(
         audited = _audited(fitted, again) if audit else "audit=True looks for them."
     check_answer, not_checked = _answer_or_reason(checked)
     audit_answer, not_audited = _answer_or_reason(audited)
-    loss = fitted.objective()
     mean_loss = float(losses.mean())
     with counting("what there is to be found"):
         every = [
@@ -101,14 +99,14 @@ def report(
             findings.differs_from_refits(check_answer, not_checked),
             findings.suspect_labels(audit_answer, not_audited),
             findings.duplicated_rows(
-                fitted, X_test, y_test, _influential(overall, top), labels_of(X_test, len(losses))
+                fitted, X_test, y_test, _influential(overall, top), _labels(asked)
             ),
             findings.few_rows(fitted, overall),
             findings.small_classes(fitted, shown),
             findings.harmful_groups(grouped, mean_loss),
             findings.warned_of(heard),
         ]
-    facts = {name: shown.text(fact) for name, fact in overall.facts.items()}
+    facts = {**overall.facts, "estimator": shown.estimator(fitted.estimator)}
     return Report(
         check=check_answer,
         findings=tuple(_to_be_shown(ignored(each, codes), shown) for each in every),
@@ -117,7 +115,7 @@ def report(
         groups=None if grouped is None else grouped[0],
         audit=audit_answer,
         mean_loss=mean_loss,
-        loss=loss_in_words(fitted, loss.loss) if isinstance(loss, OutputObjective) else "loss",
+        loss=shown.text(loss_of_test_rows(fitted)),
         model=type(fitted.final).__name__,
         facts=facts,
         warned=tuple(shown.text(each) for each in heard),
@@ -160,9 +158,15 @@ def _checked(fitted: Fitted, asked: Asked, chosen: Array, n_rows: int) -> LeaveO
     drawn = np.random.default_rng(0).choice(others, n_others, replace=False)
     tests = np.concatenate([chosen, np.sort(drawn)])
     try:
-        return leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
+        check = leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
     except (ValueError, TypeError, MemoryError) as error:
         return str(error)
+    return replace(check, test_labels=_labels(asked)[tests])
+
+
+def _labels(asked: Asked) -> Array:
+    """Return the labels of all test rows, of which some are asked about alone."""
+    return labels_of(asked.X_test, length_of(asked.X_test))
 
 
 def _tests(fitted: Fitted, asked: Asked, chosen: Array, losses: Array, top: int) -> TestedRows:
@@ -170,7 +174,7 @@ def _tests(fitted: Fitted, asked: Asked, chosen: Array, losses: Array, top: int)
     some = _of_some(asked, chosen)
     predict = getattr(fitted.estimator, "predict", None)
     return TestedRows(
-        influence=influence(fitted, some, top),
+        influence=replace(influence(fitted, some, top), test_labels=_labels(asked)[chosen]),
         positions=chosen,
         losses=losses[chosen],
         predictions=None if predict is None else np.asarray(predict(some.X_test)),

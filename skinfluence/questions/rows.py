@@ -2,7 +2,7 @@
 
 A row of a frame has two names, its label and its position, and after a split of the data a label is
 the position of another row. `rows_given` is the one rule of which is meant, wherever training rows
-are asked for; `test_rows_given` is the same of test rows.
+are asked for; `tested_rows_given` is the same of test rows.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def rows_given(
     return _positions(named[which[0]], among)
 
 
-def test_rows_given(X_test: Any, rows: Any) -> Array:
+def tested_rows_given(X_test: Any, rows: Any) -> Array:
     """Return the positions of test rows, given by the rule of `rows_given`.
 
     Parameters

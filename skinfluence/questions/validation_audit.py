@@ -12,7 +12,7 @@ from skinfluence.effects import check_target
 from skinfluence.inspection import GivenRows, ValidationAudit
 from skinfluence.losses import OneVsOne
 from skinfluence.mechanisms import Mechanism
-from skinfluence.objectives import Objective, OutputObjective
+from skinfluence.objectives import Objective
 from skinfluence.process.progress import counted, take_less
 from skinfluence.process.row_keys import row_keys
 from skinfluence.process.row_names import length_of
@@ -30,7 +30,7 @@ from skinfluence.questions.evaluation import accepted_features, as_array
 from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.folds import folds_of_rows
 from skinfluence.questions.frozen_splits import frozen_trees
-from skinfluence.questions.left_out import given_targets, leave_one_out, loss_in_words
+from skinfluence.questions.left_out import given_targets, leave_one_out, loss_of_test_rows
 from skinfluence.questions.refits import Refits, scored_network
 from skinfluence.questions.rows import by_label, refuse_lost_classes, warn_of_lonely_rows
 from skinfluence.questions.scoring import Asked, edit_scorer
@@ -115,7 +115,7 @@ def validation_audit(
         targets=given_targets(fitted),
         new_targets=edit.targets,
         method=scorer.method,
-        loss=_loss_of(fitted),
+        loss=loss_of_test_rows(fitted),
         origin=fitted.origin,
         given=fitted.given,
     )
@@ -155,13 +155,6 @@ def _refuse_missing_targets(y: Any) -> None:
             f"y_val has {wrong} target(s) that are missing or infinite; finite ones are accepted. "
             "Drop these rows."
         )
-
-
-def _loss_of(fitted: Fitted) -> str:
-    objective = fitted.objective()
-    if not isinstance(objective, OutputObjective):
-        return "loss"
-    return loss_in_words(fitted, objective.loss)
 
 
 # ------------------------------------------------------------------------------ what is done to it

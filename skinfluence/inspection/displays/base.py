@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from skinfluence.inspection.tables import cut
+from skinfluence.inspection.displays.room import (
+    SHARE,
+    Box,
+    as_text,
+    box_of,
+    cut_to,
+    ruler,
+    settle,
+)
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HELPS, HARMS = "#1b6ca8", "#c8553d"
 
-LONGEST_LABEL = 36
-"""Characters of a label of a bar."""
-
-
-def as_text(label: Any, widest: int | None = LONGEST_LABEL) -> str:
-    """Return a label as a picture shows it: cut where it is long, a dollar as a dollar."""
-    text = str(label) if widest is None else cut(label, widest)
-    return text.replace("$", r"\$")
-
-
-def name_points(ax: Any, x: Array, y: Array, labels: Array) -> None:
-    """Write labels beside points, those of near points above each other."""
-    ax.get_xlim()  # which is when the limits are found
-    taken: list[tuple[float, float]] = []
-    for point, label in zip(np.column_stack([x, y]).tolist(), labels, strict=True):
-        right, up = ax.transData.transform(point)
-        shift = 4.0
-        while any(abs(right - r) < 45 and abs(up + shift - u) < 13 for r, u in taken):
-            shift += 13.0
-        taken.append((right, up + shift))
-        line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6} if shift > 17 else None
-        ax.annotate(
-            as_text(label),
-            point,
-            xytext=(5, shift * 72 / ax.figure.dpi),
-            textcoords="offset points",
-            fontsize=8,
-            arrowprops=line,
-        )
+__all__ = [
+    "HARMS",
+    "HELPS",
+    "Display",
+    "as_text",
+    "lines_behind",
+    "name_points",
+    "neutral",
+    "points",
+]
 
 
 class Display(ABC):
-    """What all pictures share: axes to draw on.
+    """What all pictures share: numbers in, axes to draw on, and the numbers out again.
+
+    The constructor takes numbers, as they are drawn. ``from_result`` takes them from a result,
+    which is what the ``plot`` of results does; it draws nothing. ``from_estimator`` asks a fitted
+    model and draws the answer, as in scikit-learn. `plot` wraps, thins or cuts texts that have no
+    room in their part of the figure, at the size it has then.
 
     Attributes
     ----------
@@ -81,12 +79,118 @@ class Display(ABC):
                     "Plots need matplotlib, which is not installed: pip install "
                     "'skinfluence[plot]'."
                 ) from error
-            _, ax = plt.subplots(figsize=self.figsize, layout="constrained")
+            _, ax = plt.subplots(figsize=self._size(), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         self._draw(ax)
         ax.spines[["top", "right"]].set_visible(False)
+        settle(ax, self._share())
+        self._write(ax)
         return self
+
+    @abstractmethod
+    def frame(self) -> pd.DataFrame:
+        """Return the numbers behind the picture, a line for every mark that is drawn.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
 
     @abstractmethod
     def _draw(self, ax: Any) -> None:
         """Draw on some axes."""
+
+    def _write(self, ax: Any) -> None:
+        """Write beside the marks, once they have their places; by default nothing."""
+        return
+
+    def _size(self) -> tuple[float, float] | None:
+        """Return the size of a new figure, in inches; None is the default of matplotlib."""
+        return self.figsize
+
+    def _share(self) -> float:
+        """Return the share of the width that the names of ticks may take."""
+        return SHARE
+
+
+# ---------------------------------------------------------------------------------------- points
+
+MANY = 2000
+"""Points from which on they are small, faint and drawn as an image, in vector formats too."""
+
+
+def points(ax: Any, x: Array, y: Array, **drawn: Any) -> Any:
+    """Draw points that are told apart, few or many."""
+    many = len(x) > MANY
+    dots = {"s": 5 if many else 18, "alpha": 0.3 if many else 0.7, "linewidth": 0}
+    return ax.scatter(x, y, rasterized=many, **{**dots, **drawn})
+
+
+# ------------------------------------------------------------------------------- names of points
+
+
+def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> None:
+    """Write labels beside points, the first first, where they run into no other.
+
+    A label that has no room near its point, within the axes, is left out.
+    """
+    size = ruler(ax, fontsize=8)
+    axes, points = box_of(ax), ax.transData.transform(np.column_stack([x, y]))
+    pixel = ax.figure.dpi / 72
+    near = 4.0 * pixel
+    taken = [Box(right - 2, up - 2, right + 2, up + 2) for right, up in points.tolist()]
+    for (right, up), at, label in zip(
+        points.tolist(), np.column_stack([x, y]).tolist(), labels, strict=True
+    ):
+        text = cut_to(as_text(label), 0.6 * axes.width, size)
+        place = _free(right, up, size(text), axes, taken, near)
+        if place is None:
+            continue
+        taken.append(place)
+        away = abs((place.y0 + place.y1) / 2 - up) > 2 * place.height
+        ax.annotate(
+            text,
+            at,
+            xytext=((place.x0 - right) / pixel, (place.y0 - up) / pixel),
+            textcoords="offset points",
+            fontsize=8,
+            va="bottom",
+            arrowprops={"arrowstyle": "-", "color": neutral(0.5), "lw": 0.6} if away else None,
+        ).set_in_layout(False)
+
+
+def _free(
+    right: float, up: float, text: Box, axes: Box, taken: Iterable[Box], near: float
+) -> Box | None:
+    """Return the nearest place for a text beside a point that nothing has, in the axes."""
+    steps = [0.0, *(sign * k for k in range(1, 9) for sign in (1, -1))]
+    for step in steps:
+        for x0 in (right + near, right - near - text.width):
+            y0 = up - text.height / 2 + step * 0.9 * text.height
+            place = Box(x0, y0, x0 + text.width, y0 + text.height)
+            if axes.holds(place) and not any(place.meets(other) for other in taken):
+                return place
+    return None
+
+
+# --------------------------------------------------------------------------------------- colours
+
+
+def neutral(alpha: float = 1.0) -> tuple[float, float, float, float]:
+    """Return the colour of texts, for lines that have to be seen on light and on dark."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_rgba
+
+    red, green, blue, _ = to_rgba(rcParams["text.color"])
+    return red, green, blue, alpha
+
+
+def lines_behind(ax: Any, axis: str = "both") -> None:
+    """Draw a faint grid behind the marks."""
+    ax.grid(axis=axis, color=neutral(0.12), linewidth=0.8)
+    ax.set_axisbelow(True)

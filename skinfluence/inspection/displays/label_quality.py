@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, lines_behind, neutral
+from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
 
-SUSPECTED_COLOR, UNFLAGGED_COLOR = "#e0a458", "0.65"
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUSPECTED_COLOR = "#b8862b"
 
 
 class LabelQualityDisplay(Display):
@@ -26,6 +30,8 @@ class LabelQualityDisplay(Display):
     interval : tuple of float, optional
         Around the estimate.
     title : str
+    labels : ndarray of shape (n_rows,), optional
+        Of the rows, for `frame`; their ranks by default.
 
     Attributes
     ----------
@@ -48,28 +54,113 @@ class LabelQualityDisplay(Display):
         expected: float | None = None,
         interval: tuple[float, float] | None = None,
         title: str = "",
+        labels: Array | None = None,
     ) -> None:
         self.quality = quality
         self.tiers = tiers
         self.expected = expected
         self.interval = interval
         self.title = title
+        self.labels = labels
+
+    @classmethod
+    def from_result(cls, result: Any) -> Self:
+        """Return the qualities of an audit, the worst first.
+
+        Parameters
+        ----------
+        result : LabelQuality
+
+        Returns
+        -------
+        LabelQualityDisplay
+        """
+        order, expected = result._worst_first(), result.expected_errors
+        return cls(
+            result.quality[order],
+            result.tiers[order],
+            expected=None if expected is None else expected.estimate,
+            interval=None if expected is None else (expected.low, expected.high),
+            title=result._which(),
+            labels=result.row_labels[order],
+        )
+
+    @classmethod
+    def from_estimator(cls, audit: Any, *, ax: Any = None) -> Self:
+        """Draw what an audit of labels found.
+
+        Parameters
+        ----------
+        audit : LabelAudit
+            Fitted.
+        ax : matplotlib Axes, optional
+            A new figure by default.
+
+        Returns
+        -------
+        LabelQualityDisplay
+            Drawn.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        NotFittedError
+            For an audit that was not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skinfluence import LabelAudit
+        >>> from skinfluence.inspection import LabelQualityDisplay
+        >>> X, y = load_iris(return_X_y=True)
+        >>> y[[3, 70]] = 2
+        >>> display = LabelQualityDisplay.from_estimator(LabelAudit().fit(X, y))
+        >>> sorted(display.frame()["row"][:2])
+        [3, 70]
+        """
+        return audit.plot(ax=ax)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the points: the worst rows, as many as are drawn.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns row (its label), rank, label quality and tier.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        n = self._n_drawn()
+        ranks = np.arange(1, n + 1)
+        labels = ranks if self.labels is None else self.labels[:n]
+        points = {"rank": ranks, "label quality": self.quality[:n], "tier": self.tiers[:n]}
+        return pandas().DataFrame({"row": plain(labels), **points})
+
+    def _n_drawn(self) -> int:
+        """Return how many of the worst rows are drawn."""
+        furthest = [10, 2 * int(np.sum(self.tiers != "")), 1.3 * (self.interval or (0, 0))[1]]
+        return min(len(self.quality), int(max(furthest)))
 
     def _draw(self, ax: Any) -> None:
-        furthest = [10, 2 * int(np.sum(self.tiers != "")), 1.3 * (self.interval or (0, 0))[1]]
-        n = min(len(self.quality), int(max(furthest)))
+        n = self._n_drawn()
         ranks = np.arange(1, n + 1)
-        words = {
-            "likely": ("likely wrong", HARMS),
-            "suspected": ("suspected", SUSPECTED_COLOR),
-            "": ("not flagged", UNFLAGGED_COLOR),
+        marks = {
+            "likely": ("likely wrong", HARMS, "X", 26),
+            "suspected": ("suspected", SUSPECTED_COLOR, "^", 20),
+            "": ("not flagged", neutral(0.6), "o", 9),
         }
-        for front, (tier, (word, color)) in enumerate(words.items()):
+        for front, (tier, (word, color, marker, size)) in enumerate(marks.items()):
             rows = self.tiers[:n] == tier
             if np.any(self.tiers == tier):
                 count = f"{np.sum(self.tiers == tier):,} {word}"
-                dots = {"s": 16, "color": color, "label": count, "zorder": 4 - front}
-                ax.scatter(ranks[rows], self.quality[:n][rows], **dots)
+                dots = {"s": size, "marker": marker, "linewidth": 0, "color": color}
+                ax.scatter(
+                    ranks[rows], self.quality[:n][rows], label=count, zorder=4 - front, **dots
+                )
         if self.expected is not None and self.interval is not None:
             ax.axvspan(*self.interval, color=HELPS, alpha=0.12, linewidth=0)
             line = f"about {self.expected:,.0f} expected wrong"
@@ -79,6 +170,4 @@ class LabelQualityDisplay(Display):
         ax.set_xlabel("rank of the row, worst first")
         ax.set_ylabel("label quality")
         ax.set_title(self.title)
-        ax.legend(loc="lower right", frameon=False)
-        ax.grid(color="0.92", linewidth=0.8)
-        ax.set_axisbelow(True)
+        lines_behind(ax)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, as_text, lines_behind
+from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class LeaveOneOutCurveDisplay(Display):
@@ -58,6 +62,64 @@ class LeaveOneOutCurveDisplay(Display):
         self.best = best
         self.loss = loss
 
+    @classmethod
+    def from_result(cls, result: Any) -> Self:
+        """Return the scores of a curve.
+
+        Parameters
+        ----------
+        result : LeaveOneOutCurve
+            What `leave_one_out_curve` returned.
+
+        Returns
+        -------
+        LeaveOneOutCurveDisplay
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skinfluence import leave_one_out_curve
+        >>> from skinfluence.inspection import LeaveOneOutCurveDisplay
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> curve = leave_one_out_curve(Ridge(), X, y, "alpha", [0.01, 0.1, 1.0])
+        >>> LeaveOneOutCurveDisplay.from_result(curve).frame().round(1)
+           alpha  mean half squared error  standard error  smallest
+        0    0.0                   1500.1            93.3      True
+        1    0.1                   1502.1            91.2     False
+        2    1.0                   1664.3            91.6     False
+        """
+        return cls(
+            result.param_name,
+            result.param_range,
+            result.scores,
+            result.standard_errors,
+            result._best,
+            result.loss,
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return the points in the order they were given, one a line.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns under the name of the parameter and of the mean loss, standard error, and
+            smallest.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        points = {
+            self.param_name: plain(self.param_range),
+            f"mean {self.loss}": self.scores,
+            "standard error": self.standard_errors,
+            "smallest": np.arange(len(self.scores)) == self.best,
+        }
+        return pandas().DataFrame(points)
+
     def _draw(self, ax: Any) -> None:
         numbers = self.param_range.dtype.kind in "iuf" and bool(
             np.all(np.isfinite(self.param_range))
@@ -79,21 +141,19 @@ class LeaveOneOutCurveDisplay(Display):
         ax.plot(
             x[self.best],
             self.scores[self.best],
-            "o",
+            "D",
             color=HARMS,
             markersize=8,
             zorder=3,
-            label=f"smallest at {value}",
+            label=as_text(f"smallest at {value}"),
         )
         if not numbers:
-            ax.set_xticks(x, [str(value) for value in self.param_range])
+            ax.set_xticks(x, [as_text(value) for value in self.param_range])
         elif _is_geometric(x[order]):
             ax.set_xscale("log")
         ax.set_xlabel(as_text(self.param_name))
         ax.set_ylabel(f"mean {self.loss} of rows left out")
-        ax.legend(frameon=False)
-        ax.grid(color="0.92", linewidth=0.8)
-        ax.set_axisbelow(True)
+        lines_behind(ax)
 
 
 def _is_geometric(values: Array) -> bool:

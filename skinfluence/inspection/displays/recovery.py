@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import Display
+from skinfluence.inspection.displays.base import Display, as_text, lines_behind, neutral
+from skinfluence.inspection.tables import pandas
 from skinfluence.typing import Array
 
-CURVES = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#b08968", "0.45")
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVES = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#b08968", None)
+"""Colours of curves; None is that of texts."""
 MARKS = ("o", "s", "^", "D", "v", "x")
 
 
@@ -115,19 +120,41 @@ class RecoveryDisplay(Display):
         }
         return cls(shares, curves, title=title)
 
+    def frame(self) -> pd.DataFrame:
+        """Return the points of all curves, one a line.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ranking, share checked, mean and standard deviation over the repetitions.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        n = len(self.checked)
+        points = {
+            "ranking": [name for name in self.curves for _ in range(n)],
+            "share checked": np.tile(self.checked, len(self.curves)),
+            "mean": np.concatenate([np.mean(each, axis=0) for each in self.curves.values()]),
+            "standard deviation": np.concatenate(
+                [np.std(each, axis=0) for each in self.curves.values()]
+            ),
+        }
+        return pandas().DataFrame(points)
+
     def _draw(self, ax: Any) -> None:
         for k, (name, values) in enumerate(self.curves.items()):
-            color, mark = CURVES[k % len(CURVES)], MARKS[k % len(MARKS)]
+            color, mark = CURVES[k % len(CURVES)] or neutral(), MARKS[k % len(MARKS)]
             mean, spread = np.mean(values, axis=0), np.std(values, axis=0)
             band = {"color": color, "alpha": 0.1, "linewidth": 0}
             ax.fill_between(self.checked, mean - spread, mean + spread, **band)
-            ax.plot(self.checked, mean, marker=mark, markersize=4, color=color, label=name)
+            ax.plot(self.checked, mean, marker=mark, markersize=4, color=color, label=as_text(name))
         ax.set_xlabel("share of the rows that was checked")
         ax.set_ylabel(self.ylabel)
-        ax.set_title(self.title)
-        ax.legend(loc="best", frameon=False)
-        ax.grid(color="0.92", linewidth=0.8)
-        ax.set_axisbelow(True)
+        ax.set_title(as_text(self.title, None))
+        lines_behind(ax)
 
 
 def _found(wrong: Array, ranking: Array, checked: Array) -> Array:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from skinfluence.inspection.displays.base import HARMS, HELPS, Display
+import numpy as np
+
+from skinfluence.inspection.displays.base import HARMS, HELPS, Display, lines_behind, neutral
+from skinfluence.inspection.tables import pandas
 from skinfluence.typing import Array
 
-ROOM = 3.6
-"""Width of axes, in inches, from which on a legend has two columns."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ValidationAuditDisplay(Display):
@@ -65,9 +68,62 @@ class ValidationAuditDisplay(Display):
         self.action = action
         self.loss = loss
 
+    @classmethod
+    def from_result(cls, result: Any) -> Self:
+        """Return the curve of an audit.
+
+        Parameters
+        ----------
+        result : ValidationAudit
+            What `skinfluence.validation_audit` returned.
+
+        Returns
+        -------
+        ValidationAuditDisplay
+        """
+        return cls(
+            result.k,
+            result.change,
+            result.standard_error,
+            result.in_sample,
+            result.verified,
+            result._advised,
+            result.action,
+            result.loss,
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return the points, a line for every number of rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns rows (dropped or relabelled), change, standard error, in-sample, refitted where
+            refits were asked for, and advised.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        refitted = {} if self.verified is None else {"refitted": self.verified}
+        points = {
+            f"rows {self._done}": self.k,
+            "change": self.change,
+            "standard error": self.standard_error,
+            "in-sample": self.in_sample,
+            **refitted,
+            "advised": np.arange(len(self.k)) == (-1 if self.advised is None else self.advised),
+        }
+        return pandas().DataFrame(points)
+
+    @property
+    def _done(self) -> str:
+        return "dropped" if self.action == "drop" else "relabelled"
+
     def _draw(self, ax: Any) -> None:
         k, change, error = self.k, self.change, 2.0 * self.standard_error
-        ax.axhline(0.0, color="0.4", linewidth=0.8)
+        ax.axhline(0.0, color=neutral(), linewidth=0.8)
         ax.fill_between(
             k,
             change - error,
@@ -89,7 +145,9 @@ class ValidationAuditDisplay(Display):
             label="on rows that did not choose",
         )
         if self.verified is not None:
-            ax.plot(k, self.verified, "x", color="0.15", markersize=6, label="the same, refitted")
+            ax.plot(
+                k, self.verified, "x", color=neutral(), markersize=6, label="the same, refitted"
+            )
         ax.plot(
             k,
             self.in_sample,
@@ -112,23 +170,9 @@ class ValidationAuditDisplay(Display):
         if k[-1] >= 10 * k[0]:
             ax.set_xscale("log")
         self._name_numbers(ax)
-        ax.set_xlabel(f"worst rows {'dropped' if self.action == 'drop' else 'relabelled'}")
+        ax.set_xlabel(f"worst rows {self._done}")
         ax.set_ylabel(f"change of mean {self.loss}\n(below 0 is better)")
-        self._explain_above(ax)
-        ax.grid(color="0.92", linewidth=0.8)
-        ax.set_axisbelow(True)
-
-    def _explain_above(self, ax: Any) -> None:
-        """Put the legend above the curves, which may be anywhere."""
-        wide = ax.get_window_extent().width / ax.figure.dpi > ROOM
-        ax.legend(
-            frameon=False,
-            fontsize="small",
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            borderaxespad=0.2,
-            ncols=2 if wide else 1,
-        )
+        lines_behind(ax)
 
     def _name_numbers(self, ax: Any) -> None:
         """Put ticks at the numbers there are, or at fewer of them."""

@@ -28,11 +28,13 @@ def plain_value(value: Any) -> Any:
     """
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return None if np.isnat(value) else str(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, (datetime, date)):  # which may be NaT
         return value.isoformat() if value == value else None
-    if isinstance(value, Real) and not isinstance(value, np.timedelta64):
+    if isinstance(value, Real):
         return float(value) if isfinite(value) else None
     if isinstance(value, np.ndarray):
         return [plain_value(each) for each in plain(value)]
@@ -44,7 +46,7 @@ def plain_value(value: Any) -> Any:
     return None if is_missing else str(value)
 
 
-def check_entry(check: LeaveOneOutCheck | None, reason: str) -> dict[str, Any]:
+def check_entry(check: LeaveOneOutCheck | None, reason: str, shown: Shown) -> dict[str, Any]:
     """Return the check; without one the reason."""
     if check is None:
         return {"verdict": None, "fit_for": None, "reason": reason}
@@ -60,7 +62,7 @@ def check_entry(check: LeaveOneOutCheck | None, reason: str) -> dict[str, Any]:
         "refit": check.refit,
         "rows": check.row_labels,
         "tests": check.test_labels,
-        "notes": check.explanations(),
+        "notes": [shown.text(each) for each in check.explanations()],
     }
 
 
@@ -89,7 +91,7 @@ def _lines(frame: Any) -> list[list[Any]]:
     return [[*line] for line in zip(*columns, strict=True)]
 
 
-def tests_entry(tests: TestedRows, shown: Shown, top: int) -> list[dict[str, Any]]:
+def tested_entry(tests: TestedRows, shown: Shown, top: int) -> list[dict[str, Any]]:
     """Return the test rows one by one."""
     frames = tests.frames(top, shown)
     return [

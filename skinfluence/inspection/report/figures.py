@@ -57,14 +57,17 @@ def svg(picture: Picture, name_prefix: str, largest: int = LARGEST) -> str:
     str
         The same for the same display.
     """
-    drawn = _embedded(_drawn(picture.display), picture.name, name_prefix)
-    if len(drawn) <= largest:
-        return drawn
-    return _embedded(_drawn(picture.display, pixels=True), picture.name, name_prefix)
+    element = _embedded(*_drawn(picture.display), picture.name, name_prefix)
+    if len(element) <= largest:
+        return element
+    return _embedded(*_drawn(picture.display, pixels=True), picture.name, name_prefix)
 
 
-def _drawn(display: Display, pixels: bool = False) -> str:
-    """Return what matplotlib makes of a display, whatever style the user has chosen."""
+def _drawn(display: Display, pixels: bool = False) -> tuple[str, bool]:
+    """Return what matplotlib makes of a display, whatever style the user has chosen.
+
+    And whether it shows images: where it does not, pixels are points, and may change their tone.
+    """
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -86,10 +89,10 @@ def _drawn(display: Display, pixels: bool = False) -> str:
                 for artist in (*ax.collections, *curves):
                     artist.set_rasterized(True)
         figure.savefig(written, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
-    return written.getvalue()
+    return written.getvalue(), any(ax.images for ax in figure.axes)
 
 
-def _embedded(drawn: str, name: str, prefix: str) -> str:
+def _embedded(drawn: str, has_images: bool, name: str, prefix: str) -> str:
     """Return an SVG file as an element of a page: named, without what would reach beyond it."""
     root = ElementTree.fromstring(_NO_XML.sub("\ufffd", drawn))
     referred = sorted(
@@ -103,10 +106,13 @@ def _embedded(drawn: str, name: str, prefix: str) -> str:
     ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
     width = root.get("viewBox", "").split()[2]
     inside = "".join(_element(child, ids) for child in root)
-    size = f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif)"
+    size = (
+        f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
+    )
     return (
         f'<svg role="img" aria-label="{escape(name)}" viewBox="{_rounded(root.get("viewBox", ""))}"'
-        f' style="{size}" stroke-linejoin="round">{inside}</svg>'
+        f' style="{size}" stroke-linejoin="round"{"" if has_images else " class=points"}>'
+        f"{inside}</svg>"
     )
 
 

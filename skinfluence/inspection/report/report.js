@@ -6,7 +6,7 @@
 const LONG = 48; // characters; a longer text takes three lines, and a click shows all of it
 const WINDOWED = 200; // rows; of more only those in sight are in the page
 const AROUND = 12; // rows beyond what is in sight
-const collator = new Intl.Collator(undefined, {numeric: true});
+const collator = new Intl.Collator("en", {numeric: true});
 const count = new Intl.NumberFormat("en");
 
 function made(name, properties = {}, ...children) {
@@ -37,16 +37,54 @@ function columnsOf(table, data) {
 
 const number = (text) => (text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text));
 
+const SIGNS = [..." !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"].sort(collator.compare);
+const codes = new Map(SIGNS.map((sign, at) => [sign, String.fromCharCode(at + 1)]));
+const numeral = (digits) => {
+  const value = digits.replace(/^0+(?=.)/, "");
+  return String.fromCharCode(48 + Math.min(value.length, 40)) + value;
+};
+
+/**
+ * The ranks of different texts in the order of the collator, which needs a second for 100,000 of them.
+ * So those that are ASCII are compared by a key first, which is in the same order: signs, then numbers by
+ * their length and digits, then letters.
+ */
+function ranked(texts) {
+  const all = texts.join("").toLowerCase();
+  const signs = /[^a-z0-9 ]/.test(all) ? /[^a-z0-9]/g : null; // a space is before digits and letters as it is
+  const key = (text) => {
+    const low = text.toLowerCase();
+    return (signs ? low.replace(signs, (sign) => codes.get(sign)) : low).replace(/[0-9]+/g, numeral);
+  };
+  const keys = /^[ -~]*$/.test(all) ? texts.map(key) : texts.map(() => "");
+  const compare = (a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : collator.compare(texts[a], texts[b]));
+  const order = texts.map((_, at) => at).sort(compare);
+  const ranks = new Float64Array(texts.length);
+  for (let at = 1; at < order.length; at++)
+    ranks[order[at]] = compare(order[at - 1], order[at]) === 0 ? ranks[order[at - 1]] : at;
+  return ranks;
+}
+
 /** What a column is sorted by: its numbers, or the ranks of its texts; NaN where one is missing. */
 function keysOf({numeric, texts}) {
   if (numeric) return Float64Array.from(texts, (text) => (text === null ? NaN : number(text)));
-  const different = [...new Set(texts)].filter((text) => text !== null).sort(collator.compare);
-  const ranks = new Map();
-  different.forEach((text, at) => {
-    const same = at > 0 && collator.compare(different[at - 1], text) === 0;
-    ranks.set(text, same ? ranks.get(different[at - 1]) : at);
+  const different = new Map();
+  const which = texts.map((text) => {
+    if (text === null) return -1;
+    if (!different.has(text)) different.set(text, different.size);
+    return different.get(text);
   });
-  return Float64Array.from(texts, (text) => (text === null ? NaN : ranks.get(text)));
+  const ranks = ranked([...different.keys()]);
+  return Float64Array.from(which, (at) => (at < 0 ? NaN : ranks[at]));
+}
+
+/** Rank the texts of long columns while nothing else happens. */
+function prepare(columns) {
+  const next = columns.find(({numeric, keys}) => !numeric && !keys);
+  if (next) window.requestIdleCallback?.(() => {
+    next.keys ??= keysOf(next);
+    prepare(columns);
+  });
 }
 
 /** All rows in the order of a column; equal ones as they were, missing ones last. */
@@ -82,7 +120,7 @@ function enliven(figure) {
   const columns = columnsOf(table, data);
   data?.remove();
   const n = columns[0]?.texts.length ?? 0;
-  if (n === 0) return;
+  if (n < 2) return; // nothing to sort or to search
   const name = figure.querySelector(".name").textContent, counted = figure.querySelector(".count");
   const blue = Number(figure.dataset.blue ?? 1);
   const isTall = columns.some(({texts}) => texts.some((text) => text !== null && text.length > LONG));
@@ -148,8 +186,9 @@ function enliven(figure) {
     live.clear();
     draw();
     table.setAttribute("aria-rowcount", shown.length + 1);
-    counted.textContent = shown.length === n ? `${count.format(n)} ${n === 1 ? "row" : "rows"}`
-      : `${count.format(shown.length)} of ${count.format(n)} ${n === 1 ? "row" : "rows"}`;
+    const there = isWhole ? Math.min(shown.length, WINDOWED) : shown.length; // on paper
+    counted.textContent = there === n ? `${count.format(n)} ${n === 1 ? "row" : "rows"}`
+      : `${count.format(there)} of ${count.format(n)} ${n === 1 ? "row" : "rows"}`;
   }
 
   function choose() {
@@ -219,15 +258,20 @@ function enliven(figure) {
   redraw();
 
   let isAsked = false;
+  function look() {
+    isAsked = false;
+    draw();
+    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  }
   box.addEventListener("scroll", () => {
-    if (isAsked) return;
+    if (!isAsked) requestAnimationFrame(look);
     isAsked = true;
-    requestAnimationFrame(() => { isAsked = false; draw(); });
   }, {passive: true});
   new ResizeObserver(() => {
     if (!isHeld) hold();
-    draw();
+    look();
   }).observe(box);
+  if (n > WINDOWED) prepare(columns);
   figure.print = (isPrinting) => { isWhole = isPrinting; redraw(); };
 }
 

@@ -21,7 +21,7 @@ from skinfluence.inspection.report.as_json import (
     groups_entry,
     plain_value,
     rows_entry,
-    tests_entry,
+    tested_entry,
 )
 from skinfluence.inspection.report.as_markdown import markdown
 from skinfluence.inspection.report.contents import Contents
@@ -33,7 +33,7 @@ from skinfluence.inspection.report.sections import (
     groups_section,
     model_section,
     overall_section,
-    tests_section,
+    tested_section,
 )
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
@@ -117,10 +117,10 @@ class Report:
         """
         shown, top = self.shown, self.top
         sections = [
-            check_section(self.check, self.not_checked, len(self.tests.positions)),
+            check_section(self.check, self.not_checked, len(self.tests.positions), shown),
             findings_section(self.findings),
             overall_section(self.overall, shown, top, self.mean_loss),
-            tests_section(self.tests, shown, top),
+            tested_section(self.tests, shown, top),
         ]
         if self.groups is not None:
             sections.append(groups_section(self.groups))
@@ -162,7 +162,7 @@ class Report:
         lines += [f"{each.code} {each.title} ({each.severity}): {each.text}" for each in found]
         if not found:
             lines.append("Nothing was found that its findings look for.")
-        frame = self.overall.to_frame(min(self.top, ROWS_PRINTED), columns=list(self.shown.names))
+        frame = self.overall.to_frame(min(self.top, ROWS_PRINTED), columns=self.shown.columns)
         few = ["effect", "rank", "row", "position", "score"]
         lines.append(text_table({name: frame[name].tolist() for name in few}))
         lines.append(
@@ -273,7 +273,7 @@ class Report:
             what is in each. Numbers are in full precision, and null where they are none.
         """
         shown, top = self.shown, self.top
-        frame = self.overall.to_frame(top, columns=list(shown.names))
+        frame = self.overall.to_frame(top, columns=shown.columns)
         facts = self.facts
         entries = {
             "skinfluence": facts["skinfluence"],
@@ -293,10 +293,10 @@ class Report:
                 "columns_not_shown": shown.n_hidden,
                 "sha256": facts["data"],
             },
-            "check": check_entry(self.check, self.not_checked),
+            "check": check_entry(self.check, self.not_checked, shown),
             "findings": [finding_entry(each) for each in self.findings],
             "overall": rows_entry(frame, shown),
-            "tests": tests_entry(self.tests, shown, top),
+            "tests": tested_entry(self.tests, shown, top),
             "groups": groups_entry(self.groups),
             "audit": audit_entry(self.audit, shown, top),
         }

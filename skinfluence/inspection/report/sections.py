@@ -34,7 +34,9 @@ _REFITTED = {
 }
 
 
-def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) -> Section:
+def check_section(
+    check: LeaveOneOutCheck | None, reason: str, n_chosen: int, shown: Shown
+) -> Section:
     """Return the check against refits: what the scores below are fit for.
 
     Parameters
@@ -44,6 +46,7 @@ def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) ->
         Why there is none.
     n_chosen : int
         Test rows of it that the report shows; the others were drawn.
+    shown : Shown
     """
     title, name = "Are the scores right?", "check"
     if check is None:
@@ -55,17 +58,9 @@ def check_section(check: LeaveOneOutCheck | None, reason: str, n_chosen: int) ->
         f"The {number_of(n_rows, 'training row')} with the largest scores left, one at a time, and "
         f"{_REFITTED[check.refit]}: what happened to the losses of {number_of(n_test, 'test row')} "
         f"(those shown below{drawn}), held against what the scores predicted.",
-        *(_sentence(each) for each in check.explanations()),
+        *(_sentence(shown.text(each)) for each in check.explanations()),
     )
-    display = LeaveOneOutDisplay(
-        check.predicted,
-        check.actual,
-        target=check.target,
-        method=check.method,
-        noise_floor=check.noise_floor,
-        fit_for=check.fit_for or "neither",
-        refit=check.refit,
-    )
+    display = LeaveOneOutDisplay.from_result(check)
     seen = f"Predicted against actual changes of the loss, {check.predicted.size:,} points"
     picture = Picture(
         display,
@@ -114,19 +109,19 @@ def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float
         overall.assumed,
         shown.remark(),
     ]
-    frame = overall.to_frame(top, columns=list(shown.names))
+    frame = overall.to_frame(top, columns=shown.columns)
     name = f"Rows that help and harm most, at most {top:,} at either end"
     return Section(
         "Rows that help and harm",
         "overall",
         lead=lead,
         text=_said(text),
-        pictures=_bars(overall, frame, "Training rows on the mean test loss"),
+        pictures=_bars(overall),
         tables=(_table(frame, name),),
     )
 
 
-def tests_section(tests: TestedRows, shown: Shown, top: int) -> Section:
+def tested_section(tests: TestedRows, shown: Shown, top: int) -> Section:
     """Return the test rows one by one, each with the training rows that decide."""
     frames = tests.frames(top, shown)
     parts = []
@@ -154,15 +149,7 @@ def groups_section(groups: GroupInfluence) -> Section:
     """Return what groups of rows do together."""
     frame = groups.to_frame()
     harmful = int(np.sum(groups.scores < 0))
-    display = InfluenceDisplay(
-        scores=frame["score"].to_numpy(),
-        labels=frame["group"].to_numpy(),
-        target="loss",
-        title="Groups on the mean test loss",
-        change=groups.change,
-        what="group",
-    )
-    few = len(frame) <= 2 * BARS
+    display = InfluenceDisplay.from_result(groups, k=BARS)
     pictures = (Picture(display, "Bars of the change of the mean loss without each group."),)
     return Section(
         "Groups",
@@ -171,7 +158,7 @@ def groups_section(groups: GroupInfluence) -> Section:
         text=(
             "A score is the change of the mean loss if all rows of the group are removed together.",
         ),
-        pictures=pictures if few else (),
+        pictures=pictures,
         tables=(Table("Groups of training rows", _columns(frame), bar="score"),),
     )
 
@@ -185,14 +172,7 @@ def audit_section(audit: LabelQuality | None, reason: str, shown: Shown, top: in
     counts = [int(np.sum(audit.tiers == tier)) for tier in ("likely", "suspected")]
     counted = f"{counts[0]:,} likely wrong and {counts[1]:,} suspected of {len(audit.quality):,}."
     lead = counted if expected is None else f"{str(expected)[0].upper()}{str(expected)[1:]}."
-    order = np.argsort(audit.quality, kind="stable")
-    display = LabelQualityDisplay(
-        audit.quality[order],
-        audit.tiers[order],
-        expected=None if expected is None else expected.estimate,
-        interval=None if expected is None else (expected.low, expected.high),
-        title="Labels, worst first",
-    )
+    display = LabelQualityDisplay.from_result(audit)
     frame = audit_frame(audit, shown, top)
     text = ["" if expected is None else counted, "Nothing was changed: look at these rows first."]
     return Section(
@@ -207,7 +187,7 @@ def audit_section(audit: LabelQuality | None, reason: str, shown: Shown, top: in
 
 def audit_frame(audit: LabelQuality, shown: Shown, top: int) -> Any:
     """Return the labels to look at, those of targets that are not shown left out."""
-    frame = audit.suggest(top, columns=list(shown.names))
+    frame = audit.suggest(top, columns=shown.columns)
     names = ["given_label", "suggested_label"]
     if audit.output_labels is None:
         return frame if all(shown.targets) else frame.drop(columns=names)
@@ -243,20 +223,13 @@ def _deciding(frame: Any) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _bars(influence: Influence, frame: Any, title: str) -> tuple[Picture, ...]:
-    first, second = (frame[frame["effect"] == word][:BARS] for word in influence.words)
-    scores = np.concatenate([first["score"], second["score"][::-1]])
-    if not len(scores):
+def _bars(influence: Influence) -> tuple[Picture, ...]:
+    display = InfluenceDisplay.from_result(influence, k=BARS)
+    if not len(display.scores):
         return ()
-    display = InfluenceDisplay(
-        scores=scores,
-        labels=np.concatenate([first["row"], second["row"][::-1]]),
-        target=influence.target,
-        title=title,
-        change=influence.change,
-    )
-    ends = f"the {len(first)} rows that help most and the {len(second)} that harm most"
-    return (Picture(display, f"Bars of the change of the mean loss without each of {ends}."),)
+    n_helps = int(np.sum(display.scores > 0))
+    ends = f"the {n_helps} rows that help most and the {len(display.scores) - n_helps} that harm"
+    return (Picture(display, f"Bars of the change of the mean loss without each of {ends} most."),)
 
 
 def _table(frame: Any, name: str, bar: str = "score") -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,16 @@ from skinfluence.process.row_names import length_of
 MOST_COLUMNS = 12
 """Columns that are shown where nothing is said of them."""
 
+LONGEST_ESTIMATOR = 100_000
+"""Characters of an estimator: its repr cuts texts in the middle where there are more."""
+
 HIDDEN = "…"
 """What stands for a value that is not shown."""
 
-_QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"")
+_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_QUOTED = re.compile(_TEXT)
+_IN_PIECES = re.compile(rf"{_TEXT}(?:\s+{_TEXT})*")
+"""A long text is printed in pieces, one beside the other, and so are arrays of texts."""
 _LISTED = re.compile(r"[\[{][^\[\]{}]*[\]}]")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 
@@ -60,6 +67,11 @@ class Shown:
         return [*self.training.columns()]
 
     @property
+    def columns(self) -> list[Any] | None:
+        """Columns that are shown, as tables of results take them."""
+        return list(self.names) or None
+
+    @property
     def n_hidden(self) -> int:
         """Columns that are not shown."""
         return len(self.all_names) - len(self.names)
@@ -89,14 +101,29 @@ class Shown:
         """
         if not self.n_hidden:
             return message
-        message = _QUOTED.sub(self._unquoted, message)
+        message = _IN_PIECES.sub(self._unquoted, message)
         if self.classifier and not all(self.targets):
             return _LISTED.sub(self._unlisted, message)
         return message
 
+    def estimator(self, estimator: Any) -> str:
+        """Return an estimator with its parameters, in one line."""
+        if not self.n_hidden:
+            return " ".join(repr(estimator).split())
+        try:
+            text = estimator.__repr__(N_CHAR_MAX=LONGEST_ESTIMATOR)
+        except TypeError:  # no estimator of scikit-learn
+            text = repr(estimator)
+        return " ".join(self.text(text).split())
+
     def _unquoted(self, match: re.Match[str]) -> str:
-        inside = match.group(1) or match.group(2) or ""
-        return f"'{HIDDEN}'" if inside in self._hidden_texts else match.group()
+        pieces = _QUOTED.findall(match.group())
+        try:
+            texts = [literal_eval(piece) for piece in pieces]
+        except (ValueError, SyntaxError):  # an apostrophe, or a text that was cut
+            return match.group() if len(pieces) == 1 else f"'{HIDDEN}'"
+        known = {_in_one_line(text) for text in ["".join(texts), *texts]}
+        return f"'{HIDDEN}'" if known & self._hidden_texts else match.group()
 
     def _unlisted(self, match: re.Match[str]) -> str:
         def unless_a_class(number: re.Match[str]) -> str:
@@ -109,7 +136,7 @@ class Shown:
         texts: set[str] = set()
         for given in (self.training, self.tests):
             for value in _values(given, self.training, self.names):
-                texts.update(map(str, value[[isinstance(each, str) for each in value]]))
+                texts.update(_in_one_line(each) for each in value if isinstance(each, str))
         return texts
 
     @cached_property
@@ -117,6 +144,10 @@ class Shown:
         labels = np.asarray(self.training.y).reshape(length_of(self.training.X), -1)
         hidden = labels[:, ~np.array(self.targets)]
         return {str(label) for label in set(hidden.ravel().tolist())}
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _values(given: GivenRows, training: GivenRows, names: tuple[Any, ...]) -> Any:

@@ -43,7 +43,7 @@ class TestedRows:
     def frames(self, k: int, shown: Shown) -> list[Any]:
         """Return a table for each, of the k training rows at either end with their columns."""
         by_position = replace(self.influence, test_labels=np.arange(len(self.positions)))
-        frame = by_position.to_frame(k, columns=list(shown.names))
+        frame = by_position.to_frame(k, columns=shown.columns)
         return [frame[frame["test"] == at].drop(columns="test") for at in range(len(self.labels))]
 
     def own(self, at: int, shown: Shown) -> dict[Any, Any]:

@@ -1,0 +1,358 @@
+"""Room for texts: what is too long is wrapped, thinned or cut until it lies within the figure.
+
+A layout engine of the figure, where it has one, finds the place of the axes; where it has none,
+axes whose texts stick out of their part of the figure are made smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skinfluence.inspection.tables import cut
+
+LONGEST_LABEL = 36
+"""Characters of a label of a bar."""
+
+SHARE = 0.42
+"""Of the width of their part of the figure that names of ticks may take."""
+
+LINES = 4
+"""Lines of a title or of the name of an axis; the last is cut."""
+
+ROUNDS = 4
+"""Times that texts and axes give way to each other."""
+
+PAD = 2.0
+"""Pixels between texts and the edge of their part of the figure."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def width(self) -> float:
+        """From left to right."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """From bottom to top."""
+        return self.y1 - self.y0
+
+    def meets(self, other: Box) -> bool:
+        """Return whether two boxes have a point in common."""
+        across = self.x0 < other.x1 and other.x0 < self.x1
+        return across and self.y0 < other.y1 and other.y0 < self.y1
+
+    def holds(self, other: Box) -> bool:
+        """Return whether another box lies within."""
+        across = self.x0 <= other.x0 and other.x1 <= self.x1
+        return across and self.y0 <= other.y0 and other.y1 <= self.y1
+
+
+def as_text(label: Any, widest: int | None = LONGEST_LABEL) -> str:
+    """Return a label as a picture shows it: cut where it is long, a dollar as a dollar."""
+    text = str(label) if widest is None else cut(label, widest)
+    return text.replace("$", r"\$")
+
+
+# ------------------------------------------------------------------------------ to measure, to fit
+
+
+def box_of(artist: Any) -> Box:
+    """Return what an artist, or axes, covers, in pixels."""
+    return Box(*artist.get_window_extent().extents)
+
+
+def cell_of(ax: Any) -> Box:
+    """Return the part of the figure that is the axes' own, in pixels.
+
+    All of it for axes alone; in a grid up to the axes on the left, and half of the gaps above and
+    below.
+    """
+    spec = ax.get_subplotspec()
+    figure = Box(*ax.figure.bbox.extents)
+    if spec is None:
+        return figure
+    outermost = spec.get_topmost_subplotspec()
+    whole = figure if outermost is spec else _cell(outermost, ax.figure, figure)
+    return _cell(spec, ax.figure, whole)
+
+
+def _cell(spec: Any, figure: Any, whole: Box) -> Box:
+    grid, rows, columns = spec.get_gridspec(), spec.rowspan, spec.colspan
+    bottoms, tops, lefts, rights = grid.get_grid_positions(figure)
+    x, y, width, height = figure.bbox.bounds
+    gaps = [(bottom + top) / 2 for bottom, top in zip(bottoms[:-1], tops[1:], strict=True)]
+    return Box(
+        whole.x0 if columns.start == 0 else x + width * rights[columns.start - 1],
+        whole.y0 if rows.stop == len(tops) else y + height * gaps[rows.stop - 1],
+        whole.x1 if columns.stop == len(lefts) else x + width * rights[columns.stop - 1],
+        whole.y1 if rows.start == 0 else y + height * gaps[rows.start - 1],
+    )
+
+
+def ruler(ax: Any, like: Any = None, **font: Any) -> Callable[[str], Box]:
+    """Return a function that measures lines of text, from 0, 0.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    like : matplotlib Text, optional
+        Of whose font.
+    **font
+        Properties of a Text.
+    """
+    from matplotlib.text import Text
+
+    line = Text(0, 0, "", **font)
+    line.set_figure(ax.figure)
+    if like is not None:
+        line.set_fontproperties(like.get_fontproperties())
+
+    def size(text: str) -> Box:
+        line.set_text(text)
+        found = box_of(line)
+        return Box(0.0, 0.0, found.width, found.height)
+
+    return size
+
+
+def cut_to(text: str, width: float, size: Callable[[str], Box]) -> str:
+    """Return the longest beginning of a text that has room, with an ellipsis; a letter at least."""
+    if size(text).width <= width:
+        return text
+    few, many = 1, max(len(text) - 1, 1)
+    while few < many:
+        middle = (few + many + 1) // 2
+        few, many = (
+            (middle, many) if size(_shortened(text, middle)).width <= width else (few, middle - 1)
+        )
+    return _shortened(text, few)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text[:length].rstrip(" \\") + "…"
+
+
+def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LINES) -> str:
+    """Return a text in lines that have room; what is beyond so many lines is cut."""
+    whole: list[str] = []
+    for given in text.split("\n"):
+        line = ""
+        for word in given.split():
+            longer = f"{line} {word}".lstrip()
+            if line and size(longer).width > width:
+                whole.append(line)
+                line = word
+            else:
+                line = longer
+        whole.append(line)
+    if len(whole) > lines:
+        last = text.split("\n")[-1] if "\n" in text else ""  # which says what colours mean
+        first = lines - 1 if last else lines
+        whole = [*whole[: first - 1], f"{whole[first - 1]} …", *([last] if last else [])]
+    return "\n".join(cut_to(line, width, size) for line in whole)
+
+
+# ------------------------------------------------------------------------------------ to settle
+
+
+def settle(ax: Any, share: float = SHARE) -> None:
+    """Make the texts of axes, and the axes, so small that they lie in their part of the figure.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Everything is drawn; marks with a label are explained in a legend, unless there is one.
+    share : float
+        Of the width, for the names of ticks.
+    """
+    cell = cell_of(ax)
+    texts = {name: getattr(ax, f"get_{name}")() for name in ("title", "xlabel", "ylabel")}
+    _cut_names(ax, cell, share)
+    legend = _Legend(ax, cell)
+    for _ in range(ROUNDS):
+        _lay_out(ax)
+        changed = [_thin(ax, axis) for axis in (ax.xaxis, ax.yaxis)]
+        changed += [legend.narrow(), _wrap(ax, cell, texts), _shrink(ax, cell)]
+        if not any(changed):
+            break
+
+
+def _lay_out(ax: Any) -> None:
+    """Find the places of everything, by the engine of the figure where it has one."""
+    ax.figure.figure.draw_without_rendering()
+
+
+def _has_engine(ax: Any) -> bool:
+    return ax.figure.figure.get_layout_engine() is not None and ax.get_in_layout()
+
+
+def _is_named(axis: Any) -> bool:
+    from matplotlib.ticker import FixedFormatter
+
+    return isinstance(axis.get_major_formatter(), FixedFormatter)
+
+
+def _cut_names(ax: Any, cell: Box, share: float) -> None:
+    """Cut the names of ticks to their room, and leave out those that have none."""
+    for axis, length in ((ax.yaxis, cell.height), (ax.xaxis, cell.width)):
+        if not _is_named(axis) or not len(ticks := axis.get_ticklocs()):
+            continue
+        labels = axis.get_ticklabels()
+        size = ruler(ax, labels[0])
+        line = size("Ag")
+        least = line.height if axis is ax.yaxis else 3 * line.width
+        every = int(np.ceil(len(ticks) * least / length))
+        width = share * cell.width if axis is ax.yaxis else 0.8 * every * length / len(ticks)
+        names = [cut_to(label.get_text(), width, size) for label in labels[::every]]
+        axis.set_ticks(ticks[::every], names)
+
+
+def _shown(ax: Any, axis: Any) -> list[tuple[float, Any]]:
+    """Return places and labels of the ticks within the axes, in the order of their places."""
+    low, high = sorted(axis.get_view_interval())
+    pairs = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)
+    inside = [(at, each) for at, each in pairs if low <= at <= high and each.get_text()]
+    return sorted(inside, key=lambda pair: pair[0])
+
+
+def _thin(ax: Any, axis: Any) -> bool:
+    """Leave out labels of ticks that run into others."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    shown = _shown(ax, axis)
+    kept: list[Any] = []
+    boxes: list[Box] = []
+    for at, label in shown:
+        box = box_of(label)
+        if not boxes or not boxes[-1].meets(_with_gap(box)):
+            kept.append((at, label.get_text()))
+            boxes.append(box)
+    minor = [box_of(each) for each in axis.get_minorticklabels() if each.get_text()]
+    if any(one.meets(other) for k, one in enumerate(minor) for other in [*minor[:k], *boxes]):
+        axis.set_minor_formatter(NullFormatter())
+    if len(kept) == len(shown):
+        return False
+    locator = axis.get_major_locator()
+    if _is_named(axis):
+        axis.set_ticks([at for at, _ in kept], [text for _, text in kept])
+    elif isinstance(locator, MaxNLocator):
+        locator.set_params(nbins=max(len(kept) - 1, 1))
+    elif isinstance(locator, LogLocator):
+        locator.set_params(numticks=max(len(kept), 2))
+    return True
+
+
+def _with_gap(box: Box) -> Box:
+    return Box(box.x0 - PAD, box.y0, box.x1 + PAD, box.y1)
+
+
+def _wrap(ax: Any, cell: Box, texts: dict[str, str]) -> bool:
+    """Wrap the title and the names of the axes; those that need room begin left of the axes."""
+    axes = box_of(ax)
+    before = ax.title.get_text(), ax.xaxis.label.get_text(), ax.yaxis.label.get_text()
+    for label, name in ((ax.title, "title"), (ax.xaxis.label, "xlabel")):
+        if texts[name]:
+            _wrap_level(ax, label, texts[name], cell, axes)
+    if texts["ylabel"]:
+        size = ruler(ax, ax.yaxis.label)
+        centre = (axes.y0 + axes.y1) / 2
+        room = 2 * min(centre - cell.y0, cell.y1 - centre) - 2 * PAD
+        ax.yaxis.label.set_text(wrapped(texts["ylabel"], max(room, axes.height), size, lines=3))
+    return before != (ax.title.get_text(), ax.xaxis.label.get_text(), ax.yaxis.label.get_text())
+
+
+def _wrap_level(ax: Any, label: Any, text: str, cell: Box, axes: Box) -> None:
+    """Wrap a text over the middle of the axes, or of their part of the figure if that is better."""
+    size = ruler(ax, label)
+    middle, whole = (axes.x0 + axes.x1) / 2, (cell.x0 + cell.x1) / 2
+    room = 2 * min(middle - cell.x0, cell.x1 - middle) - 2 * PAD
+    here, there = (wrapped(text, each, size) for each in (room, cell.width - 2 * PAD))
+    shifted = here != there and here.count("\n") > text.count("\n")
+    label.set_text(there if shifted else here)
+    label.set_x((whole - axes.x0) / axes.width if shifted else 0.5)
+
+
+def _shrink(ax: Any, cell: Box) -> bool:
+    """Make axes smaller whose texts stick out, where no engine does; return whether they did."""
+    if _has_engine(ax):
+        return False
+    ax.apply_aspect()
+    covered = Box(*ax.get_tightbbox().extents)
+    left, bottom = max(cell.x0 + PAD - covered.x0, 0.0), max(cell.y0 + PAD - covered.y0, 0.0)
+    right, top = max(covered.x1 + PAD - cell.x1, 0.0), max(covered.y1 + PAD - cell.y1, 0.0)
+    if max(left, bottom, right, top) < 0.5:
+        return False
+    figure, place = ax.figure.bbox, ax.get_position(original=True)
+    width = max(place.width - (left + right) / figure.width, 0.1 * cell.width / figure.width)
+    height = max(place.height - (bottom + top) / figure.height, 0.1 * cell.height / figure.height)
+    ax.set_position(
+        [place.x0 + left / figure.width, place.y0 + bottom / figure.height, width, height]
+    )
+    ax.set_in_layout(True)
+    return True
+
+
+# ------------------------------------------------------------------------ what explains the marks
+
+LEGEND = "skinfluence"
+
+
+class _Legend:
+    """A legend above the axes, under the title, where it covers no mark."""
+
+    def __init__(self, ax: Any, cell: Box) -> None:
+        from matplotlib.font_manager import FontProperties
+
+        self.ax, self.cell = ax, cell
+        self.font = FontProperties(size="small").get_size_in_points()
+        self.size = ruler(ax, fontsize=self.font)
+        self.room, self.handle = 0.85 * cell.width, 4 * self.size("M").width
+        self.ncols = 0
+        there = ax.get_legend()
+        if there is None or there.get_gid() == LEGEND:
+            labels = ax.get_legend_handles_labels()[1]
+            widest = max((self.size(label).width for label in labels), default=0.0) + self.handle
+            self.ncols = int(np.clip(self.room // widest, 1, len(labels))) if labels else 0
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.ncols:
+            return
+        handles, labels = self.ax.get_legend_handles_labels()
+        width = max(self.room / self.ncols - self.handle, self.handle)
+        legend = self.ax.legend(
+            handles,
+            [wrapped(label, width, self.size) for label in labels],
+            frameon=False,
+            fontsize=self.font,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            borderaxespad=0.2,
+            handlelength=1.6,
+            columnspacing=1.2,
+            labelspacing=0.25,
+            ncols=self.ncols,
+        )
+        legend.set_gid(LEGEND)
+        if title := self.ax.get_title():
+            height = box_of(legend).height * 72 / self.ax.figure.figure.dpi
+            self.ax.set_title(title, pad=height + 3.0)
+
+    def narrow(self) -> bool:
+        """Have fewer columns where there is no room for them; return whether that is so."""
+        if self.ncols < 2 or box_of(self.ax.get_legend()).x1 <= self.cell.x1 - PAD:
+            return False
+        self.ncols -= 1
+        self._draw()
+        return True

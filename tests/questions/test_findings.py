@@ -1,0 +1,342 @@
+"""What a report finds, on data made to have it and not to have it, by plain loops."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, SGDRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from skinfluence import InfluenceClassifier, InfluenceRegressor
+
+N, N_TEST = 200, 100
+
+
+def regression(seed=0, n=N):
+    """Return rows of three features, a target with noise, and test rows."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n + N_TEST, 3))
+    y = X @ np.array([1.0, -2.0, 0.5]) + rng.standard_normal(n + N_TEST)
+    return X[:n].copy(), y[:n].copy(), X[n:].copy(), y[n:].copy()
+
+
+def classes(seed=0, n=N):
+    X, y, X_test, y_test = regression(seed, n)
+    names = np.array(["no", "yes"])
+    return X, names[(y > 0) * 1], X_test, names[(y_test > 0) * 1]
+
+
+def find(code, model, X, y, X_test, y_test, **asked):
+    report = model.fit(X, y).report(X_test, y_test, **{"check": 0, **asked})
+    (found,) = [each for each in report.findings if each.code == code]
+    return found
+
+
+def ridge():
+    return InfluenceRegressor(Ridge())
+
+
+def logistic(**params):
+    return InfluenceClassifier(LogisticRegression(tol=1e-8, **params))
+
+
+# ------------------------------------------------------------------------------- SKI001, leverages
+
+
+def hat_of_ridge(X):
+    """Return the leverages, from the definition: x_i' (Z'Z + I)^-1 x_i and 1/n, centred."""
+    Z = X - X.mean(axis=0)
+    H = np.linalg.inv(Z.T @ Z + np.eye(X.shape[1]))
+    return np.array([1.0 / len(X) + z @ H @ z for z in Z])
+
+
+def test_a_row_far_out_has_a_high_leverage():
+    X, y, *tests = regression()
+    X[[7, 40]] = [[60.0, 0.0, 0.0], [0.0, 8.0, 0.0]]
+    hat = hat_of_ridge(X)
+    found = find("SKI001", ridge(), X, y, *tests)
+    assert (found.state, found.severity, found.rows) == ("found", "medium", (7,))
+    assert f"the largest leverage is {hat[7]:.2f}, the mean {hat.mean():.2g}" in found.text
+    assert hat[7] > 0.5 > hat[40]
+    first_order = find("SKI001", InfluenceRegressor(Ridge(), method="first_order"), X, y, *tests)
+    assert first_order == found
+
+
+def test_a_row_somewhat_out_is_a_low_finding():
+    X, y, *tests = regression()
+    X[40] = [0.0, 9.0, 0.0]
+    hat = hat_of_ridge(X)
+    assert 0.2 < hat[40] < 0.5
+    found = find("SKI001", ridge(), X, y, *tests)
+    assert (found.state, found.severity, found.rows) == ("found", "low", (40,))
+
+
+def test_rows_like_each_other_have_no_high_leverage():
+    X, y, *tests = regression()
+    found = find("SKI001", ridge(), X, y, *tests)
+    assert (found.state, found.severity, found.rows) == ("not found", "", ())
+    assert f"the largest leverage is {hat_of_ridge(X).max():.2f}" in found.text
+    forest = InfluenceClassifier(RandomForestClassifier(5, max_depth=3, random_state=0))
+    found = find("SKI001", forest, *classes())
+    assert found.state == "not looked for"
+    assert "linear models" in found.text
+
+
+# ----------------------------------------------------------------------------------- SKI002, minima
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_stopped_early_is_not_at_its_minimum():
+    data = regression()
+    early = SGDRegressor(max_iter=1, learning_rate="constant", eta0=1e-4, random_state=0)
+    model = InfluenceRegressor(early)
+    found = find("SKI002", model, *data)
+    assert (found.state, found.severity) == ("found", "high")
+    assert f"{model.refinement_.relative_distance:.2g} times the sampling noise" in found.text
+    network = InfluenceClassifier(MLPClassifier((3,), max_iter=30, random_state=0))
+    found = find("SKI002", network, *classes())
+    assert (found.state, found.severity) == ("found", "medium")
+    assert "derivatives at a point where the gradient is not zero" in found.text
+
+
+def test_a_tight_fit_is_at_its_minimum():
+    found = find("SKI002", logistic(), *classes())
+    assert (found.state, found.severity) == ("not found", "")
+    hinge = InfluenceClassifier(LinearSVC(loss="hinge", C=0.1, max_iter=10**5, random_state=0))
+    found = find("SKI002", hinge, *classes())
+    assert found.state == "not looked for"
+    assert "smoothed hinge" in found.text
+
+
+# ----------------------------------------------------------------------------------- SKI003, refits
+
+
+def test_scores_that_refits_do_not_bear_out():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((90, 40))
+    y = np.where(X[:, 0] + rng.standard_normal(90) > 0, "yes", "no")
+    weak = LogisticRegression(C=1e4, max_iter=10**4, tol=1e-8)
+    first_order = InfluenceClassifier(weak, method="first_order")
+    found = find("SKI003", first_order, X[:70], y[:70], X[70:], y[70:], check=20)
+    assert (found.state, found.severity) in {("found", "high"), ("found", "medium")}
+    assert "relative error" in found.text
+    report = first_order.report(X[70:], y[70:], check=20)
+    assert report.check.slope > 2
+    assert found.severity == ("medium" if report.check.fit_for == "ranking" else "high")
+    found = find("SKI003", ridge(), *regression(), check=20)
+    assert found.state == "not found"
+    assert found.text.startswith("Fit for values: relative error")
+
+
+# ----------------------------------------------------------------------------------- SKI004, labels
+
+
+def test_flipped_labels_are_suspect():
+    X, y, *tests = classes(n=300)
+    X, clean = 3.0 * X, np.where(X @ np.array([1.0, -2.0, 0.5]) > 0, "yes", "no")
+    sure = np.flatnonzero(np.abs(X @ np.array([1.0, -2.0, 0.5])) > 6)
+    wrong = sure[:10]
+    y = clean.copy()
+    y[wrong] = np.where(clean[wrong] == "yes", "no", "yes")
+    found = find("SKI004", logistic(), X, y, *tests, audit=True)
+    assert (found.state, found.severity) == ("found", "medium")
+    assert set(found.rows) >= set(wrong.tolist())
+    assert "of 300 labels are wrong" in found.text
+    half = np.random.default_rng(0).permutation(300)[:90]
+    y[half] = np.where(y[half] == "yes", "no", "yes")
+    found = find("SKI004", logistic(), X, y, *tests, audit=True)
+    assert (found.state, found.severity) == ("found", "high")
+    found = find("SKI004", logistic(), X, clean, *tests, audit=True)
+    assert found.severity in ("", "low")
+    found = find("SKI004", logistic(), X, y, *tests)
+    assert (found.state, found.text) == ("not looked for", "audit=True looks for them.")
+
+
+# ----------------------------------------------------------------------------------- SKI005, copies
+
+AS = {
+    "array": np.asarray,
+    "frame": lambda X: pd.DataFrame(X, columns=list("abc")),
+    "sparse": sparse.csr_array,
+    "list": lambda X: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("kind", AS)
+def test_test_rows_among_the_training_rows(kind):
+    X, y, X_test, y_test = regression()
+    X[:, 2], X_test[:, 2] = X[:, 2].round() - 0.0, X_test[:, 2].round()
+    X_test[:8], y_test[:8] = X[20:28], y[20:28]
+    X_test[8], y_test[8] = X[30], y[30] + 1.0
+    among = sum(
+        any(np.array_equal(a, b) and s == t for b, t in zip(X, y, strict=True))
+        for a, s in zip(X_test, y_test, strict=True)
+    )
+    assert among == 8
+    found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test), y_test)
+    assert (found.state, found.severity) == ("found", "high")
+    assert "8 of 100 test rows are training rows, too, with the same target (0.0" in found.text
+    assert set(found.rows) == set(range(20, 28))
+    assert "1 test row with the features of training rows, and another target" in found.text
+    found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test[5:]), y_test[5:])
+    assert (found.state, found.severity) == ("found", "medium")
+    found = find("SKI005", ridge(), AS[kind](X), y, AS[kind](X_test[9:]), y_test[9:])
+    assert found.state == "not found"
+
+
+def test_copies_that_chance_makes_are_no_leak():
+    """Of rows with two values each, most are copies, in the training rows as in the test rows."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (300, 3)).astype(float)
+    y = np.where(X.sum(axis=1) + rng.standard_normal(300) > 1.5, "yes", "no")
+    found = find("SKI005", logistic(), X[:200], y[:200], X[200:], y[200:])
+    assert found.state == "found"
+    assert found.severity in ("low", "medium")
+    expected = 100 * np.mean(
+        [
+            any(i != j and np.array_equal(X[i], X[j]) and y[i] == y[j] for j in range(200))
+            for i in range(200)
+        ]
+    )
+    assert f"({expected:.1f} by chance" in found.text
+
+
+def test_influential_rows_with_copies_those_of_another_label_first():
+    X, y, X_test, y_test = regression(n=60)
+    influence = ridge().fit(X, y).influence(X_test, y_test, aggregate="mean")
+    first, second = np.argsort(-np.abs(influence.scores))[:2]
+    X, y = np.vstack([X, X[[first, second]]]), np.append(y, [y[first], y[second] - 4.0])
+    found = find("SKI005", ridge(), X, y, X_test, y_test)
+    assert (found.state, found.severity) == ("found", "medium")
+    assert "4 of 62 training rows have the features of another" in found.text
+    assert set(found.rows) <= {first, second, 60, 61}
+    assert set(found.rows[:1]) <= {second, 61}
+    same = np.delete(np.arange(62), 61)
+    found = find("SKI005", ridge(), X[same], y[same], X_test, y_test)
+    assert (found.state, found.severity) == ("found", "low")
+    assert set(found.rows) <= {first, 60}
+
+
+# --------------------------------------------------------------------------------- SKI006, few rows
+
+
+def test_few_rows_that_carry_the_result():
+    X, y, X_test, y_test = regression()
+    X[[3, 9]], y[[3, 9]] = 300.0 * X[[3, 9]], [4e3, -4e3]
+    found = find("SKI006", ridge(), X, y, X_test, y_test)
+    scores = ridge().fit(X, y).influence_scores(X_test, y_test).mean(axis=0)
+    sizes = sorted(np.abs(scores), reverse=True)
+    share = (sizes[0] + sizes[1]) / sum(sizes)
+    assert share > 0.6
+    assert (found.state, found.severity) == ("found", "medium")
+    assert found.text.startswith(f"{share:.0%} of the sum")
+    assert set(found.rows) == {3, 9}
+
+
+def test_scores_of_many_rows_and_what_normal_ones_would_share():
+    found = find("SKI006", ridge(), *regression())
+    assert found.state == "not found"
+    z = np.abs(stats.norm.ppf((np.arange(10**5) + 0.5) / 10**5))
+    expected = np.sort(z)[-(10**3) :].sum() / z.sum()
+    assert f"normal scores would have {expected:.0%}" in found.text
+    assert expected == pytest.approx(np.exp(-0.5 * stats.norm.isf(0.005) ** 2), rel=0.01)
+
+
+# ---------------------------------------------------------------------------------- SKI007, classes
+
+
+def test_classes_of_few_rows():
+    X, y, *tests = classes()
+    y = y.astype(object)
+    y[:4], y[4] = "perhaps", "never"
+    with pytest.warns(UserWarning, match="only ones of their class"):
+        found = find("SKI007", logistic(), X, y, *tests)
+    assert (found.state, found.severity) == ("found", "medium")
+    assert found.text == "Class never has 1 row; class perhaps has 4 rows."
+    assert found.rows == (4, 0, 1, 2, 3)
+    y[4] = "perhaps"
+    found = find("SKI007", logistic(), X, y, *tests)
+    assert (found.state, found.severity) == ("found", "low")
+    found = find("SKI007", logistic(), X, y, *tests, columns=["x0"])
+    assert found.text == "A class has 5 rows."
+
+
+def test_classes_of_enough_rows():
+    X, y, *tests = classes()
+    found = find("SKI007", logistic(), X, y, *tests)
+    assert found.state == "not found"
+    assert (
+        found.text == f"The smallest class has {min((y == 'no').sum(), (y == 'yes').sum())} rows."
+    )
+    assert find("SKI007", ridge(), *regression()).state == "not looked for"
+
+
+# ----------------------------------------------------------------------------------- SKI008, groups
+
+
+def test_a_group_that_harms():
+    X, y, X_test, y_test = regression()
+    groups = np.arange(N) % 5
+    y[groups == 3] += 6.0
+    found = find("SKI008", ridge(), X, y, X_test, y_test, groups=groups)
+    assert (found.state, found.severity, found.rows) == ("found", "medium", (3,))
+    whole = Ridge().fit(X, y).predict(X_test)
+    without = Ridge().fit(X[groups != 3], y[groups != 3]).predict(X_test)
+    change = np.mean(0.5 * (without - y_test) ** 2 - 0.5 * (whole - y_test) ** 2)
+    assert f"without the worst, 3, the mean loss falls by {-change:.2g}" in found.text
+
+
+def test_groups_that_harm_by_chance_alone():
+    X, y, X_test, y_test = regression()
+    groups = np.arange(N) % 5
+    found = find("SKI008", ridge(), X, y, X_test, y_test, groups=groups)
+    whole = Ridge().fit(X, y).predict(X_test)
+    changes = []
+    for group in range(5):
+        model = Ridge().fit(X[groups != group], y[groups != group])
+        changes.append(0.5 * (model.predict(X_test) - y_test) ** 2 - 0.5 * (whole - y_test) ** 2)
+    means = np.mean(changes, axis=1)
+    errors = np.std(changes, axis=1, ddof=1) / np.sqrt(N_TEST)
+    bound = stats.norm.isf(0.05 / 5)
+    assert not np.any(means < -bound * errors)
+    assert found.state == "not found"
+    assert (
+        f"{np.sum(means < 0)} of 5 groups have a score below 0, none beyond {bound:.1f}"
+        in found.text
+    )
+    assert find("SKI008", ridge(), X, y, X_test, y_test).state == "not looked for"
+
+
+# ---------------------------------------------------------------------------------------- to ignore
+
+
+def test_what_is_ignored_counts_no_more():
+    X, y, *tests = regression()
+    X[7] = [60.0, 0.0, 0.0]
+    found = find("SKI001", ridge(), X, y, *tests)
+    ignored = find("SKI001", ridge(), X, y, *tests, ignore="SKI001")
+    assert (ignored.state, ignored.severity) == ("ignored", "")
+    assert (ignored.text, ignored.rows) == (found.text, found.rows)
+    assert find("SKI001", ridge(), X, y, *tests, ignore=["SKI002"]) == found
+    other = find("SKI002", ridge(), X, y, *tests, ignore=["SKI001", "SKI002"])
+    assert other.state == "not found"
+
+
+def test_rows_are_called_by_their_labels():
+    X, y, X_test, y_test = regression()
+    X[7] = [60.0, 0.0, 0.0]
+    frame = pd.DataFrame(X, columns=list("abc"), index=[f"client {i}" for i in range(N)])
+    found = find("SKI001", ridge(), frame, y, pd.DataFrame(X_test, columns=list("abc")), y_test)
+    assert found.rows == ("client 7",)
+
+
+def test_steps_before_the_model_change_nothing_of_what_is_a_copy():
+    X, y, X_test, y_test = classes()
+    X_test[:6], y_test[:6] = X[:6], y[:6]
+    model = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
+    found = find("SKI005", model, X, y, X_test, y_test)
+    assert "6 of 100 test rows are training rows" in found.text
