@@ -187,17 +187,24 @@ def test_requirements_and_extras(distribution):
         "threadpoolctl",
         "autograd",
     }
-    assert {"plot", "test", "doc", "dev"} <= set(distribution.metadata.get_all("Provides-Extra"))
+    assert {"plot", "report", "test", "doc", "dev"} <= set(
+        distribution.metadata.get_all("Provides-Extra")
+    )
     assert set(requirements(distribution, "plot")) == {"matplotlib", "pandas"}
-    assert requirements(distribution, "test")["skinfluence"].extras == {"plot"}
-    assert requirements(distribution, "doc")["skinfluence"].extras == {"plot"}
+    assert set(requirements(distribution, "report")) == {"skinfluence", "Jinja2"}
+    assert requirements(distribution, "report")["skinfluence"].extras == {"plot"}
+    assert requirements(distribution, "test")["skinfluence"].extras == {"report"}
+    assert requirements(distribution, "doc")["skinfluence"].extras == {"report"}
     assert requirements(distribution, "dev")["skinfluence"].extras == {"test", "doc"}
 
 
 def test_lower_bounds_are_the_pins_that_are_tested(distribution):
     lines = (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    bounded = requirements(distribution, extra="") | requirements(distribution, "plot")
+    bounded = {}
+    for extra in ("", "plot", "report"):
+        bounded |= requirements(distribution, extra)
+    bounded.pop("skinfluence")
     assert set(pins) == set(bounded)
     for name, requirement in bounded.items():
         (bound,) = requirement.specifier
@@ -205,12 +212,16 @@ def test_lower_bounds_are_the_pins_that_are_tested(distribution):
         assert f"{pins[name]}.".startswith(f"{bound.version}.")
 
 
-def test_type_information_is_shipped(distribution):
+@pytest.mark.parametrize(
+    "name",
+    ["py.typed", *(f"inspection/report/{n}" for n in ("template.html", "report.css", "report.js"))],
+)
+def test_files_that_are_no_modules_are_shipped(distribution, name):
     installed_from = json.loads(distribution.read_text("direct_url.json") or "{}")
     if installed_from.get("dir_info", {}).get("editable"):
-        assert (Path(skinfluence.__file__).parent / "py.typed").is_file()
+        assert (Path(skinfluence.__file__).parent / name).is_file()
     else:
-        assert "skinfluence/py.typed" in {str(file) for file in distribution.files}
+        assert f"skinfluence/{name}" in {str(file) for file in distribution.files}
 
 
 IMPORT_EVERYTHING = """

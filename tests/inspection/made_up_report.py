@@ -81,7 +81,8 @@ FINDINGS = (
         "Suspect labels",
         "found",
         "medium",
-        "7 labels are likely wrong, and 11 (6 to 18) are expected to be, by an audit in two passes.",
+        "7 labels are likely wrong, and 11 (6 to 18) are expected to be, by an audit in two "
+        "passes.",
         "Look at these rows first; model.label_audit() ranks all of them.",
         (297, 213, 40, 73, 541, 413, 68),
     ),
@@ -118,10 +119,10 @@ def contents(n_rows=426, seed=0):
     """Return the report; the audit has n_rows lines."""
     rng = np.random.default_rng(seed)
     overall = bars(rng, 20)
-    patients = [135, 263, 13, 77, 401]
+    patients = {135: "benign", 263: "benign", 13: "benign", 77: "malignant", 401: "benign"}
     parts = tuple(
         Section(
-            f"Test row {patient}: predicted {word}, is {'malignant' if word == 'benign' else word}",
+            f"Test row {patient}: predicted {word}",
             f"test-{patient}",
             lead=f"Row {patient + 5} helps most, row {patient + 9} harms most.",
             facts={"loss": "2.41", "probability of the given class": "0.09"},
@@ -130,7 +131,7 @@ def contents(n_rows=426, seed=0):
                 Table("What the test row is", {"mean radius": [13.2], "target": ["malignant"]}),
             ),
         )
-        for patient, word in zip(patients, ["benign", "benign", "benign", "malignant", "benign"])
+        for patient, word in patients.items()
     )
     quality = np.sort(rng.random(n_rows))
     leverages = rng.beta(1, 12, 426)

@@ -11,6 +11,8 @@ from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from skinfluence.inspection.displays import Display
 from skinfluence.inspection.displays.base import HARMS, HELPS
 from skinfluence.inspection.report.contents import Picture
@@ -24,7 +26,7 @@ COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
 _SIZE = (6.4, 4.4)
 _PIXELS_PER_INCH = 144
 _MANY_POINTS = 200
-_LOOK: Mapping[str, Any] = {
+_LOOK: dict[Any, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
@@ -85,7 +87,7 @@ def _drawn(display: Display, pixels: bool = False) -> tuple[str, bool]:
         copy.copy(display).plot(figure.add_subplot())
         if pixels:
             for ax in figure.axes:
-                curves = [line for line in ax.lines if len(line.get_xdata()) > _MANY_POINTS]
+                curves = [line for line in ax.lines if np.size(line.get_xdata()) > _MANY_POINTS]
                 for artist in (*ax.collections, *curves):
                     artist.set_rasterized(True)
         figure.savefig(written, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
@@ -163,19 +165,17 @@ def _rounded(value: str) -> str:
 
 def _style(style: str) -> str:
     """Return declarations in the colours and the font of the page."""
-    given = dict(
-        (part.strip() for part in each.split(":", 1)) for each in style.split(";") if ":" in each
-    )
+    pairs = (each.partition(":") for each in style.split(";") if ":" in each)
+    given = {key.strip(): value.strip() for key, _, value in pairs}
     for key in ("fill", "stroke"):
         if key in given:
             given[key], opacity = _color(given[key])
             if opacity < 1.0:
                 given[f"{key}-opacity"] = f"{opacity * float(given.get(f'{key}-opacity', 1)):.3g}"
     if "font" in given:  # of older matplotlib: style, weight, size and family in one
-        words = given["font"].partition("px")[0].split()
-        given |= {"font-size": f"{words[-1]}px"} | (
-            {"font-weight": "bold"} if "bold" in words else {}
-        )
+        *before, size = given["font"].partition("px")[0].split()
+        keys = ("font-style" if word.isalpha() else "font-weight" for word in before)
+        given |= dict(zip(keys, before, strict=True)) | {"font-size": f"{size}px"}
     kept = {key: value for key, value in given.items() if key not in ("font", "font-family")}
     return ";".join(f"{key}:{_rounded(value)}" for key, value in kept.items())
 

@@ -21,7 +21,7 @@ FIRST_ROWS = 50
 ALL_PICTURES = 180_000
 """Characters that the pictures of a report share."""
 
-_MISSING = "–"
+_MISSING = "\N{EN DASH}"
 
 
 def page(contents: Contents) -> str:
