@@ -51,16 +51,16 @@ DAMPING = {"mlp": 0.1}
 """Of the curvature, for networks: units that a penalty switches off leave it without an inverse."""
 
 _CLASSIFIERS: dict[str, Callable[[], Any]] = {
-    "logistic": lambda: LogisticRegression(max_iter=1000),
-    "svm": lambda: LinearSVC(dual=False),
+    "logistic": lambda: LogisticRegression(tol=1e-6, max_iter=5000),
+    "svm": lambda: LinearSVC(dual=False, tol=1e-6),
     "forest": lambda: RandomForestClassifier(min_samples_leaf=2, random_state=0),
     "boosting": lambda: HistGradientBoostingClassifier(random_state=0),
     "mlp": lambda: MLPClassifier(**_NETWORK, random_state=0),
 }
 _REGRESSORS: dict[str, Callable[[], Any]] = {
     "ridge": Ridge,
-    "poisson": lambda: PoissonRegressor(alpha=1e-3, max_iter=1000),
-    "svm": lambda: LinearSVR(loss="squared_epsilon_insensitive", dual=False),
+    "poisson": lambda: PoissonRegressor(alpha=1e-3, tol=1e-6, max_iter=5000),
+    "svm": lambda: LinearSVR(loss="squared_epsilon_insensitive", dual=False, tol=1e-6),
     "forest": lambda: RandomForestRegressor(min_samples_leaf=2, random_state=0),
     "boosting": lambda: HistGradientBoostingRegressor(random_state=0),
     "mlp": lambda: MLPRegressor(**_NETWORK, random_state=0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,7 +152,9 @@ def _reported(
     _refuse_one_class(rows[1], learnt)
     fitted = wrapper.fit(*rows)
     say_model(learnt, model, f"{len(rows[1]):,} rows train it, {which}", fitted, given)
-    answer = fitted.report(*given, top=top, check=check)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a report says itself what was warned of
+        answer = fitted.report(*given, top=top, check=check)
     say_report(answer, learnt, top)
     return answer
 
@@ -209,7 +212,7 @@ def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     )
     names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
-    worst["label_quality"] = worst["label_quality"].round(3)
+    worst["label_quality"] = worst["label_quality"].round(4)
     shown = {new: worst[old] for old, new in names.items()} | _columns_shown(worst, columns)
     say(_table(shown, always=5))
     expected = model.expected_errors_
@@ -251,7 +254,7 @@ def _introduce(learnt: Rows) -> None:
         each = listing(f"{label}: {n:,}" for label, n in classes.items())
         what = f"{len(classes)} classes ({each})"
     else:
-        what = f"numbers, {learnt.y.min():,.4g} to {learnt.y.max():,.4g}"
+        what = f"numbers, {learnt.y.min():,.6g} to {learnt.y.max():,.6g}"
     rows = number_of(len(learnt.y), "row")
     say(
         _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),

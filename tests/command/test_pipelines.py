@@ -95,6 +95,8 @@ def test_every_model_answers(model, classifies):
     y = (frame["x"].fillna(5) > 5).to_numpy() if classifies else frame["x"].fillna(5).abs()
     wrapper = InfluenceClassifier if classifies else InfluenceRegressor
     estimator = pipeline(columns, model, classifies=classifies)
-    asked = wrapper(estimator, damping=DAMPING.get(model, 0.0)).fit(X, np.asarray(y).astype(float if not classifies else int))
+    asked = wrapper(estimator, damping=DAMPING.get(model, 0.0)).fit(
+        X, np.asarray(y).astype(float if not classifies else int)
+    )
     scores = asked.influence_scores(X[:3], np.asarray(y)[:3].astype(float))
     assert scores.shape == (3, N) and np.isfinite(scores).all()
