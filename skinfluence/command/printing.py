@@ -73,10 +73,10 @@ def table(columns: Mapping[str, Sequence[Any]], width: int, always: int = 1) -> 
     Examples
     --------
     >>> from skinfluence.command.printing import table
-    >>> print(table({"line": [7, 12], "score": [0.51, -0.2], "town": ["Ulm", "Jena"]}, width=20))
-      line  score
-         7   0.51
-        12  -0.20
+    >>> print(table({"line": [7, 12], "score": [0.51, -0.2], "town": ["Ulm", "Jena"]}, width=16))
+      line   score
+         7   0.510
+        12  -0.200
     """
     whole = text_table(columns)
     shown = {cut(name, WIDEST): _short(values) for name, values in columns.items()}

@@ -38,6 +38,7 @@ CASES = {
     "almost dates": ([*["2024-01-05"] * 20, *["2024-01-06"] * 19, "2024-02-30"], "category"),
     "datetime": ([DAY + dt.timedelta(k) for k in range(N)], "date"),
     "mostly numbers": ([*(f"{k / 3:.3f}" for k in range(N - 2)), "n/k", "none"], "number"),
+    "codes": ([*(f"{k / 3:.3f}" for k in range(N - 6)), *(f"V{k}" for k in range(6))], "category"),
     "thousands": ([f"{k * 777:,}" for k in range(N)], "number"),
     "town": ([f"town{k % 25}" for k in range(N)], "category"),
     "count": (list(range(5, N + 5)), "a number of the row"),
