@@ -23,6 +23,7 @@ TABLE = 4
 
 QUICK = {
     "adapters/test_registry.py": (),
+    "command/test_printing.py": (),
     "curvature/preconditioners/test_subsampled.py": (
         "test_of_all_rows_it_is_the_inverse",
         "test_losses_without_one",

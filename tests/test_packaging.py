@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib
 import importlib.metadata
 import json
 import pkgutil
@@ -28,6 +29,7 @@ PUBLIC_ROOMS = (
     "objectives",
     "solvers",
 )
+FILES = {"__main__", "typing"}
 ROOMS = {module.name for module in pkgutil.iter_modules(skinfluence.__path__)}
 
 
@@ -193,7 +195,8 @@ def test_requirements_and_extras(distribution):
     assert set(requirements(distribution, "plot")) == {"matplotlib", "pandas"}
     assert set(requirements(distribution, "report")) == {"skinfluence", "Jinja2"}
     assert requirements(distribution, "report")["skinfluence"].extras == {"plot"}
-    assert requirements(distribution, "test")["skinfluence"].extras == {"report"}
+    assert requirements(distribution, "command")["skinfluence"].extras == {"report"}
+    assert requirements(distribution, "test")["skinfluence"].extras == {"command"}
     assert requirements(distribution, "doc")["skinfluence"].extras == {"report"}
     assert requirements(distribution, "dev")["skinfluence"].extras == {"test", "doc"}
 
@@ -282,9 +285,16 @@ def test_every_room_is_on_one_floor():
     assert sorted(rooms) == sorted(ROOMS)
 
 
-def test_nobody_may_import_the_estimators(contracts):
-    assert contracts["estimators"] == set()
-    assert all("estimators" in contracts[room] for room in ROOMS - {"estimators"})
+def test_nobody_may_import_the_estimators_but_the_command(contracts):
+    above = {"__main__", "command"}
+    assert contracts["__main__"] == set() and contracts["estimators"] == above
+    assert all("estimators" in contracts[room] for room in ROOMS - {"estimators"} - above)
+
+
+def test_the_command_is_installed(distribution):
+    (script,) = distribution.entry_points
+    assert (script.group, script.name) == ("console_scripts", "skinfluence")
+    assert script.load() is importlib.import_module("skinfluence.command").main
 
 
 def test_import_contract_notices_every_trespass(contracts, tmp_path):
@@ -318,7 +328,7 @@ def test_the_way_in_names_files_that_are_there():
     ):
         assert (ROOT / path).exists(), path
     rooms = re.findall(r"^([a-z]+)  +[a-zA-Z]", page.split("The floor plan")[1], re.M)
-    assert rooms == [room for floor in floors() for room in floor if room != "typing"]
+    assert rooms == [room for floor in floors() for room in floor if room not in FILES]
 
 
 def test_files_for_the_forge_are_what_they_should_be():
@@ -342,7 +352,7 @@ def test_quick_tests_are_there_and_touch_every_room():
     for path, names in QUICK.items():
         source = (ROOT / "tests" / path).read_text(encoding="utf-8")
         assert all(f"def {name}(" in source for name in names), path
-    rooms = {path.split("/")[0] for path in QUICK} | {"typing"}
+    rooms = {path.split("/")[0] for path in QUICK} | FILES
     assert rooms == ROOMS
 
 

@@ -16,6 +16,9 @@ from skinfluence.typing import Array
 FEW = 20
 """Distinct values up to which words are categories, however long they are."""
 
+FEW_WORDS = 5
+"""Different words up to which they are missing values in a column of numbers; more are codes."""
+
 LONG = 3.0
 """Words of the average cell from which on many distinct ones are free text."""
 
@@ -308,7 +311,7 @@ def numbers_with_words(
         return Column(name, "number", read)
     n_numbers = sum(each not in words for each in texts)
     many = len(distinct) - len(words) > min(FEW, len(texts) / 2)
-    if not many or n_numbers < len(texts) / 2:
+    if not many or len(words) > FEW_WORDS or n_numbers < len(texts) / 2:
         return None
     return Column(name, "number", read, tuple(each for each in distinct if each in words))
 

@@ -37,19 +37,30 @@ MOST_WORDS, MOST_WORDS_DENSE = 20_000, 300
 
 DENSE = ("boosting", "forest", "mlp")
 
-_NETWORK = {"hidden_layer_sizes": (30,), "solver": "lbfgs", "alpha": 1.0, "max_iter": 1000}
+_NETWORK = {
+    "hidden_layer_sizes": (10,),
+    "activation": "tanh",  # smooth, so that the fit comes to a minimum
+    "solver": "lbfgs",
+    "alpha": 1.0,
+    "max_iter": 5000,
+    "max_fun": 50_000,
+    "tol": 1e-6,
+}
+
+DAMPING = {"mlp": 0.1}
+"""Of the curvature, for networks: units that a penalty switches off leave it without an inverse."""
 
 _CLASSIFIERS: dict[str, Callable[[], Any]] = {
-    "logistic": lambda: LogisticRegression(max_iter=1000),
-    "svm": lambda: LinearSVC(dual=False),
+    "logistic": lambda: LogisticRegression(tol=1e-6, max_iter=5000),
+    "svm": lambda: LinearSVC(dual=False, tol=1e-6),
     "forest": lambda: RandomForestClassifier(min_samples_leaf=2, random_state=0),
     "boosting": lambda: HistGradientBoostingClassifier(random_state=0),
     "mlp": lambda: MLPClassifier(**_NETWORK, random_state=0),
 }
 _REGRESSORS: dict[str, Callable[[], Any]] = {
     "ridge": Ridge,
-    "poisson": lambda: PoissonRegressor(alpha=1e-3, max_iter=1000),
-    "svm": lambda: LinearSVR(loss="squared_epsilon_insensitive", dual=False),
+    "poisson": lambda: PoissonRegressor(alpha=1e-3, tol=1e-6, max_iter=5000),
+    "svm": lambda: LinearSVR(loss="squared_epsilon_insensitive", dual=False, tol=1e-6),
     "forest": lambda: RandomForestRegressor(min_samples_leaf=2, random_state=0),
     "boosting": lambda: HistGradientBoostingRegressor(random_state=0),
     "mlp": lambda: MLPRegressor(**_NETWORK, random_state=0),
@@ -151,7 +162,7 @@ def date_parts(dates: Any) -> Array:
     for _, column in dates.items():
         at = column.dt
         days = (column - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
-        parts += [at.year, at.month, at.weekday, days]
+        parts += [at.year, at.month, at.day_of_week, days]
     return np.column_stack([each.to_numpy(dtype=np.float64, na_value=np.nan) for each in parts])
 
 

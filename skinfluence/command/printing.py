@@ -15,7 +15,7 @@ WIDTH = 80
 """Columns of a line where no terminal says how many there are."""
 
 WIDEST = 28
-"""Characters of a cell of a row's own columns; longer text is cut."""
+"""Characters of a cell where there is not room for longer ones; the rest is cut."""
 
 
 def say(*lines: str) -> None:
@@ -57,6 +57,8 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
 def table(columns: Mapping[str, Sequence[Any]], width: int, always: int = 1) -> str:
     """Return a table as text, without the last of its columns where it would be too wide.
 
+    Long cells are cut before columns go.
+
     Parameters
     ----------
     columns : mapping from names to values, all of one length
@@ -71,19 +73,22 @@ def table(columns: Mapping[str, Sequence[Any]], width: int, always: int = 1) -> 
     Examples
     --------
     >>> from skinfluence.command.printing import table
-    >>> print(table({"line": [7, 12], "score": [0.51, -0.2], "town": ["Ulm", "Jena"]}, width=20))
-      line  score
-         7   0.51
-        12  -0.20
+    >>> print(table({"line": [7, 12], "score": [0.51, -0.2], "town": ["Ulm", "Jena"]}, width=16))
+      line   score
+         7   0.510
+        12  -0.200
     """
+    whole = text_table(columns)
     shown = {cut(name, WIDEST): _short(values) for name, values in columns.items()}
     names = list(shown)
-    while len(names) > always:
-        text = text_table({name: shown[name] for name in names})
-        if max(map(len, text.split("\n"))) <= width:
-            return text
+    while not _fits(whole, width) and len(names) >= always:
+        whole = text_table({name: shown[name] for name in names})
         names.pop()
-    return text_table({name: shown[name] for name in names})
+    return whole
+
+
+def _fits(text: str, width: int) -> bool:
+    return max(map(len, text.split("\n"))) <= width
 
 
 def _short(values: Iterable[Any]) -> list[Any]:

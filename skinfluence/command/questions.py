@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy as np
 
 from skinfluence.command.columns import listing
 from skinfluence.command.demo import swapped_labels
-from skinfluence.command.pipelines import model_name, pipeline
+from skinfluence.command.pipelines import DAMPING, model_name, pipeline
 from skinfluence.command.printing import say, table, warn, width_of, wrapped
 from skinfluence.command.refusal import Refusal
-from skinfluence.command.rows import Rows, held_out, tested, training
+from skinfluence.command.rows import Rows, held_out, to_learn, to_predict
 from skinfluence.command.writing import output_file
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.inspection.report.findings import SEVERITIES
@@ -70,7 +71,7 @@ def report(asked: Namespace) -> bool:
     learnt = _read(asked)
     _introduce(learnt)
     if asked.test:
-        test = tested(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
+        test = to_predict(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
         _warn_of(test)
         say(*test.said)
         rows, given = (learnt.X, learnt.y), (test.X, test.y)
@@ -151,7 +152,9 @@ def _reported(
     _refuse_one_class(rows[1], learnt)
     fitted = wrapper.fit(*rows)
     say_model(learnt, model, f"{len(rows[1]):,} rows train it, {which}", fitted, given)
-    answer = fitted.report(*given, top=top, check=check)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a report says itself what was warned of
+        answer = fitted.report(*given, top=top, check=check)
     say_report(answer, learnt, top)
     return answer
 
@@ -209,7 +212,7 @@ def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     )
     names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
-    worst["label_quality"] = worst["label_quality"].round(3)
+    worst["label_quality"] = worst["label_quality"].round(4)
     shown = {new: worst[old] for old, new in names.items()} | _columns_shown(worst, columns)
     say(_table(shown, always=5))
     expected = model.expected_errors_
@@ -251,7 +254,7 @@ def _introduce(learnt: Rows) -> None:
         each = listing(f"{label}: {n:,}" for label, n in classes.items())
         what = f"{len(classes)} classes ({each})"
     else:
-        what = f"numbers, {learnt.y.min():,.4g} to {learnt.y.max():,.4g}"
+        what = f"numbers, {learnt.y.min():,.6g} to {learnt.y.max():,.6g}"
     rows = number_of(len(learnt.y), "row")
     say(
         _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),
@@ -306,7 +309,7 @@ def _paragraph(text: str) -> str:
 
 
 def _read(asked: Namespace) -> Rows:
-    learnt = training(asked.train, asked.target, asked.model, asked.max_rows, sys.stdin.buffer)
+    learnt = to_learn(asked.train, asked.target, asked.model, asked.max_rows, sys.stdin.buffer)
     _warn_of(learnt)
     return learnt
 
@@ -325,7 +328,8 @@ def _wrapper(learnt: Rows, name: str, jobs: int | None) -> Any:
     classifies = learnt.target.classifies
     wrapper = InfluenceClassifier if classifies else InfluenceRegressor
     estimator = pipeline(learnt.columns, name, classifies=classifies)
-    return wrapper(estimator, n_jobs=_jobs(learnt, jobs), verbose=_verbose())
+    damping = DAMPING.get(name, 0.0)
+    return wrapper(estimator, damping=damping, n_jobs=_jobs(learnt, jobs), verbose=_verbose())
 
 
 def _jobs(learnt: Rows, given: int | None) -> int:

@@ -53,7 +53,7 @@ class Rows:
         return self.X.iloc[rows], self.y.iloc[rows]
 
 
-def training(
+def to_learn(
     path: str, target_name: str, model: str, max_rows: int | None, stdin: BinaryIO
 ) -> Rows:
     """Read rows to learn from.
@@ -107,7 +107,7 @@ def training(
     return Rows(source.name, X, y, columns, target, (*drawn, *said), (*warned, *odd))
 
 
-def tested(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Rows:
+def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Rows:
     """Read rows to predict, of the same columns as those that were learnt from.
 
     Parameters
@@ -115,7 +115,7 @@ def tested(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Ro
     path : str
     learnt : Rows
     max_rows, stdin
-        As in `training`.
+        As in `to_learn`.
 
     Returns
     -------
