@@ -18,6 +18,7 @@ from skinfluence.inspection import (
     RowsDisplay,
     ValidationAuditDisplay,
 )
+from skinfluence.inspection.displays.base import HARMS, HELPS
 
 LONG = "the 17th applicant of the branch at Saint-Denis-en-Val, whose file was read twice, $5 off"
 LABELS = {
@@ -235,7 +236,7 @@ def test_neutral_lines_have_the_colour_of_texts(make, style):
         ax = make(LABELS["short"], 8).plot().ax_
         lines = [*ax.lines, *(each for each in ax.get_xgridlines() if each.get_visible())]
         colors = {to_hex(line.get_color()) for line in lines}
-    fixed = {"#1b6ca8", "#c8553d", "#b8862b", "#588157", "#8e6c8a", "#b08968"}
+    fixed = {HELPS, HARMS, "#b8862b", "#588157", "#8e6c8a", "#b08968"}
     assert colors <= fixed | {"#123456"}
     plt.close("all")
 

@@ -153,8 +153,8 @@ class InfluenceDisplay(Display):
         >>> display = InfluenceDisplay.from_result(influence, test=401, k=1, columns=["target"])
         >>> display.frame().round(1)
            training row  score effect  target
-        0           322  118.5  helps    91.0
-        1           269  -37.4  harms   258.0
+        0           379   13.4  helps    40.0
+        1            29  -13.7  harms   283.0
         """
         line = result._line(test, position)
         table = result._table(k, [line])

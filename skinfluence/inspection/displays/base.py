@@ -22,7 +22,7 @@ from skinfluence.typing import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-HELPS, HARMS = "#1b6ca8", "#c8553d"
+HELPS, HARMS = "#2a7ab9", "#c8553d"
 
 __all__ = [
     "HARMS",
