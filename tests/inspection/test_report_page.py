@@ -310,6 +310,7 @@ def test_greys_are_the_ink_of_the_page_more_or_less_opaque():
             ax.plot([0, 1], color="0.8")
             ax.plot([1, 0], color="black", alpha=0.5)
             ax.plot([1, 1], color=(0.5, 0.5, 0.5, 0.5))
+            ax.bar([0], [1], hatch="/", color="0.9")
             ax.text(0.5, 0.5, "white", color="white", fontfamily="serif", fontweight="bold")
 
     drawn = svg(Picture(Greys(), "greys"), "p")
@@ -317,6 +318,8 @@ def test_greys_are_the_ink_of_the_page_more_or_less_opaque():
     assert [float(each) for each in strokes[:3]] == pytest.approx([0.2, 0.5, 0.25], abs=0.01)
     assert re.search(r'<text style="[^"]*fill:var\(--paper,#fff\)[^"]*"[^>]*>white</text>', drawn)
     assert "font-weight:700" in drawn
+    referred = set(re.findall(r"(?:\"#|url\(#)([\w-]+)", drawn))
+    assert "fill:url(#p-" in drawn and referred == set(re.findall(r' id="([\w-]+)"', drawn))
 
 
 def test_many_points_are_pixels():

@@ -37,7 +37,7 @@ _LOOK: dict[Any, Any] = {
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_REFERENCE = re.compile(r"#([\w.-]+)\)?$")
+_URL = re.compile(r"(?<=url\(#)[\w.-]+")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 
 
@@ -107,15 +107,10 @@ def _embedded(figure: Any, name: str, prefix: str) -> str:
     drawn = StringIO()
     figure.savefig(drawn, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
     root = ElementTree.fromstring(_NO_XML.sub("\ufffd", drawn.getvalue()))
-    referred = sorted(
-        {
-            found[1]
-            for element in root.iter()
-            for value in element.attrib.values()
-            if (found := _REFERENCE.search(value))
-        }
-    )
-    ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
+    given = [(_local(key), value) for each in root.iter() for key, value in each.attrib.items()]
+    referred = {value[1:] for key, value in given if key == "href" and value.startswith("#")}
+    referred.update(each for _, value in given for each in _URL.findall(value))
+    ids = {old: f"{prefix}-{at}" for at, old in enumerate(sorted(referred))}
     width = root.get("viewBox", "").split()[2]
     inside = "".join(_element(child, ids) for child in root)
     # where nothing is an image, pixels are points, whose tone the page may change
@@ -134,13 +129,14 @@ def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
     tag = _local(element.tag)
     if tag in ("style", "metadata"):  # its style would hold for the whole page
         return ""
+    given = {_local(key): value for key, value in element.attrib.items()}
+    colors = [f"{key}: {given.pop(key)}" for key in ("fill", "stroke") if key in given]
+    if colors:
+        given["style"] = "; ".join([*colors, given.get("style", "")])
     attributes = "".join(
-        f' {key}="{escape(value)}"'
-        for key, value in (
-            (_local(key), _attribute(_local(key), value, ids))
-            for key, value in element.attrib.items()
-        )
-        if value
+        f' {key}="{escape(shown)}"'
+        for key, value in given.items()
+        if (shown := _attribute(key, value, ids))
     )
     text = escape((element.text or "").strip(), quote=False)
     inside = text + "".join(
@@ -160,12 +156,13 @@ def _attribute(key: str, value: str, ids: Mapping[str, str]) -> str:
     """Return the value of an attribute as it stands in the page; "" for one that goes."""
     if key == "id":
         return ids.get(value, "")
-    if key == "style":
-        return _style(value)
     if value.startswith("data:"):
         return "".join(value.split())
-    if found := _REFERENCE.search(value):
-        return value.replace(f"#{found[1]}", f"#{ids[found[1]]}")
+    if key == "href":
+        return f"#{ids[value[1:]]}"
+    value = _URL.sub(lambda found: ids[found[0]], value)
+    if key == "style":
+        return _style(value)
     return "" if value.startswith("rotate(-0 ") else _rounded(value)
 
 
