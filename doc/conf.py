@@ -33,6 +33,7 @@ numpydoc_validation_exclude = {
     # What is in a result is documented as its attributes.
     r"\.(Agreement|Certificate|Checkpoint|Diagnostics|GivenRows|Origin|Refinement|Result)$",
     r"\.(ExpectedErrors|LabelQuality|ValidationAudit)$",
+    r"\.(Contents|Finding|Report|TestedRows)$",
     r"\.(\w*Influence|LeaveOneOut(Check|Comparison|Curve)?)$",
 }
 

@@ -7,10 +7,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, make_blobs
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -385,6 +389,21 @@ def test_rows_in_every_tree_are_not_known():
         two = LabelAudit(forest).fit(X, Y)
     assert not set(unknown) & set(two.result_.left_aside)
     plt.close(two.plot().figure_)
+
+
+def test_targets_of_rows_in_every_tree_are_not_known():
+    rng = np.random.default_rng(0)
+    X_real = rng.standard_normal((60, 3))
+    y = X_real[:, 0] + 0.1 * rng.standard_normal(60)
+    y[7] += 9.0
+    forest = RandomForestRegressor(5, random_state=0)
+    with pytest.warns(UserWarning, match="have no out-of-bag prediction"):
+        audit = LabelAudit(forest, passes=1).fit(X_real, y)
+    counted = [set(drawn) for drawn in clone(forest).fit(X_real, y).estimators_samples_]
+    unknown = [i for i in range(60) if all(i in drawn for drawn in counted)]
+    assert 0 < len(unknown) < 30
+    assert np.flatnonzero(np.isnan(audit.label_quality_)).tolist() == unknown
+    assert audit.to_frame(1)["position"].tolist() == [7]
 
 
 WRONG_K = {"negative": -1, "half": 2.5, "words": "five", "true": True, "a list": [3]}

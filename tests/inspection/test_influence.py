@@ -200,7 +200,7 @@ def test_picture_of_one_test_row():
     assert display.scores.tolist() == [4.0, -2.0, -3.0]
     assert display.labels.tolist() == ["d", "c", "b"]
     assert display.target == "loss"
-    assert display.ax_.get_title() == "Test row 11\nblue helps, red harms"
+    assert display.ax_.get_title() == "Test row 11"
     assert top_two().plot(test=11).labels.tolist() == ["d", "c", "b"]
 
 

@@ -87,7 +87,7 @@ def test_values_without_a_model():
     assert np.isnan(found.to_frame()["score"][3])
     assert repr(found).splitlines()[-1] == "No model at inf: separable"
     ax = found.plot().ax_
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["1.0", "2.0", "3.0", "inf"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "3", "inf"]
 
 
 def test_the_first_of_equals_is_best():

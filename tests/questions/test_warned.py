@@ -8,6 +8,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor
 from skinfluence.inspection import Influence
+from skinfluence.process.warnings import hearing, warn
 from tests.cases import REAL, THREE
 
 
@@ -36,3 +37,17 @@ def test_nothing_is_said_where_nothing_was_warned_of():
     result = InfluenceRegressor(Ridge()).fit(REAL.X, REAL.y).self_influence()
     assert result.warned == ()
     assert "Warning" not in repr(result)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_who_listens_already_hears_what_is_asked_on_the_way():
+    with hearing() as heard:
+        warn("before", UserWarning)
+        with hearing() as part:
+            warn("meanwhile", UserWarning)
+            warn("before", UserWarning)
+        with hearing(alone=True) as alone:
+            warn("aside", UserWarning)
+    assert part == ["meanwhile", "before"]
+    assert alone == ["aside"]
+    assert heard == ["before", "meanwhile"]

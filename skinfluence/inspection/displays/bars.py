@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skinfluence.inspection.displays.base import HARMS, HELPS, Display, neutral
-from skinfluence.inspection.displays.room import SHARE, as_text, cell_of, cut_to, ruler
+from skinfluence.inspection.displays.room import (
+    SHARE,
+    Box,
+    as_text,
+    cell_of,
+    cut_to,
+    every,
+    ruler,
+    small_font,
+)
 from skinfluence.inspection.tables import (
     are_numbers,
     beside,
@@ -24,7 +33,7 @@ from skinfluence.typing import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-BAR, OTHERS, TALLEST = 0.2, 1.6, 10.0
+BAR, OTHERS, TALLEST = 0.2, 1.6, 9.0
 """Inches of a new figure: for a bar, for what is above and below, and at most."""
 
 COLUMNS, BESIDE_COLUMNS = 0.4, 0.25
@@ -144,8 +153,8 @@ class InfluenceDisplay(Display):
         >>> display = InfluenceDisplay.from_result(influence, test=401, k=1, columns=["target"])
         >>> display.frame().round(1)
            training row  score effect  target
-        0           322  118.5  helps    91.0
-        1           269  -37.4  harms   258.0
+        0           379   13.4  helps    40.0
+        1            29  -13.7  harms   283.0
         """
         line = result._line(test, position)
         table = result._table(k, [line])
@@ -349,61 +358,48 @@ class InfluenceDisplay(Display):
         colors = np.where(sign * self.scores > 0, HELPS, HARMS)
         ax.barh(positions, self.scores, color=colors, height=0.75)
         ax.axvline(0.0, color=neutral(), linewidth=0.8)
-        ax.set_yticks(positions, [as_text(label) for label in self.labels])
+        named = positions[
+            :: every(ax, len(positions), ruler(ax, fontsize=small_font())("Ag").height)
+        ]
+        ax.set_yticks(named, [as_text(self.labels[k]) for k in named])
         ax.set_ylim(len(self.scores) - 0.4, -0.6)
         ax.set_ylabel(as_text(self.what))
         change = as_text(f"change of {target_words(self.target)} if {self.change}", None)
         ax.set_xlabel(f"{change}\n← {left}     {right} →")
-        ax.set_title(as_text(self.title, None), pad=self._draw_columns(ax) + 6.0)
+        ax.set_title(as_text(self.title, None), pad=self._draw_columns(ax, named) + 6.0)
 
-    def _draw_columns(self, ax: Any) -> float:
-        """Write the columns to the right of the bars; return the height of their names."""
-        self._cells: dict[int, list[Any]] = {}
-        if not self.columns:
-            return 0.0
+    def _draw_columns(self, ax: Any, named: Array) -> float:
+        """Write columns to the right of some bars; return the height of their names."""
+        self._cells: list[tuple[int, Any]] = []
+        pixel, small = ax.figure.figure.dpi / 72, small_font()
+        size, bold = ruler(ax, fontsize=small), ruler(ax, fontsize=small, weight="bold")
+        gap, start = size("n").width, size("n").width
+        room = COLUMNS * cell_of(ax).width - gap
+        line = size("Ag").height / pixel
         font: dict[str, Any] = {
-            "fontsize": _small(),
+            "fontsize": small,
             "annotation_clip": False,
             "textcoords": "offset points",
         }
-        size, pixel = ruler(ax, fontsize=font["fontsize"]), ax.figure.figure.dpi / 72
-        bold = ruler(ax, fontsize=font["fontsize"], weight="bold")
-        columns = [list(values) for values in self.columns.values()]
-        heads = [as_text(name) for name in self.columns]
-        texts = [[as_text(each) for each in written(values)] for values in columns]
-        gap, room = size("n").width, COLUMNS * cell_of(ax).width
-        natural = [
-            max(bold(head).width, *(size(text).width for text in each))
-            for head, each in zip(heads, texts, strict=True)
-        ]
-        widths = _fair(natural, room - 2 * gap * len(heads))
-        start, height = gap, size("Ag").height / pixel
-        for head, column, values, width in zip(heads, texts, columns, widths, strict=True):
-            at, side = (start + width, "right") if are_numbers(values) else (start, "left")
-            font |= {"ha": side}
-            top = {"xy": (1.0, 1.0), "xycoords": "axes fraction", "xytext": (at / pixel, 3.0)}
-            ax.annotate(cut_to(head, width, bold), **top, va="bottom", weight="bold", **font)
-            for k, text in enumerate(column):
-                row = {"xy": (1.0, k), "xycoords": ("axes fraction", "data"), "va": "center"}
-                cell = cut_to(text, width, size)
-                self._cells.setdefault(k, []).append(
-                    ax.annotate(cell, xytext=(at / pixel, 0.0), **row, **font)
-                )
+        for head, cells, numbers, width in _columns_in(self.columns, named, room, gap, size, bold):
+            at = (start + width if numbers else start) / pixel
+            font["ha"] = "right" if numbers else "left"
+            top = {"xy": (1.0, 1.0), "xycoords": "axes fraction", "xytext": (at, 0.7 * line)}
+            ax.annotate(cut_to(head, width, bold), weight="bold", va="bottom", **top, **font)
+            for k, text in zip(named.tolist(), cells, strict=True):
+                row = {"xy": (1.0, k), "xycoords": ("axes fraction", "data"), "xytext": (at, 0.0)}
+                cell = text if numbers else cut_to(text, width, size)
+                self._cells.append((k, ax.annotate(cell, va="center", **row, **font)))
             start += width + 2 * gap
-        return height
+        return 1.7 * line if self.columns else 0.0
 
-    def _write(self, ax: Any) -> None:
+    def _thin(self) -> bool:
         """Leave out the columns of bars that have no room for their name."""
-        named = {round(at) for at in ax.get_yticks()}
-        for k, texts in self._cells.items():
-            for text in texts:
-                text.set_visible(k in named)
-
-
-def _small() -> float:
-    from matplotlib.font_manager import FontProperties
-
-    return float(FontProperties(size="small").get_size_in_points())
+        named = {round(at) for at in self.ax_.get_yticks()}
+        idle = [text for k, text in self._cells if k not in named and text.get_visible()]
+        for text in idle:
+            text.set_visible(False)
+        return bool(idle)
 
 
 def _own_columns(result: Any, rows: Array, columns: Any) -> dict[Any, Any]:
@@ -417,6 +413,34 @@ def _own_columns(result: Any, rows: Array, columns: Any) -> dict[Any, Any]:
 def _objects(labels: Sequence[Any]) -> Array:
     """Return labels as an array of one dimension, tuples too."""
     return np.fromiter(labels, dtype=object, count=len(labels))
+
+
+def _columns_in(
+    columns: Mapping[Any, Sequence[Any]],
+    rows: Array,
+    room: float,
+    gap: float,
+    size: Callable[[str], Box],
+    bold: Callable[[str], Box],
+) -> Iterator[tuple[str, list[str], bool, float]]:
+    """Yield the columns that have room: name, text of some rows, are they numbers, and width.
+
+    Numbers are whole or left out; names and other texts give way.
+    """
+    found = []
+    for name, values in columns.items():
+        texts = [as_text(each) for each in written([values[k] for k in rows])]
+        natural, numbers = max(size(text).width for text in texts), are_numbers(list(values))
+        least = natural if numbers else min(natural, 6 * gap)
+        if room < least + 2 * gap:
+            break
+        room -= least + 2 * gap
+        found.append(
+            (as_text(name), texts, numbers, least, max(natural, bold(as_text(name)).width))
+        )
+    wanted = [natural - least for *_, least, natural in found]
+    for (name, texts, numbers, least, _), more in zip(found, _fair(wanted, room), strict=True):
+        yield name, texts, numbers, least + more
 
 
 def _fair(widths: Sequence[float], room: float) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ from skinfluence.typing import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-HELPS, HARMS = "#1b6ca8", "#c8553d"
+HELPS, HARMS = "#2a7ab9", "#c8553d"
 
 __all__ = [
     "HARMS",
@@ -83,7 +83,7 @@ class Display(ABC):
         self.ax_, self.figure_ = ax, ax.figure
         self._draw(ax)
         ax.spines[["top", "right"]].set_visible(False)
-        settle(ax, self._share())
+        settle(ax, self._share(), self._thin)
         self._write(ax)
         return self
 
@@ -104,6 +104,10 @@ class Display(ABC):
     @abstractmethod
     def _draw(self, ax: Any) -> None:
         """Draw on some axes."""
+
+    def _thin(self) -> bool:
+        """Leave out texts of its own that run into others; return whether there were any."""
+        return False
 
     def _write(self, ax: Any) -> None:
         """Write beside the marks, once they have their places; by default nothing."""
@@ -133,48 +137,48 @@ def points(ax: Any, x: Array, y: Array, **drawn: Any) -> Any:
 
 # ------------------------------------------------------------------------------- names of points
 
+STEPS = (0.0, *(sign * k for k in range(1, 7) for sign in (1, -1)))
+"""Lines above a point at which its label is tried, in order."""
+
 
 def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> None:
     """Write labels beside points, the first first, where they run into no other.
 
     A label that has no room near its point, within the axes, is left out.
     """
-    size = ruler(ax, fontsize=8)
-    axes, points = box_of(ax), ax.transData.transform(np.column_stack([x, y]))
-    pixel = ax.figure.dpi / 72
-    near = 4.0 * pixel
-    taken = [Box(right - 2, up - 2, right + 2, up + 2) for right, up in points.tolist()]
-    for (right, up), at, label in zip(
-        points.tolist(), np.column_stack([x, y]).tolist(), labels, strict=True
-    ):
+    size, axes, pixel = ruler(ax, fontsize=8), box_of(ax), ax.figure.figure.dpi / 72
+    data = np.column_stack([x, y])
+    places = ax.transData.transform(data)
+    taken = np.column_stack([places - 2.0, places + 2.0])
+    for point, (right, up), label in zip(data.tolist(), places.tolist(), labels, strict=True):
         text = cut_to(as_text(label), 0.6 * axes.width, size)
-        place = _free(right, up, size(text), axes, taken, near)
-        if place is None:
+        box = _free(right, up, size(text), axes, taken, 4.0 * pixel)
+        if box is None:
             continue
-        taken.append(place)
-        away = abs((place.y0 + place.y1) / 2 - up) > 2 * place.height
+        taken = np.vstack([taken, box])
+        away = abs((box.y0 + box.y1) / 2 - up) > box.height
+        line = {"arrowstyle": "-", "color": neutral(0.5), "linewidth": 0.6, "shrinkB": 2.0}
         ax.annotate(
             text,
-            at,
-            xytext=((place.x0 - right) / pixel, (place.y0 - up) / pixel),
+            point,
+            xytext=((box.x0 - right) / pixel, (box.y0 - up) / pixel),
             textcoords="offset points",
             fontsize=8,
             va="bottom",
-            arrowprops={"arrowstyle": "-", "color": neutral(0.5), "lw": 0.6} if away else None,
+            arrowprops=line if away else None,
         ).set_in_layout(False)
 
 
-def _free(
-    right: float, up: float, text: Box, axes: Box, taken: Iterable[Box], near: float
-) -> Box | None:
-    """Return the nearest place for a text beside a point that nothing has, in the axes."""
-    steps = [0.0, *(sign * k for k in range(1, 9) for sign in (1, -1))]
-    for step in steps:
+def _free(right: float, up: float, text: Box, axes: Box, taken: Array, near: float) -> Box | None:
+    """Return the nearest place for a text beside a point, in the axes, that nothing has."""
+    for step in STEPS:
+        y0 = up - text.height / 2 + step * 0.9 * text.height
         for x0 in (right + near, right - near - text.width):
-            y0 = up - text.height / 2 + step * 0.9 * text.height
-            place = Box(x0, y0, x0 + text.width, y0 + text.height)
-            if axes.holds(place) and not any(place.meets(other) for other in taken):
-                return place
+            box = Box(x0, y0, x0 + text.width, y0 + text.height)
+            across = (box.x0 < taken[:, 2]) & (taken[:, 0] < box.x1)
+            along = (box.y0 < taken[:, 3]) & (taken[:, 1] < box.y1)
+            if axes.holds(box) and not np.any(across & along):
+                return box
     return None
 
 

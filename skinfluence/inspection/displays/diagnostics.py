@@ -40,8 +40,8 @@ class DiagnosticsDisplay(Display):
         D = r^2 h / (p (1 - h)),
 
     and so it is where a row is removed by one Newton step of one output. There the contours are
-    those of .5 and 1 and others, as many as lie within the picture. Where the given distances are
-    others (by more than 5 % in the median), the area of a point is its distance.
+    those of .5 and 1 and the next smaller, where they come into the picture. Where the given
+    distances are others (by more than 5 % in the median), the area of a point is its distance.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class DiagnosticsDisplay(Display):
         Of the training rows.
     k : int, default=5
         Rows that are named: those with the largest distances.
-    n_params : float, optional
-        p; by default the sum of the leverages.
+    contours : bool, default=True
+        False for several outputs, of which there is no such formula.
 
     Attributes
     ----------
@@ -82,14 +82,15 @@ class DiagnosticsDisplay(Display):
         cooks_distance: Array,
         labels: Array,
         k: int = 5,
-        n_params: float | None = None,
+        contours: bool = True,
     ) -> None:
         self.hat_diagonal = hat_diagonal
         self.residuals = residuals
         self.cooks_distance = cooks_distance
         self.labels = labels
         self.k = k
-        self.n_params = float(np.nansum(hat_diagonal)) if n_params is None else n_params
+        self.contours = contours
+        self.n_params = float(np.nansum(hat_diagonal))
 
     @classmethod
     def from_result(cls, result: Any, k: int = 5) -> Self:
@@ -112,6 +113,7 @@ class DiagnosticsDisplay(Display):
             cooks_distance=result.cooks_distance,
             labels=result.row_labels,
             k=k,
+            contours=result.hat_diagonal.ndim == 1,
         )
 
     @classmethod
@@ -152,9 +154,9 @@ class DiagnosticsDisplay(Display):
         >>> display = DiagnosticsDisplay.from_estimator(model, k=3)
         >>> display.frame().nlargest(3, "Cook's distance").round(3)
              row  leverage  studentised residual  Cook's distance  named
-        256  256     0.017                 2.882            0.013   True
-        279  279     0.040                -1.755            0.012   True
-        310  310     0.046                -1.640            0.012   True
+        382  382     0.054                -2.170            0.024   True
+        123  123     0.072                -1.740            0.021   True
+        169  169     0.108                -1.333            0.020   True
         """
         return cls.from_result(model.diagnostics(**asked), k).plot(ax=ax)
 
@@ -216,7 +218,7 @@ class DiagnosticsDisplay(Display):
     def _formula_holds(self, h: Array, r: Array, distances: Array) -> bool:
         """Return whether the given distances are those of leverages and residuals."""
         inside = (h < 1.0) & (distances > 0)
-        if not inside.any():
+        if not (self.contours and inside.any()):
             return False
         predicted = _distance(h[inside], r[inside], self.n_params)
         return float(np.median(np.abs(predicted / distances[inside] - 1.0))) < HOLDS
@@ -277,12 +279,18 @@ class DiagnosticsDisplay(Display):
             if residuals[-1] <= ax.get_ylim()[1]
         ]
 
-    def _write(self, ax: Any) -> None:
+    def _thin(self) -> bool:
+        """Leave out numbers of contours that run into those of larger ones."""
+        shown = [number for number in self._numbers if number.get_visible()]
         taken: list[Box] = []
-        for number in reversed(self._numbers):
-            box = box_of(number)
-            number.set_visible(not any(box.meets(other) for other in taken))
-            taken += [box] if number.get_visible() else []
+        for number in reversed(shown):
+            if any(box_of(number).meets(other) for other in taken):
+                number.set_visible(False)
+            else:
+                taken.append(box_of(number))
+        return len(taken) < len(shown)
+
+    def _write(self, ax: Any) -> None:
         rows = self._named
         name_points(ax, self.hat_diagonal[rows], self.residuals[rows], self.labels[rows])
 

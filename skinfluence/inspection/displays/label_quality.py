@@ -111,13 +111,17 @@ class LabelQualityDisplay(Display):
         Examples
         --------
         >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
         >>> from skinfluence import LabelAudit
         >>> from skinfluence.inspection import LabelQualityDisplay
         >>> X, y = load_iris(return_X_y=True)
-        >>> y[[3, 70]] = 2
-        >>> display = LabelQualityDisplay.from_estimator(LabelAudit().fit(X, y))
+        >>> y[[3, 20]] = 2
+        >>> model = make_pipeline(StandardScaler(), LogisticRegression())
+        >>> display = LabelQualityDisplay.from_estimator(LabelAudit(model).fit(X, y))
         >>> sorted(display.frame()["row"][:2])
-        [3, 70]
+        [3, 20]
         """
         return audit.plot(ax=ax)
 

@@ -85,9 +85,9 @@ class LeaveOneOutCurveDisplay(Display):
         >>> curve = leave_one_out_curve(Ridge(), X, y, "alpha", [0.01, 0.1, 1.0])
         >>> LeaveOneOutCurveDisplay.from_result(curve).frame().round(1)
            alpha  mean half squared error  standard error  smallest
-        0    0.0                   1500.1            93.3      True
-        1    0.1                   1502.1            91.2     False
-        2    1.0                   1664.3            91.6     False
+        0    0.0                   1500.2            93.3      True
+        1    0.1                   1502.3            91.2     False
+        2    1.0                   1663.8            91.6     False
         """
         return cls(
             result.param_name,
@@ -151,8 +151,9 @@ class LeaveOneOutCurveDisplay(Display):
             ax.set_xticks(x, [as_text(value) for value in self.param_range])
         elif _is_geometric(x[order]):
             ax.set_xscale("log")
-        ax.set_xlabel(as_text(self.param_name))
+        ax.set_xlabel(as_text(self.param_name, None))
         ax.set_ylabel(f"mean {self.loss} of rows left out")
+        ax.set_title("Every row left out once")
         lines_behind(ax)
 
 

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skinfluence.inspection.displays.base import Display, as_text, lines_behind, neutral
+from skinfluence.inspection.displays.base import (
+    HARMS,
+    HELPS,
+    Display,
+    as_text,
+    lines_behind,
+    neutral,
+)
 from skinfluence.inspection.tables import pandas
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CURVES = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#b08968", None)
+CURVES = (HELPS, HARMS, "#588157", "#8e6c8a", "#b08968", None)
 """Colours of curves; None is that of texts."""
 MARKS = ("o", "s", "^", "D", "v", "x")
 

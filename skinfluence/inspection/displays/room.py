@@ -19,8 +19,11 @@ LONGEST_LABEL = 36
 SHARE = 0.42
 """Of the width of their part of the figure that names of ticks may take."""
 
-LINES = 4
-"""Lines of a title or of the name of an axis; the last is cut."""
+LINES, SHARE_OF_LINES = 4, 0.22
+"""Lines of a title or of the name of an axis at most, and share of the height; the last is cut."""
+
+CUT = "…"
+"""At the end of what was cut."""
 
 ROUNDS = 4
 """Times that texts and axes give way to each other."""
@@ -100,23 +103,19 @@ def _cell(spec: Any, figure: Any, whole: Box) -> Box:
     )
 
 
-def ruler(ax: Any, like: Any = None, **font: Any) -> Callable[[str], Box]:
-    """Return a function that measures lines of text, from 0, 0.
+def ruler(ax: Any, **font: Any) -> Callable[[str], Box]:
+    """Return a function that measures lines of text of a font, from 0, 0.
 
     Parameters
     ----------
-    ax : matplotlib Axes
-    like : matplotlib Text, optional
-        Of whose font.
+    ax : matplotlib Axes, or what else has a figure
     **font
-        Properties of a Text.
+        Properties of a matplotlib Text.
     """
     from matplotlib.text import Text
 
     line = Text(0, 0, "", **font)
     line.set_figure(ax.figure)
-    if like is not None:
-        line.set_fontproperties(like.get_fontproperties())
 
     def size(text: str) -> Box:
         line.set_text(text)
@@ -124,6 +123,13 @@ def ruler(ax: Any, like: Any = None, **font: Any) -> Callable[[str], Box]:
         return Box(0.0, 0.0, found.width, found.height)
 
     return size
+
+
+def small_font() -> float:
+    """Return the size of a font that is smaller than others, in points."""
+    from matplotlib.font_manager import FontProperties
+
+    return float(FontProperties(size="small").get_size_in_points())
 
 
 def cut_to(text: str, width: float, size: Callable[[str], Box]) -> str:
@@ -140,7 +146,12 @@ def cut_to(text: str, width: float, size: Callable[[str], Box]) -> str:
 
 
 def _shortened(text: str, length: int) -> str:
-    return text[:length].rstrip(" \\") + "…"
+    return text[:length].rstrip(" \\") + CUT
+
+
+def every(ax: Any, n: int, line: float) -> int:
+    """Return of which of n rows there is room for a line: each, every second, ..."""
+    return max(int(np.ceil(n * line / (0.8 * cell_of(ax).height))), 1)
 
 
 def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LINES) -> str:
@@ -148,7 +159,7 @@ def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LI
     whole: list[str] = []
     for given in text.split("\n"):
         line = ""
-        for word in given.split():
+        for word in [given] if size(given).width <= width else given.split():
             longer = f"{line} {word}".lstrip()
             if line and size(longer).width > width:
                 whole.append(line)
@@ -159,14 +170,14 @@ def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LI
     if len(whole) > lines:
         last = text.split("\n")[-1] if "\n" in text else ""  # which says what colours mean
         first = lines - 1 if last else lines
-        whole = [*whole[: first - 1], f"{whole[first - 1]} …", *([last] if last else [])]
+        whole = [*whole[: first - 1], f"{whole[first - 1]} {CUT}", *([last] if last else [])]
     return "\n".join(cut_to(line, width, size) for line in whole)
 
 
 # ------------------------------------------------------------------------------------ to settle
 
 
-def settle(ax: Any, share: float = SHARE) -> None:
+def settle(ax: Any, share: float, thin: Callable[[], bool]) -> None:
     """Make the texts of axes, and the axes, so small that they lie in their part of the figure.
 
     Parameters
@@ -175,6 +186,8 @@ def settle(ax: Any, share: float = SHARE) -> None:
         Everything is drawn; marks with a label are explained in a legend, unless there is one.
     share : float
         Of the width, for the names of ticks.
+    thin : callable
+        Leaves out texts that run into others, and returns whether there were any.
     """
     cell = cell_of(ax)
     texts = {name: getattr(ax, f"get_{name}")() for name in ("title", "xlabel", "ylabel")}
@@ -182,8 +195,8 @@ def settle(ax: Any, share: float = SHARE) -> None:
     legend = _Legend(ax, cell)
     for _ in range(ROUNDS):
         _lay_out(ax)
-        changed = [_thin(ax, axis) for axis in (ax.xaxis, ax.yaxis)]
-        changed += [legend.narrow(), _wrap(ax, cell, texts), _shrink(ax, cell)]
+        changed = [_thin(ax.xaxis), _thin(ax.yaxis), thin()]
+        changed += [legend.settle(), _wrap(ax, cell, texts), _shrink(ax, cell)]
         if not any(changed):
             break
 
@@ -198,9 +211,9 @@ def _has_engine(ax: Any) -> bool:
 
 
 def _is_named(axis: Any) -> bool:
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedLocator
 
-    return isinstance(axis.get_major_formatter(), FixedFormatter)
+    return isinstance(axis.get_major_locator(), FixedLocator)
 
 
 def _cut_names(ax: Any, cell: Box, share: float) -> None:
@@ -209,28 +222,28 @@ def _cut_names(ax: Any, cell: Box, share: float) -> None:
         if not _is_named(axis) or not len(ticks := axis.get_ticklocs()):
             continue
         labels = axis.get_ticklabels()
-        size = ruler(ax, labels[0])
+        size = ruler(ax, fontproperties=labels[0].get_fontproperties())
         line = size("Ag")
         least = line.height if axis is ax.yaxis else 3 * line.width
-        every = int(np.ceil(len(ticks) * least / length))
-        width = share * cell.width if axis is ax.yaxis else 0.8 * every * length / len(ticks)
-        names = [cut_to(label.get_text(), width, size) for label in labels[::every]]
-        axis.set_ticks(ticks[::every], names)
+        each = max(int(np.ceil(len(ticks) * least / (0.8 * length))), 1)
+        width = share * cell.width if axis is ax.yaxis else 0.8 * each * length / len(ticks)
+        names = [cut_to(label.get_text(), width, size) for label in labels[::each]]
+        axis.set_ticks(ticks[::each], names)
 
 
-def _shown(ax: Any, axis: Any) -> list[tuple[float, Any]]:
+def _shown(axis: Any, *, minor: bool = False) -> list[tuple[float, Any]]:
     """Return places and labels of the ticks within the axes, in the order of their places."""
     low, high = sorted(axis.get_view_interval())
-    pairs = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)
+    pairs = zip(axis.get_ticklocs(minor=minor), axis.get_ticklabels(minor=minor), strict=False)
     inside = [(at, each) for at, each in pairs if low <= at <= high and each.get_text()]
     return sorted(inside, key=lambda pair: pair[0])
 
 
-def _thin(ax: Any, axis: Any) -> bool:
+def _thin(axis: Any) -> bool:
     """Leave out labels of ticks that run into others."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    shown = _shown(ax, axis)
+    shown = _shown(axis)
     kept: list[Any] = []
     boxes: list[Box] = []
     for at, label in shown:
@@ -238,7 +251,7 @@ def _thin(ax: Any, axis: Any) -> bool:
         if not boxes or not boxes[-1].meets(_with_gap(box)):
             kept.append((at, label.get_text()))
             boxes.append(box)
-    minor = [box_of(each) for each in axis.get_minorticklabels() if each.get_text()]
+    minor = [box_of(label) for _, label in _shown(axis, minor=True)]
     if any(one.meets(other) for k, one in enumerate(minor) for other in [*minor[:k], *boxes]):
         axis.set_minor_formatter(NullFormatter())
     if len(kept) == len(shown):
@@ -246,10 +259,12 @@ def _thin(ax: Any, axis: Any) -> bool:
     locator = axis.get_major_locator()
     if _is_named(axis):
         axis.set_ticks([at for at, _ in kept], [text for _, text in kept])
+    elif isinstance(locator, MaxNLocator) and len(kept) > 1:
+        locator.set_params(nbins=len(kept) - 1)
     elif isinstance(locator, MaxNLocator):
-        locator.set_params(nbins=max(len(kept) - 1, 1))
+        axis.set_ticks([kept[0][0]])
     elif isinstance(locator, LogLocator):
-        locator.set_params(numticks=max(len(kept), 2))
+        locator.set_params(subs=[1.0], numticks=max(len(kept), 2))
     return True
 
 
@@ -258,27 +273,38 @@ def _with_gap(box: Box) -> Box:
 
 
 def _wrap(ax: Any, cell: Box, texts: dict[str, str]) -> bool:
-    """Wrap the title and the names of the axes; those that need room begin left of the axes."""
+    """Wrap the title and the names of the axes; what would be cut is written smaller first."""
     axes = box_of(ax)
-    before = ax.title.get_text(), ax.xaxis.label.get_text(), ax.yaxis.label.get_text()
-    for label, name in ((ax.title, "title"), (ax.xaxis.label, "xlabel")):
-        if texts[name]:
-            _wrap_level(ax, label, texts[name], cell, axes)
-    if texts["ylabel"]:
-        size = ruler(ax, ax.yaxis.label)
-        centre = (axes.y0 + axes.y1) / 2
-        room = 2 * min(centre - cell.y0, cell.y1 - centre) - 2 * PAD
-        ax.yaxis.label.set_text(wrapped(texts["ylabel"], max(room, axes.height), size, lines=3))
-    return before != (ax.title.get_text(), ax.xaxis.label.get_text(), ax.yaxis.label.get_text())
+    labels = {"title": ax.title, "xlabel": ax.xaxis.label, "ylabel": ax.yaxis.label}
+    before = [label.get_text() for label in labels.values()]
+    for name, label in labels.items():
+        if not texts[name]:
+            continue
+        write = _write_upright if name == "ylabel" else _write_level
+        label.set_text(texts[name])
+        write(label, cell, axes)
+        if label.get_text().endswith(CUT) and label.get_fontsize() > small_font():
+            label.set_fontsize(small_font())
+            label.set_text(texts[name])
+            write(label, cell, axes)
+    return before != [label.get_text() for label in labels.values()]
 
 
-def _wrap_level(ax: Any, label: Any, text: str, cell: Box, axes: Box) -> None:
+def _write_upright(label: Any, cell: Box, axes: Box) -> None:
+    """Wrap a text along the axes, or a little more."""
+    size = ruler(label, fontproperties=label.get_fontproperties())
+    room = min(axes.height + 2.5 * size("Ag").height, cell.height) - 2 * PAD
+    label.set_text(wrapped(label.get_text(), room, size, lines=3))
+
+
+def _write_level(label: Any, cell: Box, axes: Box) -> None:
     """Wrap a text over the middle of the axes, or of their part of the figure if that is better."""
-    size = ruler(ax, label)
+    size, text = ruler(label, fontproperties=label.get_fontproperties()), label.get_text()
     middle, whole = (axes.x0 + axes.x1) / 2, (cell.x0 + cell.x1) / 2
     room = 2 * min(middle - cell.x0, cell.x1 - middle) - 2 * PAD
-    here, there = (wrapped(text, each, size) for each in (room, cell.width - 2 * PAD))
-    shifted = here != there and here.count("\n") > text.count("\n")
+    lines = int(np.clip(SHARE_OF_LINES * cell.height / size("Ag").height, 2, LINES))
+    here, there = (wrapped(text, each, size, lines) for each in (room, cell.width - 2 * PAD))
+    shifted = here != there and (here.count("\n") > text.count("\n") or CUT in here)
     label.set_text(there if shifted else here)
     label.set_x((whole - axes.x0) / axes.width if shifted else 0.5)
 
@@ -312,32 +338,32 @@ class _Legend:
     """A legend above the axes, under the title, where it covers no mark."""
 
     def __init__(self, ax: Any, cell: Box) -> None:
-        from matplotlib.font_manager import FontProperties
-
         self.ax, self.cell = ax, cell
-        self.font = FontProperties(size="small").get_size_in_points()
+        self.font = small_font()
         self.size = ruler(ax, fontsize=self.font)
-        self.room, self.handle = 0.85 * cell.width, 4 * self.size("M").width
+        self.handle = 4 * self.size("M").width
         self.ncols = 0
         there = ax.get_legend()
         if there is None or there.get_gid() == LEGEND:
             labels = ax.get_legend_handles_labels()[1]
             widest = max((self.size(label).width for label in labels), default=0.0) + self.handle
-            self.ncols = int(np.clip(self.room // widest, 1, len(labels))) if labels else 0
+            room = 0.85 * cell.width
+            self.ncols = int(np.clip(room // widest, 1, len(labels))) if labels else 0
             self._draw()
 
     def _draw(self) -> None:
         if not self.ncols:
             return
         handles, labels = self.ax.get_legend_handles_labels()
-        width = max(self.room / self.ncols - self.handle, self.handle)
+        width = max(0.95 * self.cell.width / self.ncols - self.handle, self.handle)
         legend = self.ax.legend(
             handles,
-            [wrapped(label, width, self.size) for label in labels],
+            [cut_to(label, width, self.size) for label in labels],
             frameon=False,
             fontsize=self.font,
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),
+            borderpad=0.2,
             borderaxespad=0.2,
             handlelength=1.6,
             columnspacing=1.2,
@@ -347,12 +373,21 @@ class _Legend:
         legend.set_gid(LEGEND)
         if title := self.ax.get_title():
             height = box_of(legend).height * 72 / self.ax.figure.figure.dpi
-            self.ax.set_title(title, pad=height + 3.0)
+            self.ax.set_title(title, pad=height + 5.0)
+            legend.set_in_layout(False)  # the title is above it, and axes may be narrower
 
-    def narrow(self) -> bool:
-        """Have fewer columns where there is no room for them; return whether that is so."""
-        if self.ncols < 2 or box_of(self.ax.get_legend()).x1 <= self.cell.x1 - PAD:
+    def settle(self) -> bool:
+        """Have fewer columns, or begin left of the axes, to have room; return whether it has."""
+        if not self.ncols:
             return False
-        self.ncols -= 1
-        self._draw()
+        legend, axes = self.ax.get_legend(), box_of(self.ax)
+        over = box_of(legend).x1 - self.cell.x1 + PAD
+        if over <= 0:
+            return False
+        if self.ncols > 1:
+            self.ncols -= 1
+            self._draw()
+        else:
+            start = max(box_of(legend).x0 - over, self.cell.x0)
+            legend.set_bbox_to_anchor(((start - axes.x0) / axes.width, 1.0), self.ax.transAxes)
         return True

@@ -10,6 +10,7 @@ from skinfluence.inspection.averages import with_error
 from skinfluence.inspection.displays.base import (
     HARMS,
     HELPS,
+    MANY,
     Display,
     lines_behind,
     name_points,
@@ -35,7 +36,7 @@ class RowsDisplay(Display):
         How many points have their label beside them.
     xlabel, ylabel, title : str
     wrong : ndarray of bool of shape (n_rows,), optional
-        Rows that are predicted wrong, in red.
+        Rows that are predicted wrong, as red crosses.
     identity : bool, default=False
         Draw y = x. Without it x is a rank, on a logarithmic axis, so that the first are seen.
 
@@ -181,7 +182,7 @@ class RowsDisplay(Display):
            row  given  left-out prediction  named
         0  102  302.0                141.6   True
         1  359  311.0                174.5   True
-        2  256  346.0                211.4  False
+        2  256  346.0                211.5  False
         """
         return cls.from_result(model.leave_one_out(**asked), k).plot(ax=ax)
 
@@ -218,14 +219,17 @@ class RowsDisplay(Display):
             ends = [np.nanmin([self.x, self.y]), np.nanmax([self.x, self.y])]
             ax.plot(ends, ends, color=neutral(), linewidth=1.0)
         else:
-            ax.set_xscale("log")
+            ax.set_xscale("log", subs=[])
+            ax.xaxis.get_major_locator().set_params(subs=[1.0, 2.0, 5.0])
             ax.xaxis.set_major_formatter("{x:g}")
-        marks = ((~wrong, HELPS, "o", "right"), (wrong, HARMS, "X", "wrong"))
-        for rows, color, marker, word in marks:
+        marks = ((~wrong, HELPS, "o", 18, "right"), (wrong, HARMS, "X", 30, "wrong"))
+        for rows, color, marker, size, word in marks:
             if rows.any():
                 count = f"{np.sum(rows & ~np.isnan(self.y)):,} predicted {word}"
                 label = None if self.wrong is None else count
-                points(ax, self.x[rows], self.y[rows], color=color, marker=marker, label=label)
+                mark: dict[str, Any] = {"color": color, "marker": marker, "label": label}
+                mark |= {"s": size} if len(self.x) <= MANY else {}
+                points(ax, self.x[rows], self.y[rows], **mark)
         ax.set_xlabel(self.xlabel)
         ax.set_ylabel(self.ylabel)
         ax.set_title(self.title)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skinfluence.inspection.displays.base import HARMS, HELPS, Display, lines_behind, neutral
-from skinfluence.inspection.tables import pandas
+from skinfluence.inspection.tables import number_of, pandas
 from skinfluence.typing import Array
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class ValidationAuditDisplay(Display):
                 k[self.advised],
                 change[self.advised],
                 "o",
+                color=HELPS,
                 markerfacecolor="none",
                 markeredgecolor=HELPS,
                 markersize=11,
@@ -172,11 +173,21 @@ class ValidationAuditDisplay(Display):
         self._name_numbers(ax)
         ax.set_xlabel(f"worst rows {self._done}")
         ax.set_ylabel(f"change of mean {self.loss}\n(below 0 is better)")
+        ax.set_title(self._advice())
         lines_behind(ax)
 
+    def _advice(self) -> str:
+        doing = "Dropping" if self.action == "drop" else "Relabelling"
+        if self.advised is None:
+            return f"{doing} rows is not shown to help"
+        return f"{doing} {number_of(int(self.k[self.advised]), 'row')} is shown to help"
+
     def _name_numbers(self, ax: Any) -> None:
-        """Put ticks at the numbers there are, or at fewer of them."""
-        every = -(-len(self.k) // 8)
-        ticks = self.k[::-1][::every][::-1]
+        """Put ticks at the numbers there are, or at a few of them along the axis."""
+        at = np.log(self.k) if ax.get_xscale() == "log" else self.k
+        few = np.linspace(at[0], at[-1], 8)
+        ticks = self.k
+        if len(ticks) > len(few):
+            ticks = self.k[np.unique(np.abs(at[:, None] - few).argmin(axis=0))]
         ax.set_xticks(ticks, [f"{each}" for each in ticks])
         ax.minorticks_off()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from io import StringIO
 from typing import Any
@@ -23,7 +24,7 @@ LARGEST = 60_000
 COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
 """What the page may draw in other tones on a dark ground."""
 
-_SIZE = (6.4, 4.4)
+_SIZE = (5.6, 4.2)
 _PIXELS_PER_INCH = 144
 _MANY_POINTS = 200
 _LOOK: dict[Any, Any] = {
@@ -59,44 +60,53 @@ def svg(picture: Picture, name_prefix: str, largest: int = LARGEST) -> str:
     str
         The same for the same display.
     """
-    element = _embedded(*_drawn(picture.display), picture.name, name_prefix)
-    if len(element) <= largest:
-        return element
-    return _embedded(*_drawn(picture.display, pixels=True), picture.name, name_prefix)
+    with _look():
+        figure = _drawn(picture.display)
+        element = _embedded(figure, picture.name, name_prefix)
+        if len(element) > largest:
+            _make_pixels(figure)
+            element = _embedded(figure, picture.name, name_prefix)
+    return element
 
 
-def _drawn(display: Display, pixels: bool = False) -> tuple[str, bool]:
-    """Return what matplotlib makes of a display, whatever style the user has chosen.
-
-    And whether it shows images: where it does not, pixels are points, and may change their tone.
-    """
+@contextmanager
+def _look() -> Iterator[None]:
+    """Draw in the style of a report, whatever style the user has chosen, who gets it back."""
     try:
         import matplotlib
-        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
             "Plots need matplotlib, which is not installed: pip install 'skinfluence[plot]'."
         ) from error
-    written = StringIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
         # the browser has the glyphs
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure = Figure(figsize=display.figsize or _SIZE, layout="constrained")
-        copy.copy(display).plot(figure.add_subplot())
-        if pixels:
-            for ax in figure.axes:
-                curves = [line for line in ax.lines if np.size(line.get_xdata()) > _MANY_POINTS]
-                for artist in (*ax.collections, *curves):
-                    artist.set_rasterized(True)
-        figure.savefig(written, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
-    return written.getvalue(), any(ax.images for ax in figure.axes)
+        yield
 
 
-def _embedded(drawn: str, has_images: bool, name: str, prefix: str) -> str:
-    """Return an SVG file as an element of a page: named, without what would reach beyond it."""
-    root = ElementTree.fromstring(_NO_XML.sub("\ufffd", drawn))
+def _drawn(display: Display) -> Any:
+    from matplotlib.figure import Figure  # no pyplot, which would keep it
+
+    figure = Figure(figsize=display.figsize or _SIZE, layout="constrained")
+    copy.copy(display).plot(figure.add_subplot())
+    return figure
+
+
+def _make_pixels(figure: Any) -> None:
+    """Draw points and long curves as pixels from now on."""
+    for ax in figure.axes:
+        curves = [line for line in ax.lines if np.size(line.get_xdata()) > _MANY_POINTS]
+        for artist in (*ax.collections, *curves):
+            artist.set_rasterized(True)
+
+
+def _embedded(figure: Any, name: str, prefix: str) -> str:
+    """Return a figure as an element of a page: named, without what would reach beyond it."""
+    drawn = StringIO()
+    figure.savefig(drawn, format="svg", metadata=_NO_METADATA, dpi=_PIXELS_PER_INCH)
+    root = ElementTree.fromstring(_NO_XML.sub("\ufffd", drawn.getvalue()))
     referred = sorted(
         {
             found[1]
@@ -108,12 +118,14 @@ def _embedded(drawn: str, has_images: bool, name: str, prefix: str) -> str:
     ids = {old: f"{prefix}-{at}" for at, old in enumerate(referred)}
     width = root.get("viewBox", "").split()[2]
     inside = "".join(_element(child, ids) for child in root)
+    # where nothing is an image, pixels are points, whose tone the page may change
+    points = "" if any(ax.images for ax in figure.axes) else " class=points"
     size = (
         f"max-width:{1.3 * float(width):.0f}px;font-family:var(--font,sans-serif);fill:currentColor"
     )
     return (
         f'<svg role="img" aria-label="{escape(name)}" viewBox="{_rounded(root.get("viewBox", ""))}"'
-        f' style="{size}" stroke-linejoin="round"{"" if has_images else " class=points"}>'
+        f' style="{size}" stroke-linejoin="round"{points}>'
         f"{inside}</svg>"
     )
 

@@ -44,23 +44,30 @@ const weights = new Uint8Array(127); // of ASCII in the order of the collator, l
 });
 const isDigit = (code) => code >= 48 && code <= 57;
 
-/** Compare texts as the collator does, which takes ten times as long; it is asked where this cannot tell. */
+/** Where the digits end that begin at a place. */
+function endOfNumber(text, at) {
+  while (at < text.length && isDigit(text.charCodeAt(at))) at++;
+  return at;
+}
+
+/** Compare texts as the collator does, which is much slower; it is asked where this cannot tell. */
 function compared(a, b) {
-  if (a === b) return 0;
-  let i = 0, j = 0;
+  const shorter = Math.min(a.length, b.length);
+  let i = 0;
+  while (i < shorter && a.charCodeAt(i) === b.charCodeAt(i)) i++;
+  while (i > 0 && isDigit(a.charCodeAt(i - 1))) i--; // a number is compared from its first digit
+  let j = i;
   while (i < a.length && j < b.length) {
     const x = a.charCodeAt(i), y = b.charCodeAt(j);
-    if (!weights[x] || !weights[y]) return collator.compare(a, b);
-    if (isDigit(x) && isDigit(y)) { // numbers: the longer is the larger
-      while (a.charCodeAt(i) === 48) i++;
-      while (b.charCodeAt(j) === 48) j++;
-      const from = i, other = j;
-      while (isDigit(a.charCodeAt(i))) i++;
-      while (isDigit(b.charCodeAt(j))) j++;
-      if (i - from !== j - other) return i - from - (j - other);
-      for (let k = 0; k < i - from; k++) {
-        const difference = a.charCodeAt(from + k) - b.charCodeAt(other + k);
-        if (difference) return difference;
+    if (x > 126 || y > 126 || !weights[x] || !weights[y]) return collator.compare(a, b);
+    if (isDigit(x) && isDigit(y)) { // the longer number is the larger
+      while (i < a.length && a.charCodeAt(i) === 48) i++;
+      while (j < b.length && b.charCodeAt(j) === 48) j++;
+      const end = endOfNumber(a, i), length = end - i, difference = length - (endOfNumber(b, j) - j);
+      if (difference) return difference;
+      for (; i < end; i++, j++) {
+        const digit = a.charCodeAt(i) - b.charCodeAt(j);
+        if (digit) return digit;
       }
     } else {
       if (weights[x] !== weights[y]) return weights[x] - weights[y];
@@ -68,8 +75,9 @@ function compared(a, b) {
       j++;
     }
   }
-  const isLonger = i < a.length, next = isLonger ? a.charCodeAt(i) : b.charCodeAt(j);
-  return weights[next] ? (isLonger ? 1 : -1) : collator.compare(a, b);
+  const [longer, at, sign] = i < a.length ? [a, i, 1] : [b, j, -1];
+  const isPlain = at < longer.length && longer.charCodeAt(at) <= 126 && weights[longer.charCodeAt(at)];
+  return isPlain ? sign : collator.compare(a, b);
 }
 
 /** What a column is sorted by: its numbers, or the ranks of its texts; NaN where one is missing. */
@@ -159,8 +167,8 @@ function enliven(figure) {
   function draw() {
     const isWindowed = shown.length > WINDOWED && !isWhole && height > 0;
     const first = isWindowed ? Math.floor(box.scrollTop / height) - AROUND : 0;
-    const in_sight = isWindowed ? Math.ceil(box.clientHeight / height) + 2 * AROUND : WINDOWED;
-    const to = Math.min(shown.length, Math.max(first, 0) + in_sight), from = Math.max(0, Math.min(first, to - in_sight));
+    const inSight = isWindowed ? Math.ceil(box.clientHeight / height) + 2 * AROUND : WINDOWED;
+    const to = Math.min(shown.length, Math.max(first, 0) + inSight), from = Math.max(0, Math.min(first, to - inSight));
     for (const [at, tr] of live)
       if (at < from || at >= to) {
         tr.remove();
@@ -219,10 +227,10 @@ function enliven(figure) {
     const widest = made("tr", {}, ...columns.map((column, j) => cell(column, longest[j])));
     body.append(widest);
     const widths = columns.map(({head}) => head.getBoundingClientRect().width);
-    const rows = [...live.values()];
-    height = (rows.at(-1).getBoundingClientRect().bottom - rows[0].getBoundingClientRect().top) / rows.length;
+    const rows = [...live.values()].map((row) => row.getBoundingClientRect());
     widest.remove();
-    if (!widths[0]) return; // in what is folded
+    if (!widths[0] || !rows.length) return; // in what is folded
+    height = (rows.at(-1).bottom - rows[0].top) / rows.length;
     table.querySelector("colgroup")?.remove();
     const cols = widths.map((width) => {
       const col = document.createElement("col");
@@ -251,6 +259,7 @@ function enliven(figure) {
   counted.after(made("label", {}, "Filter", input));
   table.classList.add("live");
   table.classList.toggle("tall", isTall);
+  table.tHead.rows[0].setAttribute("aria-rowindex", 1);
   body.replaceChildren(above.tr, below.tr);
   redraw();
 

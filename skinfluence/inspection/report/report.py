@@ -75,6 +75,14 @@ class Report:
         Estimator, sizes, hashes, date and versions.
     warned : tuple of str
         What the questions warned of.
+    shown : Shown
+        Which columns of the rows are shown: ``shown.names``.
+    top : int
+        Training rows that are shown, at most, at either end.
+    audited : bool
+        Whether an audit was asked for.
+    not_checked : str
+        Why there is no check; "" where there is one.
 
     Examples
     --------

@@ -41,24 +41,73 @@ class TestedRows:
         return plain(self.influence.test_labels)
 
     def frames(self, k: int, shown: Shown) -> list[Any]:
-        """Return a table for each, of the k training rows at either end with their columns."""
+        """Return a table for each test row, of the training rows that move it most.
+
+        Parameters
+        ----------
+        k : int
+            At most so many at either end.
+        shown : Shown
+            Of a report: which of their own columns stand beside.
+
+        Returns
+        -------
+        list of pandas.DataFrame
+            As `Influence.to_frame` has them.
+        """
         by_position = replace(self.influence, test_labels=np.arange(len(self.positions)))
         frame = by_position.to_frame(k, columns=shown.columns)
         return [frame[frame["test"] == at].drop(columns="test") for at in range(len(self.labels))]
 
     def own(self, at: int, shown: Shown) -> dict[Any, Any]:
-        """Return the features of a test row that are shown."""
+        """Return the features of a test row that are shown.
+
+        Parameters
+        ----------
+        at : int
+            Which of these test rows.
+        shown : Shown
+            Of a report.
+
+        Returns
+        -------
+        dict
+        """
         there = GivenRows(shown.tests.X).columns()
         row = self.positions[[at]]
         return {name: there[name](row)[0] for name in shown.features if name in there}
 
     def given(self, at: int, shown: Shown) -> dict[str, Any]:
-        """Return the targets of a test row that are shown, as they were given."""
+        """Return the targets of a test row that are shown, as they were given.
+
+        Parameters
+        ----------
+        at : int
+            Which of these test rows.
+        shown : Shown
+            Of a report.
+
+        Returns
+        -------
+        dict
+        """
         values = np.asarray(shown.tests.y)[self.positions[at]]
         return _named("given", values, shown)
 
     def predicted(self, at: int, shown: Shown) -> dict[str, Any]:
-        """Return what is predicted of the targets that are shown."""
+        """Return what is predicted of the targets that are shown.
+
+        Parameters
+        ----------
+        at : int
+            Which of these test rows.
+        shown : Shown
+            Of a report.
+
+        Returns
+        -------
+        dict
+        """
         return {} if self.predictions is None else _named("predicted", self.predictions[at], shown)
 
 
