@@ -24,6 +24,8 @@ from skinfluence.estimators import InfluenceClassifier  # noqa: E402
 from skinfluence.inspection.report.findings import Finding  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS}
 
 
 def table(n=80, target="bought"):
@@ -50,7 +52,7 @@ def shell(*arguments, folder=".", data=None, **environment):
         input=data,
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**ENVIRONMENT, **environment},
     )
 
 
@@ -351,7 +353,7 @@ def test_ctrl_c_in_a_shell(folder, file):
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
     )
     process.stdout.readline()  # the work has begun
     time.sleep(0.5)
@@ -370,7 +372,7 @@ def test_a_reader_that_goes_away_is_no_matter(train, folder):
         cwd=folder,
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
     )
     assert (folder / "code").read_text().strip() == "0"
     assert done.stderr == b""
