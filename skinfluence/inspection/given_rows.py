@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ class GivenRows:
         Parameters
         ----------
         positions : ndarray of int
-        columns : True, or names
-            True is all of them.
+        columns : True, names, or integers
+            True is all of them. Integers are positions where the rows have no names of columns.
 
         Raises
         ------
@@ -79,9 +80,11 @@ class GivenRows:
                     f"{self.X.shape[1]:,} columns; names are accepted, such as columns=['x0', 'y']."
                 )
             columns = list(there)
-        elif isinstance(columns, (str, int)) or _is_name(columns, there):
+        elif isinstance(columns, (str, Integral)) or _is_name(columns, there):
             columns = [columns]
-        shown = {name: there[_known(name, there)](positions) for name in columns}
+        named = hasattr(self.X, "columns")
+        known = [name if named else _at_position(name, there) for name in columns]
+        shown = {name: there[_known(name, there)](positions) for name in known}
         return pandas().DataFrame(shown)
 
 
@@ -91,6 +94,12 @@ def _is_name(name: Any, there: Any) -> bool:
         return name in there
     except TypeError:  # a list is no key
         return False
+
+
+def _at_position(name: Any, there: Any) -> Any:
+    """Return the name of the column at a position; anything else as it is."""
+    is_position = isinstance(name, Integral) and not isinstance(name, (bool, np.bool_))
+    return list(there)[name] if is_position and 0 <= name < len(there) else name
 
 
 def _known(name: Any, there: Any) -> Any:

@@ -67,8 +67,9 @@ class ExpectedErrors:
         if np.isnan(self.estimate):
             return f"of {self.n_rows} rows none has probabilities: wrong labels are not counted"
         rows = "row is" if self.flagged == 1 else "rows are"
+        labels = "label is" if self.n_rows == 1 else "labels are"
         return (
-            f"about {self.estimate:.0f} of {self.n_rows} labels are wrong ({self.low:.0f} to "
+            f"about {self.estimate:.0f} of {self.n_rows} {labels} wrong ({self.low:.0f} to "
             f"{self.high:.0f}, {LEVEL:.0%} interval); {self.flagged} {rows} flagged, and "
             f"{self.by_chance:.0f} would be by chance if all were right"
         )

@@ -195,6 +195,11 @@ def number_of(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def of_number(n: int, one: str, more: str) -> str:
+    """Return the form of a word that goes with a number: 1 has, 2 have."""
+    return one if n == 1 else more
+
+
 def at_most(k: Any) -> int | None:
     """Return how many rows were asked for; None for all."""
     if k is None or (isinstance(k, Integral) and not isinstance(k, bool) and int(k) >= 0):

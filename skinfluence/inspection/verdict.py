@@ -19,6 +19,9 @@ FEWEST_ROWS = 10
 NOISE_SHARE = 0.5
 """Of the relative error: noise from which on a difference may be the judge's."""
 
+TOO_FEW = "too few rows to judge a ranking by"
+"""What a verdict says where `FEWEST_ROWS` might say more."""
+
 _UNABLE = "fit for neither as far as this check can tell"
 
 
@@ -82,5 +85,5 @@ test row 0.5, Spearman 0.98
             f"{plain_number(relative_noise)} typical changes; {why}"
         )
     if few and not median.spearman < LEAST_SPEARMAN:  # or NaN, of one row
-        return None, f"{_UNABLE}: too few rows to judge a ranking by; {why}"
+        return None, f"{_UNABLE}: {TOO_FEW}; {why}"
     return None, f"fit for neither: {why}"

@@ -17,6 +17,9 @@ the same population is about 1 away."""
 
 NOT_ITS_OWN = "not look like the rows, weights or hyper-parameters this model was fitted with"
 
+STOPPED = "stopped before its stationary point"
+"""In every warning of a fit that did."""
+
 _OF_NETWORKS = (
     ". Networks stop early whatever their tol; L-BFGS with several targets above all, whose line "
     "search is given the mean over the targets of what its gradient sums."
@@ -63,7 +66,7 @@ def look_at_distance(
         )
         more = "fit with a smaller tol or a larger max_iter."
         consequence += _OF_NETWORKS if network else f"{'; ' if moves else ', or '}{more}"
-        stop = f"{name} stopped before its stationary point"
+        stop = f"{name} {STOPPED}"
         doubt = f" If it did converge, these do {NOT_ITS_OWN}." if unsure(settings) else ""
         if doubt and not stopped:  # nothing speaks for the fit as the reason
             stop, doubt = f"These do {NOT_ITS_OWN}, or {stop}", ""

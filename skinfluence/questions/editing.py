@@ -40,7 +40,8 @@ from skinfluence.typing import Array
 def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence:
     """See `InfluenceClassifier.group_influence`."""
     asked = asked.resolved(fitted, "group_influence")
-    scorer, masks, names = group_scorer(fitted, groups, asked)
+    masks, names = groups_given(fitted, groups)
+    scorer = group_scorer(fitted, masks, names, asked)
     aggregation = asked.aggregation(scorer.test.n_samples)
     return GroupInfluence(
         scores=scores_of(scorer, aggregation),
@@ -52,18 +53,22 @@ def group_influence(fitted: Fitted, groups: Any, asked: Asked) -> GroupInfluence
     )
 
 
-def group_scorer(fitted: Fitted, groups: Any, asked: Asked) -> tuple[Scorer, Any, Array]:
-    """Return the scorer of groups that leave, their masks (n_groups, n_train) and their names."""
+def groups_given(fitted: Fitted, groups: Any) -> tuple[Any, Array]:
+    """Return masks of groups, (n_groups, n_train), and their names."""
     groups = labels_in_columns(groups, fitted.given)
     if getattr(groups, "ndim", 1) == 1:  # labels; a frame of masks has groups down its index
         refuse_another_order(groups, "groups", index_of(fitted.raw.X))
-    masks, names = masks_given(groups, fitted.n_train)
+    return masks_given(groups, fitted.n_train)
+
+
+def group_scorer(fitted: Fitted, masks: Any, names: Array, asked: Asked) -> Scorer:
+    """Return the scorer of groups that leave."""
     refuse_groups(fitted, masks, names)
 
     def edits(mechanism: Mechanism, used: str) -> Counterfactuals:
         return mechanism.groups(masks, names, used)
 
-    return edit_scorer(fitted, asked, edits, called="groups"), masks, names
+    return edit_scorer(fitted, asked, edits, called="groups")
 
 
 @by_label

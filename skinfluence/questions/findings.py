@@ -18,11 +18,11 @@ from skinfluence.inspection import (
 )
 from skinfluence.inspection.report.findings import Finding, found, not_found, not_looked_for
 from skinfluence.inspection.report.shown import Shown
-from skinfluence.inspection.tables import cut, number_of, plain
-from skinfluence.inspection.verdict import FEWEST_ROWS
-from skinfluence.mechanisms.distance import FAR
+from skinfluence.inspection.tables import cut, number_of, of_number, plain
+from skinfluence.inspection.verdict import TOO_FEW
+from skinfluence.mechanisms.distance import FAR, STOPPED
 from skinfluence.objectives import LinearObjective
-from skinfluence.process.row_keys import row_keys
+from skinfluence.process.row_keys import coarser, row_keys
 from skinfluence.process.warnings import hearing
 from skinfluence.questions.fitted import Fitted
 from skinfluence.questions.left_out import given_targets
@@ -36,13 +36,21 @@ TIMES_MEAN, TWICE_MEAN = 3.0, 2.0
 
 A kernel may follow all rows closely; none of them then stands out."""
 
+USUAL = 0.05
+"""Part of the rows from which on a high leverage is nothing that a row has of its own."""
+
+MANY_PARAMETERS = "the model has many parameters for its rows, whichever they are"
+
 OTHER_FIT = 1.0
 """Distance from the optimum, in units of the sampling noise, at which a model fitted to another
 sample would be."""
 
 MANY_WRONG = 0.1
-"""Part of the labels that are wrong, by the lower end of the interval, from which on nothing that
-is measured on them is safe."""
+"""Part of the labels that are wrong, as estimated, from which on nothing that is measured on
+them is safe."""
+
+FEW_WRONG = 0.01
+"""Part of the labels that are wrong, as estimated, up to which they are as any data have them."""
 
 LEAKED = 0.05
 """Part of the test rows, beyond what chance makes, that are training rows, too."""
@@ -61,14 +69,11 @@ LEVEL = 0.05
 """Chance that one group or more is said to harm where none does."""
 
 
-def high_leverage(fitted: Fitted, used: str) -> Finding:
+def high_leverage(fitted: Fitted, leverages: Array | None, reason: str) -> Finding:
     """Look for rows that are fitted because they are there."""
     code = "SKI001"
-    if not isinstance(fitted.objective(), LinearObjective):
-        return not_looked_for(code, "leverages are of linear models and kernels.")
-    leverages = _leverages(fitted, used)
-    if isinstance(leverages, str):
-        return not_looked_for(code, leverages)
+    if leverages is None:
+        return not_looked_for(code, reason)
     counted = fitted.objective().sample_weight > 0
     mean = float(leverages[counted].mean())
     order = np.argsort(-leverages, kind="stable")
@@ -81,27 +86,36 @@ def high_leverage(fitted: Fitted, used: str) -> Finding:
         "Look at these rows: the model follows them wherever they lie. First-order scores are too "
         "small by 1 / (1 - leverage); method='newton' is not."
     )
-    if len(dominant):
-        text = f"{number_of(len(dominant), 'row')} of leverage above {higher}; {largest}."
-        return found(code, "medium", text, advice, _named(fitted, dominant))
-    if len(high):
-        text = f"{number_of(len(high), 'row')} of leverage above {limits}; {largest}."
-        return found(code, "low", text, advice, _named(fitted, high))
+    for rows, bound, severity in ((dominant, higher, "medium"), (high, limits, "low")):
+        if not len(rows):
+            continue
+        text = f"{number_of(len(rows), 'row')} of leverage above {bound}; {largest}."
+        if len(rows) > USUAL * counted.sum():
+            severity, advice = "low", "A stronger penalty, or more rows, make leverages smaller."
+            text += f" That is {len(rows) / counted.sum():.0%} of all: {MANY_PARAMETERS}."
+        return found(code, severity, text, advice, _named(fitted, rows))
     return not_found(code, f"No leverage is above {limits}, or {higher}; {largest}.")
 
 
-def _leverages(fitted: Fitted, used: str) -> Array | str:
-    """Return the leverage of every training row, or why there is none."""
-    try:
-        if used != "newton":  # what that warns of is of no answer here
-            with warnings.catch_warnings(), hearing(alone=True):
-                warnings.simplefilter("ignore")
-                leverages = fitted.mechanism("newton").removal("newton").leverages
-        else:
-            leverages = fitted.mechanism(used).removal(used).leverages
-    except (ValueError, MemoryError) as error:
-        return str(error)
-    return "no step of this model knows of leverages." if leverages is None else leverages
+def leverages(fitted: Fitted, used: str) -> Array:
+    """Return the leverage of every training row.
+
+    Raises
+    ------
+    ValueError
+        Where there are none.
+    """
+    if not isinstance(fitted.objective(), LinearObjective):
+        raise ValueError("leverages are of linear models and kernels.")
+    if used != "newton":  # what that warns of is of no answer here
+        with warnings.catch_warnings(), hearing(alone=True):
+            warnings.simplefilter("ignore")
+            leverages: Array | None = fitted.mechanism("newton").removal("newton").leverages
+    else:
+        leverages = fitted.mechanism(used).removal(used).leverages
+    if leverages is None:
+        raise ValueError("no step of this model knows of leverages.")
+    return leverages
 
 
 def off_minimum(fitted: Fitted, used: str) -> Finding:
@@ -149,11 +163,9 @@ def differs_from_refits(check: LeaveOneOutCheck | None, reason: str) -> Finding:
     advice = f"{better[6:7].upper()}{better[7:]}." if better else "The check says why they differ."
     if check.fit_for == "ranking":
         return found(code, "medium", verdict, f"Read ranks, not values. {advice}")
-    if "as far as this check can tell" in check.verdict:
-        severity = "medium" if np.isfinite(check.relative_error) else "low"
-        return found(code, severity, verdict, f"Do not read the scores yet. {advice}")
-    severity = "high" if check.predicted.shape[1] >= FEWEST_ROWS else "medium"
-    return found(code, severity, verdict, f"Do not read the scores. {advice}")
+    if not np.isfinite(check.relative_error) or TOO_FEW in check.verdict:
+        return found(code, "low", verdict, f"Do not read the scores yet. {advice}")
+    return found(code, "high", verdict, f"Do not read the scores. {advice}")
 
 
 def suspect_labels(audit: LabelQuality | None, reason: str) -> Finding:
@@ -167,13 +179,13 @@ def suspect_labels(audit: LabelQuality | None, reason: str) -> Finding:
     expected = audit.expected_errors
     about = "" if expected is None else f"; {expected}"
     text = f"{number_of(len(likely), what)} of {len(audit.quality):,} likely wrong{about}."
-    if not len(likely):
-        return not_found(code, text)
     severity = "medium"
-    if expected is not None and expected.low > MANY_WRONG * expected.n_rows:
-        severity = "high"
-    elif expected is not None and not expected.low >= 1:
-        severity = "low"  # as many as chance makes of right ones
+    if expected is not None and not np.isnan(expected.estimate):
+        # of labels of which no model makes sense few are flagged, of blunt models more than enough
+        wrong = max(expected.estimate, expected.flagged - expected.by_chance) / expected.n_rows
+        severity = "high" if wrong > MANY_WRONG else "medium" if wrong > FEW_WRONG else "low"
+    if not len(likely) and severity != "high":
+        return not_found(code, text)
     advice = "Look at these rows before anything is changed; LabelAudit has the whole list."
     return found(code, severity, text, advice, plain(audit.row_labels[likely]))
 
@@ -192,7 +204,9 @@ def duplicated_rows(
     test_labels : ndarray of shape (n_test,)
     """
     code = "SKI005"
-    X, y = row_keys(fitted.raw.X), row_keys(given_targets(fitted))
+    coarse = coarser(fitted.raw.X, X_test)
+    coarse_target = coarser(given_targets(fitted), y_test)
+    X, y = row_keys(fitted.raw.X, coarse), row_keys(given_targets(fitted), coarse_target)
     targets_of: dict[Any, Counter[Any]] = {}
     for key, target in zip(X, y, strict=True):
         targets_of.setdefault(key, Counter())[target] += 1
@@ -200,7 +214,7 @@ def duplicated_rows(
     alike = np.array([targets_of[key][target] for key, target in zip(X, y, strict=True)])
     copied, same, at_odds = copies > 1, alike > 1, copies > alike
 
-    known, tested = row_keys(X_test), row_keys(_like(y_test, fitted))
+    known, tested = row_keys(X_test, coarse), row_keys(_like(y_test, fitted), coarse_target)
     there = np.array([key in targets_of for key in known])
     leaked = np.array(
         [t in targets_of.get(key, ()) for key, t in zip(known, tested, strict=True)], dtype=bool
@@ -211,13 +225,14 @@ def duplicated_rows(
     odd = influential[at_odds[influential]]
 
     said, severity = [], ""
-    if leaked.any():
-        excess = int(leaked.sum()) - by_chance
+    if n_leaked := int(leaked.sum()):
+        excess = n_leaked - by_chance
         many = excess > LEAKED * n_test and excess >= FEWEST_LEAKED
         severity = "high" if many else "medium" if excess > 0 else "low"
         said.append(
-            f"{leaked.sum():,} of {number_of(n_test, 'test row')} are training rows, too, with the "
-            f"same target ({by_chance:.1f} by chance, as often as training rows repeat); the "
+            f"{n_leaked:,} of {number_of(n_test, 'test row')} "
+            f"{of_number(n_leaked, 'is a training row', 'are training rows')}, too, with the same "
+            f"target ({by_chance:.1f} by chance, as often as training rows repeat); the "
             f"first: {', '.join(map(cut, plain(test_labels[leaked])[:5]))}"
         )
     if n_odd := int((there & ~leaked).sum()):
@@ -235,7 +250,14 @@ def duplicated_rows(
         said.append(
             f"{number_of(n_alike, 'row')} among the most influential with copies of the same target"
         )
-    counts = f"{int(copied.sum()):,} of {len(X):,} training rows have the features of another"
+    n_copied, digits = (
+        int(copied.sum()),
+        "" if coarse is None else f"; floats are compared as {coarse}",
+    )
+    counts = (
+        f"{n_copied:,} of {number_of(len(X), 'training row')} {of_number(n_copied, 'has', 'have')} "
+        f"the features of another{digits}"
+    )
     if not said:
         return not_found(
             code, f"No test row is a training row, no row that is shown has a copy; {counts}."
@@ -321,18 +343,22 @@ def small_classes(fitted: Fitted, shown: Shown) -> Finding:
     )
 
 
-def harmful_groups(grouped: tuple[GroupInfluence, Array] | None, mean_loss: float) -> Finding:
+def harmful_groups(
+    grouped: tuple[GroupInfluence, Array] | None, reason: str, mean_loss: float
+) -> Finding:
     """Look for groups without which the mean loss falls, by more than chance makes.
 
     Parameters
     ----------
     grouped : (GroupInfluence, ndarray of shape (n_groups,)) or None
         On the mean loss, with the standard errors of its scores over the test rows.
+    reason : str
+        Why there is nothing.
     mean_loss : float
     """
     code = "SKI008"
     if grouped is None:
-        return not_looked_for(code, "no groups were given; groups= takes labels or columns.")
+        return not_looked_for(code, reason)
     groups, errors = grouped
     n = len(groups.scores)
     bound = float(stats.norm.isf(LEVEL / n))
@@ -341,12 +367,15 @@ def harmful_groups(grouped: tuple[GroupInfluence, Array] | None, mean_loss: floa
     how = f"beyond {bound:.1f} standard errors over the test rows ({LEVEL:.0%} for all groups)"
     if not len(surely):
         return not_found(
-            code, f"{harmful:,} of {number_of(n, 'group')} have a score below 0, none {how}."
+            code,
+            f"{harmful:,} of {number_of(n, 'group')} {of_number(harmful, 'has', 'have')} a score "
+            f"below 0, none {how}.",
         )
     order = surely[np.argsort(groups.scores[surely], kind="stable")]
     worst, label = groups.scores[order[0]], cut(groups.groups[order[0]])
     text = (
-        f"{number_of(len(surely), 'group')} of {n:,} harm, {how}; without the worst, {label}, the "
+        f"{len(surely):,} of {number_of(n, 'group')} {of_number(len(surely), 'harms', 'harm')}, "
+        f"{how}; without the worst, {label}, the "
         f"mean loss falls by {-worst:.2g} from {mean_loss:.2g}."
     )
     advice = (
@@ -356,13 +385,16 @@ def harmful_groups(grouped: tuple[GroupInfluence, Array] | None, mean_loss: floa
     return found(code, "medium", text, advice, plain(groups.groups[order]))
 
 
-def warned_of(texts: Sequence[str]) -> Finding:
-    """Report what the questions warned of."""
-    code = "SKI009"
-    if not texts:
-        return not_found(code, "The questions behind this report warned of nothing.")
+def warned_of(texts: Sequence[str], minimum: Finding) -> Finding:
+    """Report what the questions warned of, without what was found of the minimum (SKI002)."""
+    code, others = "SKI009", texts
+    if minimum.state == "found":
+        others = [each for each in texts if STOPPED not in each]
+    if not others:
+        more = "" if len(others) == len(texts) else " but what SKI002 says"
+        return not_found(code, f"The questions behind this report warned of nothing{more}.")
     advice = "Each says what to do."
-    return found(code, "medium", " ".join(texts), advice)
+    return found(code, "medium", " ".join(others), advice)
 
 
 def _named(fitted: Fitted, positions: Array) -> list[Any]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from skinfluence.inspection import GivenRows, GroupInfluence, Influence, LabelQuality
 from skinfluence.inspection.check import LeaveOneOutCheck
-from skinfluence.inspection.report.findings import Finding, codes_given, ignored
+from skinfluence.inspection.report.findings import codes_given, ignored
 from skinfluence.inspection.report.report import Report
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
+from skinfluence.inspection.tables import number_of
 from skinfluence.process.progress import counting
 from skinfluence.process.row_names import length_of
 from skinfluence.process.warnings import hearing
 from skinfluence.questions import findings
 from skinfluence.questions.check import leave_one_out_check
-from skinfluence.questions.editing import group_scorer
+from skinfluence.questions.editing import group_scorer, groups_given
 from skinfluence.questions.evaluation import as_array
 from skinfluence.questions.fitted import Fitted, labels_of
 from skinfluence.questions.judged import Fit
@@ -29,6 +31,13 @@ from skinfluence.questions.rows import by_label, tested_rows_given
 from skinfluence.questions.scoring import Asked, described, influence
 from skinfluence.retraining import take_rows
 from skinfluence.typing import Array
+
+T = TypeVar("T")
+
+_Part: TypeAlias = tuple[T | None, str]
+"""What a part of a report has to say, or why it has nothing."""
+
+_Grouped: TypeAlias = tuple[GroupInfluence, Array]
 
 TESTS_SHOWN = 5
 """Test rows that are shown where none are asked for: those of the largest loss."""
@@ -69,6 +78,11 @@ def report(
             "true targets. Pass y_test, or ask influence(X_test, target=...) of predictions."
         )
     y_test = as_array(y_test)
+    if length_of(y_test) != length_of(X_test):
+        raise ValueError(
+            f"y_test has {number_of(length_of(y_test), 'target')}, X_test has "
+            f"{number_of(length_of(X_test), 'row')}. Pass the target of every test row."
+        )
     asked = Asked(X_test, y_test)
     losses = _losses(fitted, asked)
     given = GivenRows(X_test, y_test)
@@ -77,52 +91,55 @@ def report(
         _tests_shown(X_test, losses) if test_rows is None else tested_rows_given(X_test, test_rows)
     )
     used = fitted.method(None, traced=True)
-    if used == "tracin" and groups is not None:
-        raise ValueError(
-            "groups= were given to a model with method='tracin', which follows the gradient steps "
-            "of single rows. Leave groups out, or set_params(method='first_order')."
-        )
+    masks = None if groups is None else groups_given(fitted, groups)
 
+    checked: _Part[LeaveOneOutCheck] = (None, "check=0 left the refits out.")
+    grouped: _Part[_Grouped] = (None, "no groups were given; groups= takes labels or columns.")
+    audited: _Part[LabelQuality] = (None, "audit=True looks for them.")
     with hearing() as heard:
-        checked = _checked(fitted, asked, chosen, n_checked)
+        if n_checked:
+            checked = _part(lambda: _checked(fitted, asked, chosen, n_checked), shown)
         overall = influence(fitted, Asked(X_test, y_test, aggregate="mean"))
         tests = _tests(fitted, asked, chosen, losses, top)
-        grouped = None if groups is None else _grouped(fitted, groups, asked)
-        audited = _audited(fitted, again) if audit else "audit=True looks for them."
-    check_answer, not_checked = _answer_or_reason(checked)
-    audit_answer, not_audited = _answer_or_reason(audited)
+        if masks is not None:
+            grouped = _part(lambda: _grouped(fitted, *masks, asked), shown)
+        if audit:
+            audited = _part(lambda: label_audit(fitted, again, method="auto", passes=2), shown)
+        leverages = _part(lambda: findings.leverages(fitted, used), shown)
     mean_loss = float(losses.mean())
+    warned = tuple(shown.text(each) for each in heard)
     with counting("what there is to be found"):
         every = [
-            findings.high_leverage(fitted, used),
-            findings.off_minimum(fitted, used),
-            findings.differs_from_refits(check_answer, not_checked),
-            findings.suspect_labels(audit_answer, not_audited),
+            findings.high_leverage(fitted, *leverages),
+            minimum := findings.off_minimum(fitted, used),
+            findings.differs_from_refits(*checked),
+            findings.suspect_labels(*audited),
             findings.duplicated_rows(
                 fitted, X_test, y_test, _influential(overall, top), _labels(asked)
             ),
             findings.few_rows(fitted, overall),
             findings.small_classes(fitted, shown),
-            findings.harmful_groups(grouped, mean_loss),
-            findings.warned_of(heard),
+            findings.harmful_groups(*grouped, mean_loss),
+            findings.warned_of(warned, minimum),
         ]
     facts = {**overall.facts, "estimator": shown.estimator(fitted.estimator)}
     return Report(
-        check=check_answer,
-        findings=tuple(_to_be_shown(ignored(each, codes), shown) for each in every),
+        check=checked[0],
+        findings=tuple(ignored(each, codes) for each in every),
         overall=overall,
         tests=tests,
-        groups=None if grouped is None else grouped[0],
-        audit=audit_answer,
+        groups=None if grouped[0] is None else grouped[0][0],
+        audit=audited[0],
         mean_loss=mean_loss,
         loss=shown.text(loss_of(fitted)),
         model=type(fitted.final).__name__,
         facts=facts,
-        warned=tuple(shown.text(each) for each in heard),
+        warned=warned,
         shown=shown,
         top=top,
+        grouped=groups is not None,
         audited=bool(audit),
-        not_checked=shown.text(not_checked),
+        not_checked=checked[1],
     )
 
 
@@ -149,18 +166,21 @@ def _of_some(asked: Asked, rows: Array) -> Asked:
     return Asked(take_rows(asked.X_test, rows), take_rows(asked.y_test, rows))
 
 
-def _checked(fitted: Fitted, asked: Asked, chosen: Array, n_rows: int) -> LeaveOneOutCheck | str:
-    """Return the check of the rows that are shown and others, or why there is none."""
-    if not n_rows:
-        return "check=0 left the refits out."
+def _part(question: Callable[[], T], shown: Shown) -> _Part[T]:
+    """Return what a question is answered, or why there is no answer."""
+    try:
+        return question(), ""
+    except (ValueError, TypeError, MemoryError) as error:
+        return None, shown.text(str(error))
+
+
+def _checked(fitted: Fitted, asked: Asked, chosen: Array, n_rows: int) -> LeaveOneOutCheck:
+    """Return the check of the rows that are shown and others."""
     others = np.setdiff1d(np.arange(length_of(asked.X_test)), chosen)
     n_others = min(max(TESTS_CHECKED - len(chosen), 0), len(others))
     drawn = np.random.default_rng(0).choice(others, n_others, replace=False)
     tests = np.concatenate([chosen, np.sort(drawn)])
-    try:
-        check = leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
-    except (ValueError, TypeError, MemoryError) as error:
-        return str(error)
+    check = leave_one_out_check(fitted, _of_some(asked, tests), rows=n_rows)
     return replace(check, test_labels=_labels(asked)[tests])
 
 
@@ -181,10 +201,10 @@ def _tests(fitted: Fitted, asked: Asked, chosen: Array, losses: Array, top: int)
     )
 
 
-def _grouped(fitted: Fitted, groups: Any, asked: Asked) -> tuple[GroupInfluence, Array]:
+def _grouped(fitted: Fitted, masks: Any, names: Array, asked: Asked) -> _Grouped:
     """Return what groups do to the mean loss, and the standard errors over the test rows."""
     mean = replace(asked, aggregate="mean").resolved(fitted, "group_influence")
-    scorer, masks, names = group_scorer(fitted, groups, mean)
+    scorer = group_scorer(fitted, masks, names, mean)
     n = scorer.test.n_samples
     aggregation = mean.aggregation(n)
     assert aggregation is not None
@@ -202,25 +222,8 @@ def _grouped(fitted: Fitted, groups: Any, asked: Asked) -> tuple[GroupInfluence,
     return answer, errors
 
 
-def _audited(fitted: Fitted, again: Fit) -> LabelQuality | str:
-    """Return the audit of the training labels, or why there is none."""
-    try:
-        return label_audit(fitted, again, method="auto", passes=2)
-    except (ValueError, TypeError, MemoryError) as error:
-        return str(error)
-
-
-def _answer_or_reason(given: Any) -> tuple[Any, str]:
-    return (None, given) if isinstance(given, str) else (given, "")
-
-
 def _influential(overall: Influence, top: int) -> Array:
     """Return the positions of the rows that are shown, the largest scores first."""
     frame = overall.to_frame(top)
     order = np.argsort(-np.abs(frame["score"].to_numpy(dtype=float)), kind="stable")
     return frame["position"].to_numpy(dtype=int)[order]
-
-
-def _to_be_shown(finding: Finding, shown: Shown) -> Finding:
-    """Return a finding without values of columns that are not shown."""
-    return replace(finding, text=shown.text(finding.text), advice=shown.text(finding.advice))

@@ -17,10 +17,17 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
 from skinfluence import InfluenceClassifier, InfluenceRegressor, LabelAudit
+from skinfluence.inspection import GivenRows
 from skinfluence.inspection.report.findings import TITLES
+from skinfluence.inspection.report.shown import Shown
 from skinfluence.models import RecordedTraining
 from tests import cases, model_table, networks, trees_table
 from tests.cases import BINARY, REAL, REALS, THREE
@@ -200,6 +207,10 @@ def test_integers_are_positions_where_rows_have_no_labels_and_names_are_labels()
             r"\['SKI999'\] are no codes of findings. Accepted are SKI001: rows",
         ),
         ({"groups": "nothing"}, r"\['nothing'\] are no columns of the training rows"),
+        (
+            {"y_test": TARGET_TEST[:5]},
+            "y_test has 5 targets, X_test has 12 rows. Pass the target of",
+        ),
         ({"y_test": None}, "a report is about the loss of test rows, which needs their true"),
     ],
 )
@@ -272,8 +283,12 @@ def test_a_recorded_training():
     assert "method='tracin' was given" in report.not_checked
     expected = model.influence_scores(BINARY.X_test, BINARY.y_test, aggregate="mean")
     np.testing.assert_allclose(report.overall.scores, expected)
-    with pytest.raises(ValueError, match="groups= were given to a model with method='tracin'"):
-        model.report(BINARY.X_test, BINARY.y_test, groups=BINARY.y)
+    grouped = model.report(BINARY.X_test, BINARY.y_test, groups=np.arange(60) % 3)
+    assert grouped.groups is None
+    assert "tracin" in finding(grouped, "SKI008").text
+    assert (
+        "tracin" in next(each for each in grouped.contents().sections if each.name == "groups").lead
+    )
 
 
 def test_warnings_are_listed_and_not_lost():
@@ -283,17 +298,84 @@ def test_warnings_are_listed_and_not_lost():
         model = InfluenceClassifier(network).fit(THREE.X, THREE.y)
     with pytest.warns(match="stopped before its stationary point"):
         report = model.report(THREE.X_test, THREE.y_test, check=3)
-    found = finding(report, "SKI009")
-    assert found.state == "found"
-    assert "stopped before its stationary point" in found.text
     assert any("stopped before its stationary point" in text for text in report.warned)
     assert finding(report, "SKI002").state == "found"
+    found = finding(report, "SKI009")  # the same is not said twice
+    assert "stopped before its stationary point" not in found.text
+    X, y = BINARY.X, BINARY.y.astype(object)
+    y[3] = "lonely"
+    with pytest.warns(match="only ones of their class"):
+        lonely = InfluenceClassifier(LogisticRegression()).fit(X, y).report(X, y, check=0)
+    found = finding(lonely, "SKI009")
+    assert (found.state, found.severity) == ("found", "medium")
+    assert "only ones of their class" in found.text
 
 
 def test_the_progress_is_shown(capsys):
     model = InfluenceRegressor(Ridge(), verbose=1).fit(REAL.X, REAL.y)
     model.report(REAL.X_test, REAL.y_test, check=3)
     assert "report: " in capsys.readouterr().err
+
+
+def test_a_group_without_an_answer_says_why_and_the_report_stands():
+    model = InfluenceClassifier(LogisticRegression()).fit(BINARY.X, BINARY.y)
+    report = model.report(BINARY.X_test, BINARY.y_test, groups=BINARY.y, check=3)
+    assert report.groups is None
+    found = finding(report, "SKI008")
+    assert found.state == "not looked for"
+    assert "every row of a class" in found.text
+    assert f"No scores: {found.text}" in [each.lead for each in report.contents().sections]
+    assert json.loads(report.to_json())["groups"] is None
+    assert report.check is not None
+
+
+def test_integers_are_columns_by_position_where_columns_have_no_names():
+    model = InfluenceRegressor(Ridge()).fit(REAL.X, REAL.y)
+    report = model.report(REAL.X_test, REAL.y_test, columns=[2, np.int64(0), "y"], check=0)
+    assert report.shown.names == ("x2", "x0", "y")
+    position = json.loads(report.to_json())["overall"][0]["position"]
+    own = json.loads(report.to_json())["overall"][0]["columns"]
+    assert own == {"x2": REAL.X[position, 2], "x0": REAL.X[position, 0], "y": REAL.y[position]}
+    assert model.report(REAL.X_test, REAL.y_test, columns=1, check=0).shown.names == ("x1",)
+    frame = report.overall.to_frame(2, columns=[3])
+    assert frame["x3"].tolist() == REAL.X[frame["position"], 3].tolist()
+    for columns in ([5], [-1], [True]):
+        with pytest.raises(ValueError, match="was asked for, and the rows have none"):
+            model.report(REAL.X_test, REAL.y_test, columns=columns, check=0)
+    named = InfluenceRegressor(Ridge()).fit(FRAME, TARGET)
+    with pytest.raises(ValueError, match="The column 0 was asked for, and the rows have none"):
+        named.report(FRAME_TEST, TARGET_TEST, columns=[0], check=0)
+
+
+@pytest.mark.parametrize("came_fitted", [False, True])
+def test_weighted_rows_and_models_that_came_fitted_against_refits(came_fitted):
+    weights = np.random.default_rng(3).integers(0, 4, 60).astype(float)
+    ridge = Ridge(alpha=0.7).fit(REAL.X, REAL.y, weights)
+    model = (
+        InfluenceRegressor.from_fitted(ridge, REAL.X, REAL.y, sample_weight=weights)
+        if came_fitted
+        else InfluenceRegressor(Ridge(alpha=0.7)).fit(REAL.X, REAL.y, sample_weight=weights)
+    )
+    groups = np.arange(60) % 4
+    report = model.report(REAL.X_test, REAL.y_test, groups=groups, check=12)
+
+    def losses(keep):
+        fit = Ridge(alpha=0.7).fit(REAL.X[keep], REAL.y[keep], weights[keep])
+        return 0.5 * (fit.predict(REAL.X_test) - REAL.y_test) ** 2
+
+    whole = losses(np.arange(60))
+    changes = np.array([losses(np.arange(60) != i) - whole for i in range(60)])
+    scale = np.abs(changes).max()
+    np.testing.assert_allclose(report.overall.scores, changes.mean(axis=1), atol=1e-9 * scale)
+    together = [(losses(groups != group) - whole).mean() for group in range(4)]
+    np.testing.assert_allclose(report.groups.scores, together, rtol=1e-8)
+    assert report.mean_loss == pytest.approx(whole.mean(), rel=1e-12)
+    assert report.tests.losses == pytest.approx(np.sort(whole)[::-1][:5], rel=1e-12)
+    np.testing.assert_allclose(
+        report.check.actual,
+        changes[report.check.rows][:, [*map(int, report.check.test_labels)]].T,
+        atol=1e-9 * scale,
+    )
 
 
 # ------------------------------------------------------------------------------ columns and secrets
@@ -329,19 +411,109 @@ def test_what_is_not_chosen_is_nowhere(columns):
     model.fit(X[:60], y[:60])
     report = model.report(X[60:], y[60:], columns=columns, audit=True, check=3)
     assert finding(report, "SKI007").state == "found"
-    outputs = [report.markdown(), report.to_json()]
-    if find_spec("jinja2") is not None:
-        outputs.append(report.html())
-    outputs += [repr(report), *report.warned, repr(report.findings), str(report.not_checked)]
-    pictures = [one for part in report.contents().sections for one in part.pictures]
-    assert pictures
-    for picture in pictures:
-        picture.display.plot()
-        drawn = picture.display.figure_.findobj(lambda one: hasattr(one, "get_text"))
-        outputs += [picture.name, *(one.get_text() for one in drawn)]
-    for output in outputs:
+    assert any(part.pictures for part in report.contents().sections)
+    for output in written(report):
         assert SECRET not in output
         assert "777177" not in output
+
+
+def written(report):
+    """Return all that a report writes, and what its pictures say."""
+    outputs = [report.markdown(), report.to_json(), repr(report), repr(report.findings)]
+    outputs += [*report.warned, report.not_checked]
+    if find_spec("jinja2") is not None:
+        outputs += [report.html(), report.html_snippet()]
+    for part in report.contents().sections:
+        for picture in part.pictures:
+            picture.display.plot()
+            drawn = picture.display.figure_.findobj(lambda one: hasattr(one, "get_text"))
+            outputs += [picture.name, *(one.get_text() for one in drawn)]
+    return outputs
+
+
+def as_numbers(frame, vip=None):
+    """Return a day as a number; a transformer whose parameter is a secret."""
+    return frame.to_numpy().astype("datetime64[D]").astype(float)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_values_in_any_parameter_are_nowhere():
+    rng = np.random.default_rng(0)
+    n = 90
+    X = pd.DataFrame({"age": rng.standard_normal(n)})
+    X["day"] = pd.to_datetime(np.where(rng.random(n) < 0.5, "1987-06-05", "1988-07-06"))
+    X["pay"] = np.where(rng.random(n) < 0.5, 876543.0, 765432.0)
+    X["town"] = np.where(rng.random(n) < 0.5, "SEC A", "SEC B")
+    y = pd.Series(X["age"] + rng.standard_normal(n) > 0, name="ill")
+    days = [pd.Timestamp("1987-06-05"), pd.Timestamp("1988-07-06")]
+    steps = make_column_transformer(
+        ("passthrough", ["age"]),
+        (OneHotEncoder(categories=[days]), ["day"]),
+        (OrdinalEncoder(categories=[[765432.0, 876543.0]]), ["pay"]),
+        (OneHotEncoder(categories=[np.array(["SEC A", "SEC B"])], dtype=float), ["town"]),
+        (FunctionTransformer(as_numbers, kw_args={"vip": "SEC A in context"}), ["day"]),
+    )
+    weights = {False: 1.0, True: 2.0}
+    model = InfluenceClassifier(
+        make_pipeline(steps, StandardScaler(), LogisticRegression(C=0.25, class_weight=weights))
+    ).fit(X[:60], y[:60])
+    groups = y[:60].to_numpy()
+    report = model.report(X[60:], y[60:], columns=["age"], audit=True, groups=groups, check=3)
+    assert "class_weight=" in finding(report, "SKI009").text
+    assert "every row of a class" in finding(report, "SKI008").text
+    outputs = written(report)
+    for output in outputs:
+        for secret in ("SEC", "1987", "876543", "765432", "False:", "True:", "[False", "[True"):
+            assert secret not in output
+    shown = report.facts["estimator"]
+    assert "LogisticRegression(C=0.25, class_weight=…)" in shown
+    assert "('onehotencoder-1', OneHotEncoder(categories=…), …)" in shown
+    assert model.estimator_.get_params()["logisticregression__class_weight"] is weights
+    everything = model.report(X[60:], y[60:], check=0)
+    assert "False: 1.0, True: 2.0" in everything.facts["estimator"]
+
+
+@pytest.mark.parametrize(
+    "message, shown",
+    [
+        (
+            "Found unknown categories ['SEC A'] in column 0",
+            "Found unknown categories […] in column 0",
+        ),
+        ("Unknown [876543.0\n 1.5] or {False: 1}, twice", "Unknown […] or […], twice"),
+        ("could not convert string to float: 'SEC ] A'", "could not convert string to float: '…'"),
+        ("not b'SEC A', nor \"it's SEC\": no", "not '…': no"),
+        ("(class True against the rest); class 17", "(class … against the rest); class 17"),
+        ("cut off ['SEC", "cut off […]"),
+        ("[876543.0] and [SEC ] A], then", "[…], then"),
+        ("The rows [3, 5] are without {7}.", "The rows […] are without […]."),
+        ("the rows' own; method='exact' is nearer", "the rows' own; method='exact' is nearer"),
+    ],
+)
+def test_messages_are_shown_without_what_may_be_values(message, shown):
+    y = np.array([False, True, True])
+    rows = GivenRows(np.zeros((3, 2)), y)
+    assert Shown.of(rows, rows, ["x0"], classifier=True).text(message) == shown
+    assert Shown.of(rows, rows, True, classifier=True).text(message) == message
+
+
+def test_own_columns_leave_the_facts_of_a_test_row_as_they_are():
+    names = ["loss", "given", "predicted", "loss (own column)"]
+    X, X_test = (pd.DataFrame(each, columns=names) for each in (REAL.X, REAL.X_test))
+    model = InfluenceRegressor(Ridge()).fit(X, REAL.y)
+    report = model.report(X_test, REAL.y_test, check=0)
+    part, at = report.contents().sections[3].parts[0], report.tests.positions[0]
+    loss = 0.5 * (model.predict(X_test)[at] - REAL.y_test[at]) ** 2
+    assert float(part.facts["loss"]) == pytest.approx(loss, rel=1e-3)
+    assert float(part.facts["given"]) == pytest.approx(REAL.y_test[at])
+    assert float(part.facts["predicted"]) == pytest.approx(model.predict(X_test)[at])
+    own = ["loss (own column)", "given (own column)", "predicted (own column)"]
+    values = [float(part.facts[name]) for name in [*own, "loss (own column) (own column)"]]
+    assert values == pytest.approx(REAL.X_test[at])
+    assert "loss (own column)" in report.markdown()
+    test = json.loads(report.to_json())["tests"][0]
+    assert test["loss"] == pytest.approx(loss)
+    assert test["columns"]["loss"] == REAL.X_test[at, 0]
 
 
 @pytest.mark.filterwarnings("ignore:The training rows")

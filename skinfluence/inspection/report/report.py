@@ -62,7 +62,7 @@ class Report:
     tests : TestedRows
         Test rows one by one.
     groups : GroupInfluence or None
-        On the mean loss.
+        On the mean loss; None, too, where a group has no answer.
     audit : LabelQuality or None
         Of the training labels.
     mean_loss : float
@@ -79,8 +79,8 @@ class Report:
         Which columns of the rows are shown: ``shown.names``.
     top : int
         Training rows that are shown, at most, at either end.
-    audited : bool
-        Whether an audit was asked for.
+    grouped, audited : bool
+        Whether groups were given, and an audit was asked for.
     not_checked : str
         Why there is no check; "" where there is one.
 
@@ -111,6 +111,7 @@ class Report:
     warned: tuple[str, ...]
     shown: Shown
     top: int
+    grouped: bool
     audited: bool
     not_checked: str
 
@@ -130,11 +131,11 @@ class Report:
             overall_section(self.overall, shown, top, self.mean_loss),
             tested_section(self.tests, shown, top),
         ]
-        if self.groups is not None:
-            sections.append(groups_section(self.groups))
+        texts = {each.code: each.text for each in self.findings}
+        if self.grouped:
+            sections.append(groups_section(self.groups, texts["SKI008"]))
         if self.audited:
-            reason = next(each.text for each in self.findings if each.code == "SKI004")
-            sections.append(audit_section(self.audit, reason, shown, top))
+            sections.append(audit_section(self.audit, texts["SKI004"], shown, top))
         sections.append(model_section(self._facts()))
         return Contents(f"Influence report: {self.model}", self._subtitle(), tuple(sections))
 

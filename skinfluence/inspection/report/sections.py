@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from skinfluence.inspection.report.contents import Picture, Section, Table
 from skinfluence.inspection.report.findings import SEVERITIES, Finding
 from skinfluence.inspection.report.shown import Shown
 from skinfluence.inspection.report.tested_rows import TestedRows
-from skinfluence.inspection.tables import cut, number_of
+from skinfluence.inspection.tables import cut, number_of, of_number
 from skinfluence.inspection.words import plain_number
 
 BARS = 10
@@ -102,8 +102,9 @@ def overall_section(overall: Influence, shown: Shown, top: int, mean_loss: float
     n_helps, n_harms = int(np.sum(scores > 0)), int(np.sum(scores < 0))
     text = [
         f"A score is the change of the mean loss of {number_of(overall.n_test, 'test row')} "
-        f"({mean_loss:.3g} with all rows) if the training row is removed. {n_helps:,} rows help, "
-        f"{n_harms:,} harm.",
+        f"({mean_loss:.3g} with all rows) if the training row is removed. "
+        f"{number_of(n_helps, 'row')} {of_number(n_helps, 'helps', 'help')}, {n_harms:,} "
+        f"{of_number(n_harms, 'harms', 'harm')}.",
         "Rows that harm these test rows need not harm others: validation_audit says what dropping "
         "them is worth.",
         overall.assumed,
@@ -130,8 +131,9 @@ def tested_section(tests: TestedRows, shown: Shown, top: int) -> Section:
             **tests.given(at, shown),
             **tests.predicted(at, shown),
             "loss": f"{tests.losses[at]:.4g}",
-            **{f"{name}": value for name, value in tests.own(at, shown).items()},
         }
+        for name, value in tests.own(at, shown).items():
+            facts[_other_than(facts, str(name), " (own column)")] = value
         parts.append(
             Section(
                 f"Test row {cut(label)}",
@@ -145,8 +147,10 @@ def tested_section(tests: TestedRows, shown: Shown, top: int) -> Section:
     return Section("Single test rows", "tests", text=(text,), parts=tuple(parts))
 
 
-def groups_section(groups: GroupInfluence) -> Section:
+def groups_section(groups: GroupInfluence | None, reason: str) -> Section:
     """Return what groups of rows do together."""
+    if groups is None:
+        return Section("Groups", "groups", lead=f"No scores: {reason}")
     frame = groups.to_frame()
     harmful = int(np.sum(groups.scores < 0))
     display = InfluenceDisplay.from_result(groups, k=BARS)
@@ -154,7 +158,8 @@ def groups_section(groups: GroupInfluence) -> Section:
     return Section(
         "Groups",
         "groups",
-        lead=f"{harmful:,} of {number_of(len(frame), 'group')} harm.",
+        lead=f"{harmful:,} of {number_of(len(frame), 'group')} "
+        f"{of_number(harmful, 'harms', 'harm')}.",
         text=(
             "A score is the change of the mean loss if all rows of the group are removed together.",
         ),
@@ -228,8 +233,12 @@ def _bars(influence: Influence) -> tuple[Picture, ...]:
     if not len(display.scores):
         return ()
     n_helps = int(np.sum(display.scores > 0))
-    ends = f"the {n_helps} rows that help most and the {len(display.scores) - n_helps} that harm"
-    return (Picture(display, f"Bars of the change of the mean loss without each of {ends} most."),)
+    n_harms = len(display.scores) - n_helps
+    ends = (
+        f"{number_of(n_helps, 'row')} that {of_number(n_helps, 'helps', 'help')} most and "
+        f"{n_harms} that {of_number(n_harms, 'harms', 'harm')} most"
+    )
+    return (Picture(display, f"Bars of the change of the mean loss without each of {ends}."),)
 
 
 def _table(frame: Any, name: str, bar: str = "score") -> Table:
@@ -240,11 +249,15 @@ def _columns(frame: Any) -> dict[str, list[Any]]:
     """Return the columns of a frame by texts, each of its own."""
     out: dict[str, list[Any]] = {}
     for at, given in enumerate(frame.columns):
-        name = str(given)
-        while name in out:
-            name += "_"
-        out[name] = frame.iloc[:, at].tolist()
+        out[_other_than(out, str(given), "_")] = frame.iloc[:, at].tolist()
     return out
+
+
+def _other_than(names: Collection[str], name: str, more: str) -> str:
+    """Return a name that is not among others, with something behind it where it is taken."""
+    while name in names:
+        name += more
+    return name
 
 
 def _sentence(text: str) -> str:

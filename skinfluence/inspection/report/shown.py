@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from ast import literal_eval
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skinfluence.inspection.given_rows import GivenRows
+from skinfluence.inspection.tables import number_of, of_number
 from skinfluence.process.row_names import length_of
 
 MOST_COLUMNS = 12
 """Columns that are shown where nothing is said of them."""
 
-LONGEST_ESTIMATOR = 100_000
-"""Characters of an estimator: its repr cuts texts in the middle where there are more."""
-
 HIDDEN = "…"
 """What stands for a value that is not shown."""
 
-_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_QUOTED = re.compile(_TEXT)
-_IN_PIECES = re.compile(rf"{_TEXT}(?:\s+{_TEXT})*")
-"""A long text is printed in pieces, one beside the other, and so are arrays of texts."""
-_LISTED = re.compile(r"[\[{][^\[\]{}]*[\]}]")
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
+_LIST = re.compile(r"""[\[{][^\[\]{}'"]*[\]}]""")
+_BRACKETED = re.compile(r"[\[{](?:.*[\]}]|.*)", re.DOTALL)
+_QUOTED = re.compile(r"""(?<![\w=])b?['"].*['"]""", re.DOTALL)
+"""From the first to the last: a text may hold quotes and brackets of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,79 +87,77 @@ class Shown:
         """Return what to say of columns that are not shown; "" for nothing."""
         if not self.n_hidden:
             return ""
-        rest = f"{self.n_hidden:,} of {len(self.all_names):,} columns of the rows are not shown"
-        return f"{rest}; columns= chooses which are."
+        rest = f"{self.n_hidden:,} of {number_of(len(self.all_names), 'column')} of the rows"
+        return (
+            f"{rest} {of_number(self.n_hidden, 'is', 'are')} not shown; columns= chooses which are."
+        )
 
     def text(self, message: str) -> str:
-        """Return a message without values of columns that are not shown.
+        """Return a message without what may be values of columns that are not shown.
 
-        That is texts in quotes, and labels of classes in lists.
+        That is all that is listed in brackets or stands in quotes; where a target is not shown,
+        names of its classes too, of whatever type.
         """
         if not self.n_hidden:
             return message
-        message = _IN_PIECES.sub(self._unquoted, message)
-        if self.classifier and not all(self.targets):
-            return _LISTED.sub(self._unlisted, message)
-        return message
+        message = _QUOTED.sub(f"'{HIDDEN}'", _without_lists(message))
+        return message if self._classes is None else self._classes.sub(HIDDEN, message)
 
     def estimator(self, estimator: Any) -> str:
-        """Return an estimator with its parameters, in one line."""
-        if not self.n_hidden:
-            return " ".join(repr(estimator).split())
-        try:
-            text = estimator.__repr__(N_CHAR_MAX=LONGEST_ESTIMATOR)
-        except TypeError:  # no estimator of scikit-learn
-            text = repr(estimator)
-        return " ".join(self.text(text).split())
+        """Return an estimator with its parameters, in one line.
 
-    def _unquoted(self, match: re.Match[str]) -> str:
-        pieces = _QUOTED.findall(match.group())
-        try:
-            texts = [literal_eval(piece) for piece in pieces]
-        except (ValueError, SyntaxError):  # an apostrophe, or a text that was cut
-            return match.group() if len(pieces) == 1 else f"'{HIDDEN}'"
-        known = {_in_one_line(text) for text in ["".join(texts), *texts]}
-        return f"'{HIDDEN}'" if known & self._hidden_texts else match.group()
-
-    def _unlisted(self, match: re.Match[str]) -> str:
-        def unless_a_class(number: re.Match[str]) -> str:
-            return HIDDEN if number.group() in self._hidden_classes else number.group()
-
-        return _NUMBER.sub(unless_a_class, match.group())
+        Where a column is not shown, a parameter is shown if it is an estimator, a number, a text, a
+        bool or None: whatever else may hold values of rows.
+        """
+        shown = _without_values(estimator) if self.n_hidden else estimator
+        return " ".join(repr(shown).split())
 
     @cached_property
-    def _hidden_texts(self) -> set[str]:
-        texts: set[str] = set()
-        for given in (self.training, self.tests):
-            for value in _values(given, self.training, self.names):
-                texts.update(_in_one_line(each) for each in value if isinstance(each, str))
-        return texts
-
-    @cached_property
-    def _hidden_classes(self) -> set[str]:
+    def _classes(self) -> re.Pattern[str] | None:
+        """What finds names of classes that are not shown; None where there are none."""
+        if not self.classifier or all(self.targets):
+            return None
         labels = np.asarray(self.training.y).reshape(length_of(self.training.X), -1)
-        hidden = labels[:, ~np.array(self.targets)]
-        return {str(label) for label in set(hidden.ravel().tolist())}
+        hidden = {str(label) for label in labels[:, ~np.array(self.targets)].ravel().tolist()}
+        names = "|".join(re.escape(name) for name in sorted(hidden, key=len, reverse=True))
+        return re.compile(rf"(?:(?<=class )|(?<=label ))(?:{names})(?!\w)")
 
 
-def _in_one_line(text: str) -> str:
-    return " ".join(text.split())
+def _without_lists(message: str) -> str:
+    """Return a message without what it has in brackets, all between where that is not clear."""
+    plain, hidden = _LIST.sub("", message), f"[{HIDDEN}]"
+    clear = not set("[]{}") & set(plain)
+    return (_LIST if clear else _BRACKETED).sub(hidden, message)
 
 
-def _values(given: GivenRows, training: GivenRows, names: tuple[Any, ...]) -> Any:
-    """Yield the values of every column that is no number, and not shown."""
-    rows = np.arange(length_of(given.X))
-    known = training.columns()
-    own: dict[Any, Callable[[Any], Any]] = given.columns() if not sparse.issparse(given.X) else {}
-    if not own and given.y is not None:
-        own = GivenRows(np.empty((len(rows), 0)), given.y).columns()
-    last = len(own) - _n_targets(given.y)
-    targets = [*known][len(known) - _n_targets(training.y) :]
-    for at, (name, of) in enumerate(own.items()):
-        called = targets[at - last] if at >= last else name
-        values = np.asarray(of(rows))
-        if called not in names and values.dtype.kind in "OUT":
-            yield np.asarray(values, dtype=object)
+class _Hidden:
+    """A parameter that is not shown."""
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def _without_values(value: Any) -> Any:
+    """Return a parameter, or an estimator with its parameters, as it is shown."""
+    if isinstance(value, (list, tuple)):
+        if not _holds_estimator(value):
+            return _Hidden()
+        shown = [_without_values(each) for each in value]
+        return tuple(shown) if isinstance(value, tuple) else shown
+    if _holds_estimator(value):
+        shown = copy.copy(value)
+        for name, each in value.get_params(deep=False).items():
+            setattr(shown, name, _without_values(each))
+        return shown
+    plain = value is None or isinstance(value, (str, Number, np.bool_))
+    return value if plain else _Hidden()
+
+
+def _holds_estimator(value: Any) -> bool:
+    """Return whether a value is an estimator, or has one among its steps or transformers."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_estimator, value))
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _chosen(given: GivenRows, columns: Any) -> tuple[Any, ...]:
@@ -176,7 +170,7 @@ def _chosen(given: GivenRows, columns: Any) -> tuple[Any, ...]:
         last = len(there) - _n_targets(given.y)
         n_features = 0 if sparse.issparse(given.X) else min(MOST_COLUMNS - n_targets, last)
         return (*there[:n_features], *there[last : last + n_targets])
-    if columns is False or (not isinstance(columns, (bool, str, int)) and not len(columns)):
+    if columns is False or (not isinstance(columns, (bool, str, Integral)) and not len(columns)):
         return ()
     return tuple(given.frame(np.empty(0, dtype=int), columns).columns)
 
