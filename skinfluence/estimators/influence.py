@@ -964,9 +964,11 @@ class InfluenceWrapper(FittedWrapper):
         columns : True, names, or False, optional
             Which of the rows' own columns are shown, the target among them. By default all where
             there are at most 12, else the target and the first features up to 12 in all; of a
-            sparse matrix the target alone. True is all, False none. What is in the others is
-            neither on the page nor in Markdown or JSON, of test rows neither. Labels of rows (the
-            index of a frame), groups, and the parameters of the estimator are shown whatever it is.
+            sparse matrix the target alone. True is all, False none; integers are positions of
+            columns without names. What is in the others is neither on the page nor in Markdown or
+            JSON, of test rows neither, nor are lists and arrays among the parameters of the
+            estimator. Labels of rows (the index of a frame), groups, and parameters that are one
+            text or number are shown whatever it is.
         top : int, default=20
             Training rows that are shown, at most, at either end.
         check : int or None, default=30
