@@ -255,17 +255,18 @@ def assert_apart(ax):
             assert not any(box.overlaps(other) for _, other in found[:k]), text
 
 
-SIZES = {"full": (6.4, 4.8), "half": (3.2, 2.4), "narrow": (2.5, 3.5)}
+SIZES = {"own": None, "half": (3.2, 2.4), "narrow": (2.5, 3.5)}
 NUMBER = {"short": 8, "long": 12, "many": 600}
 
 
 @pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("case", LABELS)
-@pytest.mark.parametrize("size", [*SIZES, "own"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.slow_rows(where=lambda make, case, size: size == "half" and case != "long")
 def test_texts_lie_within_the_figure(make, case, size):
     display = make(LABELS[case], NUMBER[case])
     ax = None
-    if size != "own":
+    if SIZES[size] is not None:
         ax = plt.subplots(figsize=SIZES[size], layout="constrained")[1]
     ax = display.plot(ax=ax).ax_
     assert_within(ax, ax.figure.bbox)

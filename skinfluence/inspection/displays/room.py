@@ -199,6 +199,8 @@ def settle(ax: Any, share: float, thin: Callable[[], bool]) -> None:
         changed += [legend.settle(), _wrap(ax, cell, texts), _shrink(ax, cell)]
         if not any(changed):
             break
+    if _has_engine(ax) and _shrunk(ax, Box(*ax.figure.bbox.extents)):
+        ax.set_in_layout(False)  # the engine of matplotlib 3.8 may leave square axes too wide
 
 
 def _lay_out(ax: Any) -> None:
@@ -311,13 +313,19 @@ def _write_level(label: Any, cell: Box, axes: Box) -> None:
 
 def _shrink(ax: Any, cell: Box) -> bool:
     """Make axes smaller whose texts stick out, where no engine does; return whether they did."""
-    if _has_engine(ax):
+    if _has_engine(ax) or not _shrunk(ax, cell):
         return False
+    ax.set_in_layout(True)
+    return True
+
+
+def _shrunk(ax: Any, cell: Box) -> bool:
+    """Make axes smaller whose texts stick out; return whether they did."""
     ax.apply_aspect()
     covered = Box(*ax.get_tightbbox().extents)
     left, bottom = max(cell.x0 + PAD - covered.x0, 0.0), max(cell.y0 + PAD - covered.y0, 0.0)
     right, top = max(covered.x1 + PAD - cell.x1, 0.0), max(covered.y1 + PAD - cell.y1, 0.0)
-    if max(left, bottom, right, top) < 0.5:
+    if max(left, bottom, right, top) < PAD:
         return False
     figure, place = ax.figure.bbox, ax.get_position(original=True)
     width = max(place.width - (left + right) / figure.width, 0.1 * cell.width / figure.width)
@@ -325,7 +333,6 @@ def _shrink(ax: Any, cell: Box) -> bool:
     ax.set_position(
         [place.x0 + left / figure.width, place.y0 + bottom / figure.height, width, height]
     )
-    ax.set_in_layout(True)
     return True
 
 
