@@ -39,7 +39,7 @@ model = InfluenceRegressor(make_pipeline(StandardScaler(), Ridge())).fit(X_train
 #
 # Predicted against actual changes of the test losses: points on the line are right.
 
-LeaveOneOutDisplay.from_estimator(model, X_test, y_test, rows=30)
+display = LeaveOneOutDisplay.from_estimator(model, X_test, y_test, rows=30)
 
 # %%
 # Which rows move a test row, and what are they?
@@ -63,13 +63,13 @@ display.frame()
 # What would the mean loss of all test rows be without everybody of one decade of age?
 
 decades = (X_train["age"] // 10 * 10).astype(int)
-InfluenceDisplay.from_estimator(model, X_test, y_test, groups=decades, aggregate="mean")
+display = InfluenceDisplay.from_estimator(model, X_test, y_test, groups=decades, aggregate="mean")
 
 # %%
 # Every row under the model that never saw it
 # -------------------------------------------
 
-RowsDisplay.from_estimator(model, k=6)
+display = RowsDisplay.from_estimator(model, k=6)
 
 # %%
 # Cook's distance
@@ -78,7 +78,7 @@ RowsDisplay.from_estimator(model, k=6)
 # Leverage and residual of every row, with contours of the distance that both make, as in R.
 
 least_squares = InfluenceRegressor(LinearRegression()).fit(X_train, y_train)
-DiagnosticsDisplay.from_estimator(least_squares, k=6)
+display = DiagnosticsDisplay.from_estimator(least_squares, k=6)
 
 # %%
 # A curve of left-out losses
@@ -91,7 +91,7 @@ curve = leave_one_out_curve(
     "ridge__alpha",
     np.geomspace(0.1, 1000, 9),
 )
-LeaveOneOutCurveDisplay.from_result(curve).plot()
+display = LeaveOneOutCurveDisplay.from_result(curve).plot()
 
 # %%
 # Labels that look wrong
@@ -103,12 +103,12 @@ X, y = load_breast_cancer(return_X_y=True)
 y[::28] = 1 - y[::28]
 pipeline = make_pipeline(StandardScaler(), LogisticRegression())
 audit = LabelAudit(pipeline).fit(X, y)
-LabelQualityDisplay.from_estimator(audit)
+display = LabelQualityDisplay.from_estimator(audit)
 
 # %%
 # A classifier's rows left out: those predicted wrong have a mark of their own.
 
-RowsDisplay.from_estimator(InfluenceClassifier(pipeline).fit(X, y), k=4)
+display = RowsDisplay.from_estimator(InfluenceClassifier(pipeline).fit(X, y), k=4)
 
 # %%
 # A deletion
@@ -116,4 +116,4 @@ RowsDisplay.from_estimator(InfluenceClassifier(pipeline).fit(X, y), k=4)
 #
 # How near the model is to one that was fitted without ten rows.
 
-DeletionDisplay.from_estimator(model.without(list(range(10))))
+display = DeletionDisplay.from_estimator(model.without(list(range(10))))

@@ -48,7 +48,7 @@ X_train, X_new, y_train, y_new = train_test_split(X, y, train_size=400, random_s
 cancer = InfluenceClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
 cancer.fit(X_train, y_train)
 near = int(np.argmin(np.abs(cancer.decision_function(X_new))))
-FeaturesDisplay.from_estimator(cancer, X_new, y_new, position=near)
+display = FeaturesDisplay.from_estimator(cancer, X_new, y_new, position=near)
 
 # %%
 # Of a regressor one feature is drawn against the target, with the line of predictions; the other
@@ -56,7 +56,7 @@ FeaturesDisplay.from_estimator(cancer, X_new, y_new, position=near)
 
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 diabetes = InfluenceRegressor(LinearRegression()).fit(X[:400], y[:400])
-FeaturesDisplay.from_estimator(diabetes, X[400:], y[400:], features=["bmi"])
+display = FeaturesDisplay.from_estimator(diabetes, X[400:], y[400:], features=["bmi"])
 
 # %%
 # Which coefficients hang on few rows?
@@ -87,7 +87,7 @@ curve = removal_curve(
     model, X_test[:600], y_test[:600], measured_on=(X_test[600:], y_test[600:]), n_repetitions=3
 )
 print(curve)
-curve.plot()
+display = curve.plot()
 plt.show()
 
 # %%

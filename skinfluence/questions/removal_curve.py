@@ -82,6 +82,7 @@ def removal_curve(
         flatters=measured_on is None,
         assumed=_FLATTERED if measured_on is None else _RANKED_ONCE,
         origin=fitted.origin,
+        given=fitted.given,
     )
 
 

@@ -243,12 +243,16 @@ class FeaturesDisplay(Display):
         ----------
         model : InfluenceClassifier or InfluenceRegressor
             Fitted.
-        X_test, y_test, target, method
+        X_test, y_test
             As in `InfluenceClassifier.influence`.
-        features, k
+        features
             As in `from_result`.
         position : int, default=0
             Of the test row.
+        target, method
+            As in `InfluenceClassifier.influence`.
+        k : int, default=4
+            How many rows are named.
         ax : matplotlib Axes, optional
             A new figure by default.
 

@@ -196,12 +196,14 @@ class ImagesDisplay(Display):
         ----------
         model : InfluenceClassifier or InfluenceRegressor
             Fitted.
-        X_test, y_test, target, method
+        X_test, y_test
             As in `InfluenceClassifier.influence`.
         images_test, images : array-like, optional
             What test and training rows are images of, where their features are no pixels.
         shape, k, tests
             As in `from_result`.
+        target, method
+            As in `InfluenceClassifier.influence`.
         ax : matplotlib Axes, optional
             Its place is divided; a new figure by default.
 
