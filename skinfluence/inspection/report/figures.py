@@ -27,6 +27,8 @@ COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
 _SIZE = (5.6, 4.2)
 _PIXELS_PER_INCH = 144
 _MANY_POINTS = 200
+_CHARACTERS = 60
+"""Of a point, at the least."""
 _LOOK: dict[Any, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
@@ -62,6 +64,8 @@ def svg(picture: Picture, name_prefix: str, largest: int = LARGEST) -> str:
     """
     with _look():
         figure = _drawn(picture.display)
+        if _n_points(figure) * _CHARACTERS > largest:
+            _make_pixels(figure)
         element = _embedded(figure, picture.name, name_prefix)
         if len(element) > largest:
             _make_pixels(figure)
@@ -92,6 +96,10 @@ def _drawn(display: Display) -> Any:
     figure = Figure(figsize=display.figsize or _SIZE, layout="constrained")
     copy.copy(display).plot(figure.add_subplot())
     return figure
+
+
+def _n_points(figure: Any) -> int:
+    return sum(len(each.get_offsets()) for ax in figure.axes for each in ax.collections)
 
 
 def _make_pixels(figure: Any) -> None:
