@@ -136,6 +136,9 @@ class _Hidden:
     def __repr__(self) -> str:
         return HIDDEN
 
+    def __format__(self, spec: str) -> str:  # kernels write their parameters as numbers
+        return HIDDEN
+
 
 def _without_values(value: Any) -> Any:
     """Return a parameter, or an estimator with its parameters, as it is shown."""
