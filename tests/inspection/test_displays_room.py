@@ -62,7 +62,7 @@ def rows(labels, n):
     rng = np.random.default_rng(0)
     y = np.sort(rng.random(n) ** 0.2)
     named = min(n, 300)
-    words = "rank of the row, largest loss first", "left-out probability of the given label"
+    words = "rank, largest loss first", "left-out probability of the given label"
     return RowsDisplay(
         np.arange(1, n + 1), y, labels(n), named, *words, "mean log loss 0.32 +- 0.04", y < 0.5
     )

@@ -395,7 +395,7 @@ def test_without_scripts_there_is_all_but_the_further_rows(opened):
     text = browser.find_element("css selector", "body").text
     for section in contents().sections:
         assert section.title in text
-        assert all(finding.title in text and finding.anchor in text for finding in section.findings)
+        assert all(finding.title in text and finding.code in text for finding in section.findings)
     assert "50 of 426 rows; JavaScript shows all" in text
     rows = browser.find_elements("css selector", "#labels tbody tr")
     assert len(rows) == 50

@@ -100,14 +100,14 @@ class RowsDisplay(Display):
         probability, one_target = result._probability(), result.output_labels is None
         x, y = np.arange(1, len(order) + 1), result.losses
         names = {
-            "xlabel": "rank of the row, largest loss first",
+            "xlabel": "rank, largest loss first",
             "ylabel": f"left-out {result.loss}",
         }
         if one_target and not result.classifier:
             x, y = result.targets.ravel()[order], result.predictions.ravel()
             names = {"xlabel": "given", "ylabel": "left-out prediction"}
         elif one_target and probability is not None:
-            y, names["ylabel"] = probability, "left-out probability of the given label"
+            y, names["ylabel"] = probability, "left-out probability of the label"
         return cls(
             x,
             y[order],
