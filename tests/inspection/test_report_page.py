@@ -18,6 +18,7 @@ pytest.importorskip("matplotlib", reason="the page needs matplotlib, which is no
 import matplotlib
 
 from skinfluence.inspection.displays import Display, InfluenceDisplay, LeaveOneOutDisplay
+from skinfluence.inspection.displays.base import HELPS
 from skinfluence.inspection.report.contents import Contents, Picture, Section, Table
 from skinfluence.inspection.report.figures import LARGEST, svg
 from skinfluence.inspection.report.findings import Finding
@@ -296,7 +297,7 @@ def test_a_picture_has_a_name_and_the_colours_of_the_page():
         '<svg role="img" aria-label="What &quot;it&quot; &lt;shows&gt;" viewBox="'
     )
     assert "predicted change of loss (newton)</text>" in drawn
-    assert "currentColor" in drawn and "var(--blue,#1b6ca8)" in drawn
+    assert "currentColor" in drawn and f"var(--blue,{HELPS})" in drawn
     assert not re.search(r"#(..)\1\1\b|DejaVu|<style|<metadata|<!--|xmlns|\bclass=\"", drawn)
     assert drawn == svg(Picture(dots(30), 'What "it" <shows>'), "p")
     ids = re.findall(r' id="([^"]+)"', drawn)
@@ -305,6 +306,9 @@ def test_a_picture_has_a_name_and_the_colours_of_the_page():
 
 def test_greys_are_the_ink_of_the_page_more_or_less_opaque():
     class Greys(Display):
+        def frame(self):
+            raise NotImplementedError
+
         def _draw(self, ax):
             ax.axis("off")
             ax.plot([0, 1], color="0.8")

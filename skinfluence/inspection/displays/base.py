@@ -152,15 +152,12 @@ def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> N
     data = np.column_stack([x, y])
     places = ax.transData.transform(data)
     taken = np.column_stack([places - 2.0, places + 2.0])
-    dots = ax.transData.transform(
-        np.vstack([data, *(each.get_offsets() for each in ax.collections)])
-    )
-    all_dots = np.column_stack([dots - 2.0 * pixel, dots + 2.0 * pixel])
+    dots = np.vstack([_dots(ax), taken])
     ground = {"facecolor": _ground(ax), "alpha": 0.75, "linewidth": 0, "pad": 0.5}
     for point, (right, up), label in zip(data.tolist(), places.tolist(), labels, strict=True):
         text = cut_to(as_text(label), 0.6 * axes.width, size)
         where = right, up, size(text), axes
-        box = _free(*where, np.vstack([taken, all_dots]), 4.0 * pixel)
+        box = _free(*where, np.vstack([taken, dots]), 4.0 * pixel)
         box = _free(*where, taken, 4.0 * pixel) if box is None else box
         if box is None:
             continue
@@ -178,6 +175,18 @@ def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> N
             bbox=ground,
             zorder=6,
         ).set_in_layout(False)
+
+
+def _dots(ax: Any) -> Array:
+    """Return the boxes of all dots of axes, in pixels."""
+    pixel = ax.figure.figure.dpi / 72
+    boxes = [np.empty((0, 4))]
+    for each in ax.collections:
+        if len(each.get_offsets()) and hasattr(each, "get_sizes"):
+            places = ax.transData.transform(each.get_offsets())
+            radii = np.sqrt(np.resize(each.get_sizes(), len(places)))[:, None] / 2 * pixel
+            boxes.append(np.column_stack([places - radii, places + radii]))
+    return np.vstack(boxes)
 
 
 def _ground(ax: Any) -> Any:

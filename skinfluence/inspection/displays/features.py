@@ -305,7 +305,7 @@ class FeaturesDisplay(Display):
         size = np.minimum(np.abs(self.scores) / full, 1.0)
         outlines = np.zeros(len(size))
         strongest = self._strongest()
-        outlines[strongest[sign * self.scores[strongest] < 0]] = 1.2
+        outlines[strongest[(sign * self.scores < 0)[strongest] & (size[strongest] >= STRONG)]] = 1.2
         smallest, largest = (4.0, 24.0) if len(size) > MANY else (10.0, 80.0)
         order = np.argsort(size, kind="stable")
         self._draw_prediction(ax)

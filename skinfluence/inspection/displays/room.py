@@ -6,6 +6,7 @@ axes whose texts stick out of their part of the figure are made smaller.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -149,24 +150,25 @@ def cut_to(text: str, width: float, size: Callable[[str], Box]) -> str:
 
 
 def told_apart(names: Sequence[str], width: float, size: Callable[[str], Box]) -> list[str]:
-    """Return names cut to a width; those that would be the same keep their end, too."""
+    """Return names cut to a width; those that would be the same begin where they differ."""
     short = [cut_to(name, width, size) for name in names]
-    whole: dict[str, set[str]] = {}
-    for name, cut_name in zip(names, short, strict=True):
-        whole.setdefault(cut_name, set()).add(name)
+    alike: dict[str, list[str]] = {}
+    for name, shortened in zip(names, short, strict=True):
+        alike.setdefault(shortened, []).append(name)
     return [
-        _without_middle(name, width, size) if len(whole[cut_name]) > 1 else cut_name
-        for name, cut_name in zip(names, short, strict=True)
+        shortened
+        if len(set(alike[shortened])) == 1
+        else cut_to(CUT + name[_first_difference(alike[shortened]) :], width, size)
+        for name, shortened in zip(names, short, strict=True)
     ]
 
 
-def _without_middle(text: str, width: float, size: Callable[[str], Box]) -> str:
-    """Return the beginning and the end of a text, as much of both as has room."""
-    for length in range(len(text) // 2, 1, -1):
-        shorter = f"{_shortened(text, length)}{text[-length:].lstrip()}"
-        if size(shorter).width <= width:
-            return shorter
-    return cut_to(text, width, size)
+def _first_difference(texts: Sequence[str]) -> int:
+    """Return where the first word or number begins in which texts differ."""
+    letters = enumerate(zip(*texts, strict=False))
+    shortest = min(map(len, texts))
+    same = next((k for k, each in letters if len(set(each)) > 1), shortest)
+    return len(re.sub(r"[\w.]+$", "", texts[0][:same]))
 
 
 def _shortened(text: str, length: int) -> str:
@@ -175,7 +177,7 @@ def _shortened(text: str, length: int) -> str:
 
 def every(ax: Any, n: int, line: float) -> int:
     """Return of which of n rows there is room for a line: each, every second, ..."""
-    return max(int(np.ceil(n * line / (0.8 * cell_of(ax).height))), 1)
+    return max(int(np.ceil(n * line / (0.7 * cell_of(ax).height))), 1)
 
 
 def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = 4) -> str:
@@ -265,7 +267,7 @@ def _saying_which(axis: Any, label: str) -> str:
         return label
     n = round(float(steps[0]))
     ordinal = {2: "second", 3: "third"}.get(n, f"{n}th")
-    return f"{label} (every {ordinal})"
+    return f"{label} (every\N{NO-BREAK SPACE}{ordinal})"
 
 
 def _lay_out(ax: Any) -> None:
