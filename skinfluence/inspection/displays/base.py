@@ -131,9 +131,10 @@ MANY = 2000
 def points(ax: Any, x: Array, y: Array, **drawn: Any) -> Any:
     """Draw points that are told apart, few or many."""
     many = len(x) > MANY
-    faint = 0.2 * (sum(neutral()[:3]) > 1.5)  # on a dark ground
-    dots = {"s": 5 if many else 18, "alpha": (0.3 if many else 0.7) + faint, "linewidth": 0}
-    return ax.scatter(x, y, rasterized=many, **{**dots, **drawn})
+    dots = {"s": 5 if many else 18, "alpha": 0.3 if many else 0.7, "linewidth": 0, **drawn}
+    if sum(neutral()[:3]) > 1.5:  # on a dark ground
+        dots["alpha"] = min(dots["alpha"] + 0.3, 1.0)
+    return ax.scatter(x, y, rasterized=many, **dots)
 
 
 # ------------------------------------------------------------------------------- names of points
