@@ -303,7 +303,9 @@ def _cut_names(ax: Any, cell: Box, share: float) -> None:
             axis.set_tick_params(labelsize="small")
             size = ruler(ax, fontsize=small_font())
         line = size("Ag")
-        each = int(np.ceil(n * (line.height if axis is ax.yaxis else 3 * line.width) / room))
+        widest = max(size(name).width for name in names) + 4 * PAD
+        least = line.height if axis is ax.yaxis else min(3 * line.width, widest)
+        each = int(np.ceil(n * least / room))
         width = share * cell.width if axis is ax.yaxis else each * room / n
         axis.set_ticks(ticks[::each], told_apart(names[::each], width, size))
 
@@ -336,7 +338,7 @@ def _thin(axis: Any) -> bool:
     locator = axis.get_major_locator()
     if _is_named(axis):
         every_second = [(at, label.get_text()) for at, label in shown[::2]]
-        pairs = kept if len(kept) < 3 or _is_log(axis) else every_second
+        pairs = every_second if len(kept) > 2 and _is_even([at for at, _ in shown]) else kept
         axis.set_ticks([at for at, _ in pairs], [text for _, text in pairs])
     elif isinstance(locator, MaxNLocator) and len(kept) > 1:
         locator.set_params(nbins=len(kept) - 1, min_n_ticks=1)
@@ -347,8 +349,9 @@ def _thin(axis: Any) -> bool:
     return True
 
 
-def _is_log(axis: Any) -> bool:
-    return bool(axis.get_scale() == "log")
+def _is_even(places: Sequence[float]) -> bool:
+    steps = np.diff(places)
+    return bool(np.ptp(steps) < 0.1 * np.abs(steps).max())
 
 
 def _with_gap(box: Box) -> Box:

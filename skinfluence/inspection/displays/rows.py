@@ -107,7 +107,7 @@ class RowsDisplay(Display):
             x, y = result.targets.ravel()[order], result.predictions.ravel()
             names = {"xlabel": "given", "ylabel": "left-out prediction"}
         elif one_target and probability is not None:
-            y, names["ylabel"] = probability, "left-out probability of the label"
+            y, names["ylabel"] = probability, "left-out probability of the given label"
         return cls(
             x,
             y[order],
