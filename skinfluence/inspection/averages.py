@@ -54,16 +54,24 @@ def _known(values: Array, sample_weight: Any) -> tuple[Array, Array]:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return a number with its standard error, both to two digits of the error.
+    """Return a number with its standard error, both to two digits of the error and in one power.
 
-    The number has six digits at most; an error below rounding is none.
+    The number has six digits at most, and where that is not enough the error has a power of its
+    own; an error below rounding is none.
     """
     if not 0.0 <= error < np.inf:
         return f"{value:.4g}"
     if error <= 100 * np.finfo(np.float64).eps * abs(value):
         return f"{value:.4g} +- 0"
-    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    digits = 1 - int(np.floor(np.log10(error)))
+    decimals, largest = max(0, digits), 1 - digits
     size = int(np.floor(np.log10(abs(value)))) if value else -decimals
     if decimals <= 6 and decimals + size < 6:
         return f"{value:.{decimals}f} +- {error:.{decimals}f}"
+    power = max(size, largest) if value else largest
+    if digits + power <= 5 and not -5 < power < 6:
+        numbers = (
+            f"{each / 10.0**power:.{digits + power}f}e{power:+03d}" for each in (value, error)
+        )
+        return " +- ".join(numbers)
     return f"{value:.6g} +- {error:.2g}"

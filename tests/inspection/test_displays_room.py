@@ -1,5 +1,7 @@
 """Texts of every display lie within the figure: any size, long labels, many rows."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -61,8 +63,8 @@ def check(labels, n):
 def rows(labels, n):
     rng = np.random.default_rng(0)
     y = np.sort(rng.random(n) ** 0.2)
-    named = min(n, 300)
-    words = "rank of the row, largest loss first", "left-out probability of the given label"
+    named = min(n, 60)
+    words = "rank, largest loss first", "left-out probability of the given label"
     return RowsDisplay(
         np.arange(1, n + 1), y, labels(n), named, *words, "mean log loss 0.32 +- 0.04", y < 0.5
     )
@@ -85,7 +87,7 @@ def diagnostics(labels, n):
     h = np.einsum("ij,jk,ik->i", X, np.linalg.inv(X.T @ X), X)
     d = r**2 * h / (h.sum() * (1 - h))
     d[1] = np.nan
-    return DiagnosticsDisplay(h, r, d, labels(n), k=5 if n < 300 else n)
+    return DiagnosticsDisplay(h, r, d, labels(n), k=5 if n < 300 else 60)
 
 
 def other_diagnostics(labels, n):
@@ -250,9 +252,12 @@ def assert_within(ax, outer):
 def assert_apart(ax):
     """Names of ticks, and of points, do not run into each other."""
     for texts in (names_of_ticks(ax.xaxis), names_of_ticks(ax.yaxis), ax.texts):
-        found = [(text, box.padded(-1)) for text, box in boxes(texts)]
-        for k, (text, box) in enumerate(found):
-            assert not any(box.overlaps(other) for _, other in found[:k]), text
+        found = boxes(texts)
+        x0, y0, x1, y1 = np.array([box.padded(-1).extents for _, box in found]).reshape(-1, 4).T
+        across = (x0[:, None] < x1) & (x0 < x1[:, None])
+        along = (y0[:, None] < y1) & (y0 < y1[:, None])
+        both = np.argwhere(np.triu(across & along, 1))
+        assert len(both) == 0, [found[k][0] for k in both[0]]
 
 
 SIZES = {"own": None, "half": (3.2, 2.4), "narrow": (2.5, 3.5)}
@@ -262,7 +267,7 @@ NUMBER = {"short": 8, "long": 12, "many": 600}
 @pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("case", LABELS)
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.slow_rows(where=lambda make, case, size: size == "half" and case != "long")
+@pytest.mark.slow_rows(where=lambda make, case, size: (case, size) != ("long", "narrow"))
 def test_texts_lie_within_the_figure(make, case, size):
     display = make(LABELS[case], NUMBER[case])
     ax = None
@@ -274,6 +279,92 @@ def test_texts_lie_within_the_figure(make, case, size):
     plt.close("all")
 
 
+@pytest.mark.parametrize("first", [0, 8])
+def test_texts_of_eight_small_pictures_are_apart(first):
+    """Without an engine, as people have them: ticks, titles and names of axes of all neighbours."""
+    figure, axes = plt.subplots(2, 4, figsize=(10.4, 5.6))
+    makers = EVERY[first : first + 8]
+    assert len(makers) == 8
+    for make, ax in zip(makers, axes.flat, strict=True):
+        make(LABELS["short"], 40).plot(ax=ax)
+    figure.canvas.draw()
+    for ax in axes.flat:
+        assert_within(ax, figure.bbox)
+        assert_apart(ax)
+        assert max(ax.title.get_text().count("\n"), ax.yaxis.label.get_text().count("\n")) < 3
+    for line in axes:
+        labels = boxes([ax.xaxis.label for ax in line]), boxes([ax.title for ax in line])
+        for around in labels:
+            for (text, left), (_, right) in pairwise(around):
+                assert left.x1 < right.x0, text
+    plt.close("all")
+
+
+def test_a_power_of_ten_is_in_the_label_and_nowhere_else():
+    bars = InfluenceDisplay(np.array([3e-5, -1e-5]), np.array([4, 5]), "loss", "Test row 0")
+    ax = bars.plot().ax_
+    ax.figure.canvas.draw()
+    first, _ = ax.get_xlabel().split("\n")
+    assert first == "change of loss if the row is removed, in\N{NO-BREAK SPACE}1e-5"
+    ticks = ax.get_xticks()
+    texts = [label.get_text().replace("\N{MINUS SIGN}", "-") for label in ax.get_xticklabels()]
+    np.testing.assert_allclose([float(text) for text in texts], ticks / 1e-5, atol=1e-9)
+    assert not ax.xaxis.get_offset_text().get_visible()
+    large = identity(LABELS["short"], 40)
+    large.x, large.y = 1e6 * large.x, 1e6 * large.y
+    ax = large.plot().ax_
+    assert ax.get_xlabel() == "given, in\N{NO-BREAK SPACE}1e8"
+    assert ax.get_ylabel() == "left-out prediction, in\N{NO-BREAK SPACE}1e8"
+    plt.close("all")
+
+
+def test_intervals_that_are_cut_are_told_apart():
+    names = [f"mean radius in ({k + 7}.333, {k + 8}.333]" for k in range(8)]
+    ax = plt.subplots(2, 4, figsize=(10.4, 5.6))[1][0, 1]
+    InfluenceDisplay(np.linspace(1, -1, 8), np.array(names), "loss", "", what="group").plot(ax=ax)
+    texts = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(set(texts)) == len(texts) and all(
+        "\N{HORIZONTAL ELLIPSIS}" in each for each in texts
+    )
+    plt.close("all")
+
+
+def test_rows_without_a_name_and_columns_without_room_are_told():
+    rng = np.random.default_rng(0)
+    columns = {f"mean radius of cell {k}": rng.random(40) for k in range(30)}
+    scores = np.sort(rng.standard_normal(40))[::-1]
+    bars = InfluenceDisplay(scores, np.arange(40), "loss", "Test row 7", columns=columns)
+    ax = bars.plot(ax=plt.subplots(2, 4, figsize=(10.4, 5.6))[1][1, 1]).ax_
+    step = np.diff(ax.get_yticks())
+    assert len(set(step)) == 1 and step[0] > 1
+    ordinal = {2: "second", 3: "third"}.get(int(step[0]), f"{step[0]:.0f}th")
+    said = " ".join(ax.get_ylabel().split())
+    assert said == f"training row (every {ordinal})"
+    heads = [text for text in ax.texts if text.get_weight() == "bold"]
+    assert f"{30 - len(heads)} columns without room" in ax.get_title()
+    assert all(text.get_text().startswith("mean radius") for text in heads)
+    plt.close("all")
+
+
+def test_names_of_rows_are_beside_the_dots_that_are_there():
+    """Where there is room; and the few that are outlined are those that are named."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 200))
+    x[:3], y[:3] = [5.0, 5.0, 5.1], [4.0, 4.2, 4.1]
+    ax = RowsDisplay(x, y, np.arange(200), 3, "x", "y", identity=True).plot().ax_
+    ax.figure.canvas.draw()
+    dots = ax.transData.transform(np.column_stack([x, y]))
+    assert len(ax.texts) == 3
+    for _, box in boxes(ax.texts):
+        assert not any(box.contains(*dot) for dot in dots)
+    found = features(LABELS["many"], 20_000)
+    drawn = found.plot().ax_.collections
+    outlined = sum(int(np.count_nonzero(each.get_linewidths())) for each in drawn[:4])
+    assert outlined <= found.k
+    plt.close("all")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 def test_texts_lie_within_a_grid_that_has_no_engine(make):
     figure, axes = plt.subplots(2, 2, figsize=(8, 6))
@@ -289,6 +380,7 @@ def test_texts_lie_within_a_grid_that_has_no_engine(make):
 
 @pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("style", ["dark_background", "default"])
+@pytest.mark.slow_rows(where=lambda make, style: style == "default")
 def test_neutral_lines_have_the_colour_of_texts(make, style):
     """No colour but those of the marks is there: the rest follows the settings."""
     with plt.style.context(style), plt.rc_context({"text.color": "#123456"}):

@@ -263,7 +263,7 @@ def test_the_picture_has_the_tiers_and_what_is_expected():
     (line,) = ax.lines
     assert set(line.get_xdata()) == {2.4}
     assert ax.get_title() == "Labels of 8 rows (newton, then exact, 2 passes)"
-    assert ax.get_xlabel() == "rank of the row, worst first"
+    assert ax.get_xlabel() == "rank, worst first"
     display.figure_.canvas.draw()
     plt.close(display.figure_)
 

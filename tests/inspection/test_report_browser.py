@@ -395,7 +395,7 @@ def test_without_scripts_there_is_all_but_the_further_rows(opened):
     text = browser.find_element("css selector", "body").text
     for section in contents().sections:
         assert section.title in text
-        assert all(finding.title in text and finding.anchor in text for finding in section.findings)
+        assert all(finding.title in text and finding.code in text for finding in section.findings)
     assert "50 of 426 rows; JavaScript shows all" in text
     rows = browser.find_elements("css selector", "#labels tbody tr")
     assert len(rows) == 50
@@ -548,6 +548,32 @@ def test_a_long_text_is_cut_and_shown_whole_on_demand(opened):
     assert whole.is_displayed() and whole.get_property("textContent") == story
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not whole.is_displayed()
+
+
+def test_that_a_table_has_more_is_seen(opened):
+    """A short one is shown whole; of a long one it is said which rows are in sight."""
+    browser = opened("page", width=620)
+    whole, beyond, right = browser.execute_script(
+        """const [box] = document.querySelectorAll('#overall .box');
+        return [box.scrollHeight <= box.clientHeight + 1, box.parentElement.className,
+          getComputedStyle(box.parentElement, '::before').opacity]"""
+    )
+    assert whole and beyond == "frame right" and right == "1"
+    said = (
+        LABELS + "return [figure.querySelector('.seen').textContent, box.parentElement.className]"
+    )
+
+    def rows():
+        first, last = browser.execute_script(said)[0].removeprefix("rows ").split("\N{EN DASH}")
+        return int(first), int(last.split()[0]), last.split(" ", 1)[1]
+
+    first, last, of = rows()
+    assert (first, of) == (1, "of 426; scroll for more") and abs(last - len(shown(browser))) <= 1
+    assert browser.execute_script(said)[1] == "frame right below"
+    scroll_to(browser, 1e7)
+    settled(browser)
+    assert rows()[1] == 426
+    assert browser.execute_script(said)[1] == "frame right"
 
 
 def test_on_paper_all_is_unfolded(opened):

@@ -122,7 +122,7 @@ def test_found_is_first_by_severity_and_every_finding_is_listed():
     shapes = re.findall(r'class="tag \w+"><svg[^>]*>\s*<(.*?)/>', body, re.DOTALL)
     assert len(set(shapes)) == 3
     for finding in FINDINGS:
-        assert f"documentation: {finding.anchor}" in body
+        assert finding.anchor not in body
         assert finding.text in unescape(body) and finding.advice in unescape(body)
     assert all(f"<bdi>{row}</bdi>" in body for finding in FINDINGS for row in finding.rows)
     assert "and 22 more" in body
@@ -306,6 +306,9 @@ def test_a_picture_has_a_name_and_the_colours_of_the_page():
 
 def test_greys_are_the_ink_of_the_page_more_or_less_opaque():
     class Greys(Display):
+        def frame(self):
+            raise NotImplementedError
+
         def _draw(self, ax):
             ax.axis("off")
             ax.plot([0, 1], color="0.8")

@@ -23,6 +23,7 @@ from skinfluence.inspection.tables import (
     beside,
     cut,
     line_of,
+    number_of,
     pandas,
     plain,
     written,
@@ -32,6 +33,9 @@ from skinfluence.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
+
+READABLE = 12
+"""Characters of the name of a column without which it is not drawn."""
 
 BAR, OTHERS, TALLEST = 0.2, 1.6, 9.0
 """Inches of a new figure: for a bar, for what is above and below, and at most."""
@@ -349,7 +353,7 @@ class InfluenceDisplay(Display):
         return (8.5 if len(self.columns) > 1 else 6.4), height
 
     def _share(self) -> float:
-        return BESIDE_COLUMNS if self.columns else SHARE
+        return BESIDE_COLUMNS if len(self.columns) > 1 else SHARE
 
     def _draw(self, ax: Any) -> None:
         (first, second), sign = self.words
@@ -366,10 +370,14 @@ class InfluenceDisplay(Display):
         ax.set_ylabel(as_text(self.what))
         change = as_text(f"change of {target_words(self.target)} if {self.change}", None)
         ax.set_xlabel(f"{change}\n← {left}     {right} →")
-        ax.set_title(as_text(self.title, None), pad=self._draw_columns(ax, named) + 6.0)
+        height, n_drawn = self._draw_columns(ax, named)
+        title = as_text(self.title, None)
+        if left_out := len(self.columns) - n_drawn:
+            title += f"\n{number_of(left_out, 'column')} without room"
+        ax.set_title(title, pad=height + 6.0)
 
-    def _draw_columns(self, ax: Any, named: Array) -> float:
-        """Write columns to the right of some bars; return the height of their names."""
+    def _draw_columns(self, ax: Any, named: Array) -> tuple[float, int]:
+        """Write columns beside some bars: the height of their names, and how many."""
         self._cells: list[tuple[int, Any]] = []
         pixel, small = ax.figure.figure.dpi / 72, small_font()
         size, bold = ruler(ax, fontsize=small), ruler(ax, fontsize=small, weight="bold")
@@ -381,7 +389,8 @@ class InfluenceDisplay(Display):
             "annotation_clip": False,
             "textcoords": "offset points",
         }
-        for head, cells, numbers, width in _columns_in(self.columns, named, room, gap, size, bold):
+        columns = list(_columns_in(self.columns, named, room, gap, size, bold))
+        for head, cells, numbers, width in columns:
             at = (start + width if numbers else start) / pixel
             font["ha"] = "right" if numbers else "left"
             top = {"xy": (1.0, 1.0), "xycoords": "axes fraction", "xytext": (at, 0.7 * line)}
@@ -391,7 +400,7 @@ class InfluenceDisplay(Display):
                 cell = text if numbers else cut_to(text, width, size)
                 self._cells.append((k, ax.annotate(cell, va="center", **row, **font)))
             start += width + 2 * gap
-        return 1.7 * line if self.columns else 0.0
+        return (1.7 * line if columns else 0.0), len(columns)
 
     def _thin(self) -> bool:
         """Leave out the columns of bars that have no room for their name."""
@@ -432,6 +441,7 @@ def _columns_in(
         texts = [as_text(each) for each in written([values[k] for k in rows])]
         natural, numbers = max(size(text).width for text in texts), are_numbers(list(values))
         least = natural if numbers else min(natural, 6 * gap)
+        least = max(least, bold(cut(as_text(name), READABLE)).width)
         if room < least + 2 * gap:
             break
         room -= least + 2 * gap

@@ -131,8 +131,10 @@ MANY = 2000
 def points(ax: Any, x: Array, y: Array, **drawn: Any) -> Any:
     """Draw points that are told apart, few or many."""
     many = len(x) > MANY
-    dots = {"s": 5 if many else 18, "alpha": 0.3 if many else 0.7, "linewidth": 0}
-    return ax.scatter(x, y, rasterized=many, **{**dots, **drawn})
+    dots = {"s": 5 if many else 18, "alpha": 0.3 if many else 0.7, "linewidth": 0, **drawn}
+    if sum(neutral()[:3]) > 1.5:  # on a dark ground
+        dots["alpha"] = min(dots["alpha"] + 0.3, 1.0)
+    return ax.scatter(x, y, rasterized=many, **dots)
 
 
 # ------------------------------------------------------------------------------- names of points
@@ -144,15 +146,20 @@ STEPS = (0.0, *(sign * k for k in range(1, 7) for sign in (1, -1)))
 def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> None:
     """Write labels beside points, the first first, where they run into no other.
 
-    A label that has no room near its point, within the axes, is left out.
+    A label stands beside all dots where there is room near its point, otherwise on a ground of its
+    own. One that has no room within the axes is left out.
     """
     size, axes, pixel = ruler(ax, fontsize=8), box_of(ax), ax.figure.figure.dpi / 72
     data = np.column_stack([x, y])
     places = ax.transData.transform(data)
     taken = np.column_stack([places - 2.0, places + 2.0])
+    dots = np.vstack([_dots(ax), taken])
+    ground = {"facecolor": _ground(ax), "alpha": 0.75, "linewidth": 0, "pad": 0.5}
     for point, (right, up), label in zip(data.tolist(), places.tolist(), labels, strict=True):
         text = cut_to(as_text(label), 0.6 * axes.width, size)
-        box = _free(right, up, size(text), axes, taken, 4.0 * pixel)
+        where = right, up, size(text), axes
+        box = _free(*where, np.vstack([taken, dots]), 4.0 * pixel)
+        box = _free(*where, taken, 4.0 * pixel) if box is None else box
         if box is None:
             continue
         taken = np.vstack([taken, box])
@@ -166,7 +173,28 @@ def name_points(ax: Any, x: Array, y: Array, labels: Sequence[Any] | Array) -> N
             fontsize=8,
             va="bottom",
             arrowprops=line if away else None,
+            bbox=ground,
+            zorder=6,
         ).set_in_layout(False)
+
+
+def _dots(ax: Any) -> Array:
+    """Return the boxes of all dots of axes, in pixels."""
+    pixel = ax.figure.figure.dpi / 72
+    boxes = [np.empty((0, 4))]
+    for each in ax.collections:
+        if len(each.get_offsets()) and hasattr(each, "get_sizes"):
+            places = ax.transData.transform(each.get_offsets())
+            radii = np.sqrt(np.resize(each.get_sizes(), len(places)))[:, None] / 2 * pixel
+            boxes.append(np.column_stack([places - radii, places + radii]))
+    return np.vstack(boxes)
+
+
+def _ground(ax: Any) -> Any:
+    """Return the colour under the marks; of axes that let it through, white or black."""
+    if ax.get_facecolor()[3] > 0:
+        return ax.get_facecolor()
+    return "black" if sum(neutral()[:3]) > 1.5 else "white"
 
 
 def _free(right: float, up: float, text: Box, axes: Box, taken: Array, near: float) -> Box | None:

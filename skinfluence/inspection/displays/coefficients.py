@@ -14,7 +14,7 @@ from skinfluence.inspection.displays.base import (
     lines_behind,
     neutral,
 )
-from skinfluence.inspection.displays.room import box_of, cut_to, ruler
+from skinfluence.inspection.displays.room import Box, box_of, cut_to, ruler
 from skinfluence.inspection.tables import pandas, plain
 from skinfluence.typing import Array
 
@@ -214,6 +214,7 @@ class CoefficientsDisplay(Display):
         axes, size = box_of(ax), ruler(ax, fontsize=8)
         halo = [withStroke(linewidth=2.0, foreground=ax.get_facecolor())]
         standardized = self.standardized
+        taken: list[Box] = []
         for line, at in enumerate(self.shown):
             for rank, row in enumerate(self._largest(at)[: self.k]):
                 x, side = standardized[row, at], 1 if standardized[row, at] > 0 else -1
@@ -221,16 +222,26 @@ class CoefficientsDisplay(Display):
                 right, _ = ax.transData.transform((x, line))
                 end = right + side * (size(text).width + 12.0)
                 outside = rank == 0 and axes.x0 < end < axes.x1
-                ax.annotate(
+                font: dict[str, Any] = {
+                    "ha": "right" if (side > 0) != outside else "left",
+                    "fontsize": 8,
+                }
+                name = ax.annotate(
                     text,
                     (x, line),
                     xytext=(5 * side, 0) if outside else (4 * side, 4),
                     textcoords="offset points",
-                    ha="right" if (side > 0) != outside else "left",
                     va="center" if outside else "bottom",
-                    fontsize=8,
                     path_effects=halo,
-                ).set_in_layout(False)
+                    **font,
+                )
+                name.set_in_layout(False)
+                if any(box_of(name).meets(other) for other in taken):
+                    name.set(va="top", position=(4 * side, -4))  # below the dot
+                if any(box_of(name).meets(other) for other in taken):
+                    name.remove()
+                else:
+                    taken.append(box_of(name))
 
 
 def _swarm(x: Array, furthest: float) -> Array:

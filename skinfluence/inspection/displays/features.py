@@ -35,8 +35,7 @@ FULL = 0.98
 """Quantile of the sizes of scores from which on colours are full."""
 
 STRONG = 0.5
-"""Part of a full colour from which on rows lie on top of all others, with an outline if they harm.
-"""
+"""Part of a full colour from which on rows lie on top of all others."""
 
 SHORT = 24
 """Characters of labels in the title and in the legend."""
@@ -53,8 +52,8 @@ class FeaturesDisplay(Display):
 
     With a star for the test row, and where the model changes its mind: the boundary between
     classes, or the line of predictions of a regressor, whose rows are drawn by one feature and
-    their target. The strongest rows are the largest, lie on top and are named; those of them that
-    harm have an outline, so that they are told apart in grey, too.
+    their target. The strongest rows are the largest and lie on top; k of them are named, and those
+    of these that harm have an outline, so that they are told apart in grey, too.
 
     Parameters
     ----------
@@ -304,7 +303,9 @@ class FeaturesDisplay(Display):
         ends = (HARMS, NEUTRAL, HELPS) if sign > 0 else (HELPS, NEUTRAL, HARMS)
         colors = LinearSegmentedColormap.from_list("influence", ends)
         size = np.minimum(np.abs(self.scores) / full, 1.0)
-        outlines = np.where((sign * self.scores < 0) & (size >= STRONG), 1.2, 0.0)
+        outlines = np.zeros(len(size))
+        strongest = self._strongest()
+        outlines[strongest[(sign * self.scores < 0)[strongest] & (size[strongest] >= STRONG)]] = 1.2
         smallest, largest = (4.0, 24.0) if len(size) > MANY else (10.0, 80.0)
         order = np.argsort(size, kind="stable")
         self._draw_prediction(ax)
@@ -337,7 +338,11 @@ class FeaturesDisplay(Display):
         ax.set_xlabel(as_text(self.xlabel))
         ax.set_ylabel(as_text(self.ylabel))
         lines_behind(ax)
-        self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
+        if box_of(ax).height > LOW * ax.figure.dpi:
+            self._draw_bar(ax, points, (second, first) if sign > 0 else (first, second))
+        else:  # a bar of colours would take most of the room
+            blue, red = (first, second)
+            ax.set_title(f"{as_text(self.title, None)}\nblue {blue}, red {red}")
 
     def _draw_prediction(self, ax: Any) -> None:
         """Draw the boundary or the line."""
@@ -368,14 +373,14 @@ class FeaturesDisplay(Display):
         if min(width / NARROW, height / LOW) < inch:
             bar.ax.tick_params(labelsize="small")
 
-    def _write(self, ax: Any) -> None:
-        from matplotlib.patheffects import withStroke
+    def _strongest(self) -> Array:
+        """Positions of the rows that are named, and outlined if they harm."""
+        order: Array = np.argsort(-np.abs(self.scores), kind="stable")
+        return order[: self.k]
 
-        strongest = np.argsort(-np.abs(self.scores), kind="stable")[: self.k]
+    def _write(self, ax: Any) -> None:
+        strongest = self._strongest()
         name_points(ax, self.x[strongest], self.y[strongest], np.asarray(self.labels)[strongest])
-        halo = [withStroke(linewidth=2.5, foreground=ax.get_facecolor())]
-        for name in ax.texts:
-            name.set(path_effects=halo, zorder=6)
 
 
 def _marks(classes: Array) -> dict[Any, tuple[str, Array]]:

@@ -171,7 +171,7 @@ class LabelQualityDisplay(Display):
             ax.axvline(self.expected, color=HELPS, linewidth=1.2, label=line)
         ax.set_xlim(0, n + 1)
         ax.set_ylim(bottom=min(0.0, float(np.nanmin(self.quality[:n]))))
-        ax.set_xlabel("rank of the row, worst first")
+        ax.set_xlabel("rank, worst first")
         ax.set_ylabel("label quality")
         ax.set_title(self.title)
         lines_behind(ax)

@@ -6,7 +6,8 @@ axes whose texts stick out of their part of the figure are made smaller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,11 @@ LONGEST_LABEL = 36
 SHARE = 0.42
 """Of the width of their part of the figure that names of ticks may take."""
 
-LINES, SHARE_OF_LINES = 4, 0.22
-"""Lines of a title or of the name of an axis at most, and share of the height; the last is cut."""
+LINES = {"title": 2, "xlabel": 3, "ylabel": 3}
+"""Lines of a title and of the names of the axes at most; the last is cut."""
+
+PLAIN = 1e-2, 1e5
+"""Between these the ends of an axis are written as they are; beyond, a power of ten is left out."""
 
 CUT = "…"
 """At the end of what was cut."""
@@ -28,7 +32,7 @@ CUT = "…"
 ROUNDS = 4
 """Times that texts and axes give way to each other."""
 
-PAD = 2.0
+PAD = 3.0
 """Pixels between texts and the edge of their part of the figure."""
 
 
@@ -145,21 +149,44 @@ def cut_to(text: str, width: float, size: Callable[[str], Box]) -> str:
     return _shortened(text, few)
 
 
+def told_apart(names: Sequence[str], width: float, size: Callable[[str], Box]) -> list[str]:
+    """Return names cut to a width; those that would be the same begin where they differ."""
+    short = [cut_to(name, width, size) for name in names]
+    alike: dict[str, list[str]] = {}
+    for name, shortened in zip(names, short, strict=True):
+        alike.setdefault(shortened, []).append(name)
+    return [
+        shortened
+        if len(set(alike[shortened])) == 1
+        else cut_to(CUT + name[_first_difference(alike[shortened]) :], width, size)
+        for name, shortened in zip(names, short, strict=True)
+    ]
+
+
+def _first_difference(texts: Sequence[str]) -> int:
+    """Return where the first word or number begins in which texts differ."""
+    letters = enumerate(zip(*texts, strict=False))
+    shortest = min(map(len, texts))
+    same = next((k for k, each in letters if len(set(each)) > 1), shortest)
+    return len(re.sub(r"[\w.]+$", "", texts[0][:same]))
+
+
 def _shortened(text: str, length: int) -> str:
     return text[:length].rstrip(" \\") + CUT
 
 
 def every(ax: Any, n: int, line: float) -> int:
     """Return of which of n rows there is room for a line: each, every second, ..."""
-    return max(int(np.ceil(n * line / (0.8 * cell_of(ax).height))), 1)
+    return max(int(np.ceil(n * line / (0.7 * cell_of(ax).height))), 1)
 
 
-def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LINES) -> str:
+def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = 4) -> str:
     """Return a text in lines that have room; what is beyond so many lines is cut."""
     whole: list[str] = []
     for given in text.split("\n"):
         line = ""
-        for word in [given] if size(given).width <= width else given.split():
+        words = given.replace(" +- ", "\N{NO-BREAK SPACE}+-\N{NO-BREAK SPACE}").split(" ")
+        for word in [given] if size(given).width <= width else filter(None, words):
             longer = f"{line} {word}".lstrip()
             if line and size(longer).width > width:
                 whole.append(line)
@@ -171,7 +198,8 @@ def wrapped(text: str, width: float, size: Callable[[str], Box], lines: int = LI
         last = text.split("\n")[-1] if "\n" in text else ""  # which says what colours mean
         first = lines - 1 if last else lines
         whole = [*whole[: first - 1], f"{whole[first - 1]} {CUT}", *([last] if last else [])]
-    return "\n".join(cut_to(line, width, size) for line in whole)
+    kept = "\n".join(cut_to(line, width, size) for line in whole)
+    return kept.replace("\N{NO-BREAK SPACE}+-\N{NO-BREAK SPACE}", " +- ")
 
 
 # ------------------------------------------------------------------------------------ to settle
@@ -190,22 +218,64 @@ def settle(ax: Any, share: float, thin: Callable[[], bool]) -> None:
         Leaves out texts that run into others, and returns whether there were any.
     """
     cell = cell_of(ax)
-    texts = {name: getattr(ax, f"get_{name}")() for name in ("title", "xlabel", "ylabel")}
+    for axis in (ax.xaxis, ax.yaxis):
+        leave_out_power(axis)
     _cut_names(ax, cell, share)
+    texts = {name: getattr(ax, f"get_{name}")() for name in ("title", "xlabel", "ylabel")}
+    named = texts["ylabel"]
     legend = _Legend(ax, cell)
     for _ in range(ROUNDS):
         _lay_out(ax)
         changed = [_thin(ax.xaxis), _thin(ax.yaxis), thin()]
+        texts["ylabel"] = _saying_which(ax.yaxis, named)
         changed += [legend.settle(), _wrap(ax, cell, texts), _shrink(ax, cell)]
         if not any(changed):
             break
+    else:
+        _lay_out(ax)
+    while _thin(ax.xaxis) or _thin(ax.yaxis) or thin():  # axes may have become smaller since
+        pass
     if _has_engine(ax) and _shrunk(ax, Box(*ax.figure.bbox.extents)):
         ax.set_in_layout(False)  # the engine of matplotlib 3.8 may leave square axes too wide
 
 
+def leave_out_power(axis: Any) -> None:
+    """Write small and large numbers at ticks without their power of ten; the label says it.
+
+    Nothing is then written at the end of the axis, where other texts are.
+    """
+    from matplotlib.ticker import ScalarFormatter
+
+    if type(axis.get_major_formatter()) is not ScalarFormatter:
+        return
+    largest = float(np.abs(axis.get_view_interval()).max())
+    power = 0 if not largest or PLAIN[0] <= largest < PLAIN[1] else int(np.floor(np.log10(largest)))
+    numbers = ScalarFormatter(useOffset=False)
+    numbers.set_scientific(power != 0)
+    numbers.set_powerlimits((power, power))
+    axis.set_major_formatter(numbers)
+    axis.get_offset_text().set_visible(False)
+    if power and (label := axis.get_label_text()):
+        first, *others = label.split("\n")
+        axis.set_label_text("\n".join([f"{first}, in\N{NO-BREAK SPACE}1e{power}", *others]))
+
+
+def _saying_which(axis: Any, label: str) -> str:
+    """Return the label of an axis, which says so where only every second row, ... has a name."""
+    steps = np.diff(axis.get_ticklocs())
+    if not (label and _is_named(axis) and len(steps)) or steps[0] < 1.5 or np.ptp(steps) > 0.1:
+        return label
+    n = round(float(steps[0]))
+    ordinal = {2: "second", 3: "third"}.get(n, f"{n}th")
+    return f"{label} (every\N{NO-BREAK SPACE}{ordinal})"
+
+
 def _lay_out(ax: Any) -> None:
     """Find the places of everything, by the engine of the figure where it has one."""
-    ax.figure.figure.draw_without_rendering()
+    figure = ax.figure.figure
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    ax.apply_aspect()
 
 
 def _has_engine(ax: Any) -> bool:
@@ -224,13 +294,20 @@ def _cut_names(ax: Any, cell: Box, share: float) -> None:
         if not _is_named(axis) or not len(ticks := axis.get_ticklocs()):
             continue
         labels = axis.get_ticklabels()
+        names = [label.get_text() for label in labels]
         size = ruler(ax, fontproperties=labels[0].get_fontproperties())
+        room, n = 0.7 * length, len(ticks)
+        width = share * cell.width if axis is ax.yaxis else room / n
+        least = n * size("Ag").height if axis is ax.yaxis else 0.0
+        if least > room or max(size(name).width for name in names) > width:
+            axis.set_tick_params(labelsize="small")
+            size = ruler(ax, fontsize=small_font())
         line = size("Ag")
-        least = line.height if axis is ax.yaxis else 3 * line.width
-        each = max(int(np.ceil(len(ticks) * least / (0.8 * length))), 1)
-        width = share * cell.width if axis is ax.yaxis else 0.8 * each * length / len(ticks)
-        names = [cut_to(label.get_text(), width, size) for label in labels[::each]]
-        axis.set_ticks(ticks[::each], names)
+        widest = max(size(name).width for name in names) + 4 * PAD
+        least = line.height if axis is ax.yaxis else min(3 * line.width, widest)
+        each = int(np.ceil(n * least / room))
+        width = share * cell.width if axis is ax.yaxis else each * room / n
+        axis.set_ticks(ticks[::each], told_apart(names[::each], width, size))
 
 
 def _shown(axis: Any, *, minor: bool = False) -> list[tuple[float, Any]]:
@@ -260,9 +337,11 @@ def _thin(axis: Any) -> bool:
         return False
     locator = axis.get_major_locator()
     if _is_named(axis):
-        axis.set_ticks([at for at, _ in kept], [text for _, text in kept])
+        every_second = [(at, label.get_text()) for at, label in shown[::2]]
+        pairs = every_second if len(kept) > 2 and _is_even([at for at, _ in shown]) else kept
+        axis.set_ticks([at for at, _ in pairs], [text for _, text in pairs])
     elif isinstance(locator, MaxNLocator) and len(kept) > 1:
-        locator.set_params(nbins=len(kept) - 1)
+        locator.set_params(nbins=len(kept) - 1, min_n_ticks=1)
     elif isinstance(locator, MaxNLocator):
         axis.set_ticks([kept[0][0]])
     elif isinstance(locator, LogLocator):
@@ -270,8 +349,13 @@ def _thin(axis: Any) -> bool:
     return True
 
 
+def _is_even(places: Sequence[float]) -> bool:
+    steps = np.diff(places)
+    return bool(np.ptp(steps) < 0.1 * np.abs(steps).max())
+
+
 def _with_gap(box: Box) -> Box:
-    return Box(box.x0 - PAD, box.y0, box.x1 + PAD, box.y1)
+    return Box(box.x0 - 2 * PAD, box.y0, box.x1 + 2 * PAD, box.y1)
 
 
 def _wrap(ax: Any, cell: Box, texts: dict[str, str]) -> bool:
@@ -284,28 +368,28 @@ def _wrap(ax: Any, cell: Box, texts: dict[str, str]) -> bool:
             continue
         write = _write_upright if name == "ylabel" else _write_level
         label.set_text(texts[name])
-        write(label, cell, axes)
-        if label.get_text().endswith(CUT) and label.get_fontsize() > small_font():
+        write(label, cell, axes, LINES[name])
+        if CUT in label.get_text() and label.get_fontsize() > small_font():
             label.set_fontsize(small_font())
             label.set_text(texts[name])
-            write(label, cell, axes)
+            write(label, cell, axes, LINES[name])
     return before != [label.get_text() for label in labels.values()]
 
 
-def _write_upright(label: Any, cell: Box, axes: Box) -> None:
+def _write_upright(label: Any, cell: Box, axes: Box, lines: int) -> None:
     """Wrap a text along the axes, or a little more."""
     size = ruler(label, fontproperties=label.get_fontproperties())
     room = min(axes.height + 2.5 * size("Ag").height, cell.height) - 2 * PAD
-    label.set_text(wrapped(label.get_text(), room, size, lines=3))
+    label.set_text(wrapped(label.get_text(), room, size, lines))
 
 
-def _write_level(label: Any, cell: Box, axes: Box) -> None:
+def _write_level(label: Any, cell: Box, axes: Box, lines: int) -> None:
     """Wrap a text over the middle of the axes, or of their part of the figure if that is better."""
     size, text = ruler(label, fontproperties=label.get_fontproperties()), label.get_text()
     middle, whole = (axes.x0 + axes.x1) / 2, (cell.x0 + cell.x1) / 2
-    room = 2 * min(middle - cell.x0, cell.x1 - middle) - 2 * PAD
-    lines = int(np.clip(SHARE_OF_LINES * cell.height / size("Ag").height, 2, LINES))
-    here, there = (wrapped(text, each, size, lines) for each in (room, cell.width - 2 * PAD))
+    gap = 0.6 * size("n").width  # on both sides, or it runs into that of the next axes
+    room = 2 * (min(middle - cell.x0, cell.x1 - middle) - gap)
+    here, there = (wrapped(text, each, size, lines) for each in (room, cell.width - 2 * gap))
     shifted = here != there and (here.count("\n") > text.count("\n") or CUT in here)
     label.set_text(there if shifted else here)
     label.set_x((whole - axes.x0) / axes.width if shifted else 0.5)
@@ -341,6 +425,12 @@ def _shrunk(ax: Any, cell: Box) -> bool:
 LEGEND = "skinfluence"
 
 
+def _width(widths: Sequence[float], n: int) -> float:
+    """Return the width of a legend in n columns."""
+    rows = -(-len(widths) // n)
+    return sum(max(widths[k : k + rows]) for k in range(0, len(widths), rows))
+
+
 class _Legend:
     """A legend above the axes, under the title, where it covers no mark."""
 
@@ -353,9 +443,9 @@ class _Legend:
         there = ax.get_legend()
         if there is None or there.get_gid() == LEGEND:
             labels = ax.get_legend_handles_labels()[1]
-            widest = max((self.size(label).width for label in labels), default=0.0) + self.handle
-            room = 0.85 * cell.width
-            self.ncols = int(np.clip(room // widest, 1, len(labels))) if labels else 0
+            widths = [self.size(label).width + self.handle for label in labels]
+            fits = (n for n in range(len(labels), 1, -1) if _width(widths, n) <= 0.9 * cell.width)
+            self.ncols = next(fits, 1) if labels else 0
             self._draw()
 
     def _draw(self) -> None:
@@ -363,6 +453,9 @@ class _Legend:
             return
         handles, labels = self.ax.get_legend_handles_labels()
         width = max(0.95 * self.cell.width / self.ncols - self.handle, self.handle)
+        wide = [self.size(label).width + self.handle for label in labels]
+        if _width(wide, self.ncols) <= 0.9 * self.cell.width:
+            width = np.inf
         legend = self.ax.legend(
             handles,
             [cut_to(label, width, self.size) for label in labels],

@@ -100,7 +100,7 @@ class RowsDisplay(Display):
         probability, one_target = result._probability(), result.output_labels is None
         x, y = np.arange(1, len(order) + 1), result.losses
         names = {
-            "xlabel": "rank of the row, largest loss first",
+            "xlabel": "rank, largest loss first",
             "ylabel": f"left-out {result.loss}",
         }
         if one_target and not result.classifier:

@@ -27,8 +27,7 @@ COLORS = {HELPS: f"var(--blue,{HELPS})", HARMS: f"var(--red,{HARMS})"}
 _SIZE = (5.6, 4.2)
 _PIXELS_PER_INCH = 144
 _MANY_POINTS = 200
-_CHARACTERS = 60
-"""Of a point, at the least."""
+_LEAST_OF_A_POINT = 60  # characters
 _LOOK: dict[Any, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
@@ -64,10 +63,11 @@ def svg(picture: Picture, name_prefix: str, largest: int = LARGEST) -> str:
     """
     with _look():
         figure = _drawn(picture.display)
-        if _n_points(figure) * _CHARACTERS > largest:
+        are_pixels = _LEAST_OF_A_POINT * _n_points(figure) > largest
+        if are_pixels:
             _make_pixels(figure)
         element = _embedded(figure, picture.name, name_prefix)
-        if len(element) > largest:
+        if len(element) > largest and not are_pixels:
             _make_pixels(figure)
             element = _embedded(figure, picture.name, name_prefix)
     return element
@@ -95,11 +95,14 @@ def _drawn(display: Display) -> Any:
 
     figure = Figure(figsize=display.figsize or _SIZE, layout="constrained")
     copy.copy(display).plot(figure.add_subplot())
+    figure.set_layout_engine("none")  # all is in its place, and looking for it takes its time
     return figure
 
 
 def _n_points(figure: Any) -> int:
-    return sum(len(each.get_offsets()) for ax in figure.axes for each in ax.collections)
+    """Return how many points are drawn one by one."""
+    drawn = [each for ax in figure.axes for each in ax.collections if not each.get_rasterized()]
+    return sum(len(each.get_offsets()) for each in drawn)
 
 
 def _make_pixels(figure: Any) -> None:

@@ -255,6 +255,8 @@ function enliven(figure) {
     words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     choose();
   });
+  const frame = box.parentElement, seen = made("p", {className: "seen"});
+  frame.after(seen);
   counted.setAttribute("role", "status");
   counted.after(made("label", {}, "Filter", input));
   table.classList.add("live");
@@ -263,11 +265,26 @@ function enliven(figure) {
   body.replaceChildren(above.tr, below.tr);
   redraw();
 
+  /** Which rows the box shows now, of all that are in it. */
+  function inSight() {
+    const top = box.getBoundingClientRect().top + table.tHead.offsetHeight, bottom = box.getBoundingClientRect().bottom;
+    const rows = [...live].filter(([, tr]) => {
+      const at = tr.getBoundingClientRect();
+      return at.bottom > top + at.height / 2 && at.top < bottom - at.height / 2;
+    }).map(([at]) => at);
+    if (!rows.length) return "";
+    return `rows ${count.format(Math.min(...rows) + 1)}–${count.format(Math.max(...rows) + 1)} of ${count.format(shown.length)}; scroll for more`;
+  }
+
   let isAsked = false;
   function look() {
     isAsked = false;
     draw();
-    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    const isBelow = box.scrollTop + box.clientHeight < box.scrollHeight - 1;
+    frame.classList.toggle("right", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    frame.classList.toggle("below", isBelow);
+    const isScrolled = box.scrollHeight > box.clientHeight + 1;
+    seen.textContent = isScrolled ? inSight() : "";
   }
   box.addEventListener("scroll", () => {
     if (!isAsked) requestAnimationFrame(look);
