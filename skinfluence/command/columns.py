@@ -48,8 +48,11 @@ FORMATS = (
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 
 _ID = re.compile(r"(^|[\W_])(id|uuid|guid|key|index|idx)$|[a-z]I[dD]$", re.I)
-_POINTS = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?")
-_COMMAS = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?")
+_POINTS = re.compile(r"[+-]?(?=[\d.])([1-9]\d{0,2}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?")
+_COMMAS = re.compile(r"[+-]?(?=[\d,])([1-9]\d{0,2}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?")
+
+LARGEST = 2.0**53
+"""Integers from which on floats cannot tell them apart: those are names."""
 
 
 def narwhals() -> Any:
@@ -83,12 +86,15 @@ class Column:
         ValueError for what is none.
     words : tuple of str
         Of a number: cells that are none, and count as missing.
+    reading : str
+        How cells were read that could be read otherwise; "" for the others.
     """
 
     name: str
     kind: str
     read: Callable[[str], Any] | None = field(default=None, compare=False)
     words: tuple[str, ...] = ()
+    reading: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,15 +188,9 @@ def notes_on(columns: Columns, frame: Any) -> tuple[list[str], list[str]]:
         if column.words:
             shown = listing(map(repr, column.words), 3)
             odd.append(f"column {column.name!r}: {shown} among numbers, taken as missing.")
-    lacking = [
-        f"{name} ({number_of(int(n), 'row')})" for name, n in frame.isna().sum().items() if n
-    ]
-    if lacking:
-        verb = "has" if len(lacking) == 1 else "have"
-        notes.append(
-            f"{number_of(len(lacking), 'column')} {verb} missing values: {listing(lacking)}; "
-            'numbers get the median, categories "missing".'
-        )
+        if column.reading:
+            odd.append(f"column {column.name!r}: {column.reading}.")
+    notes += missing_values(frame)
     reasons: dict[str, list[str]] = {}
     for name, why in columns.left_out.items():
         reasons.setdefault(why, []).append(name)
@@ -198,6 +198,26 @@ def notes_on(columns: Columns, frame: Any) -> tuple[list[str], list[str]]:
         each = "; ".join(f"{listing(names)} ({why})" for why, names in reasons.items())
         notes.append(f"Left out: {each}.")
     return notes, odd
+
+
+def missing_values(frame: Any) -> list[str]:
+    """Return in a sentence what is missing, and what stands for it; nothing where nothing is.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        What `prepared` returned.
+    """
+    lacking = [
+        f"{name} ({number_of(int(n), 'row')})" for name, n in frame.isna().sum().items() if n
+    ]
+    if not lacking:
+        return []
+    verb = "has" if len(lacking) == 1 else "have"
+    return [
+        f"{number_of(len(lacking), 'column')} {verb} missing values: {listing(lacking)}; "
+        'numbers get the median, categories "missing".'
+    ]
 
 
 def listing(names: Iterable[str], most: int = NAMES_SHOWN) -> str:
@@ -215,20 +235,26 @@ def cells(series: Any) -> list[Any]:
     ]
 
 
-def number_reader(values: Iterable[str], delimiter: str) -> Callable[[str], float]:
-    """Return what reads numbers as a column writes them: thousands by commas, or decimals.
+def number_reader(values: Iterable[str], delimiter: str) -> tuple[Callable[[str], float], str]:
+    """Return what reads the numbers of a column, all in one way, and what is to be said of that.
 
     Parameters
     ----------
     values : iterable of str
         Cells of the column.
     delimiter : str
-        Between the columns. Commas are decimal beside semicolons, which are there for that, and
-        beside other delimiters where some cannot be those of thousands.
+        Between the columns. Where cells may be thousands or decimals, commas are decimal beside
+        semicolons, which are there for that, and of thousands elsewhere.
     """
-    decimal = [each for each in values if "," in each and _COMMAS.fullmatch(each.strip())]
-    plain = delimiter != ";" and all(_POINTS.fullmatch(each.strip()) for each in decimal)
-    return _decimal_points if delimiter == "," or plain else _decimal_commas
+    with_commas = [each.strip() for each in values if "," in each]
+    points, commas = (
+        sum(bool(form.fullmatch(each)) for each in with_commas) for form in (_POINTS, _COMMAS)
+    )
+    if not points and not commas:
+        return _decimal_points, ""
+    if commas > points or (commas == points and delimiter == ";"):
+        return _decimal_commas, "" if delimiter == ";" else "commas are read as decimal"
+    return _decimal_points, "commas are read as those of thousands"
 
 
 # --------------------------------------------------------------------------------- what a column is
@@ -289,10 +315,13 @@ def _written(name: str, values: Sequence[Any], first: bool, delimiter: str) -> C
         return "one value alone"
     number = numbers_with_words(name, texts, distinct, delimiter)
     if number is not None:
-        return number
-    reader = _date_reader(distinct)
-    if reader is not None:
-        return Column(name, "date", reader)
+        no_use = _number(name, np.array([as_float(number.read, each) for each in values]))
+        return no_use if isinstance(no_use, str) else number
+    readers = _date_readers(distinct)
+    if readers:
+        orders = {each.form[:2] for each in readers if isinstance(each, _Format)}
+        both = "" if len(orders) < 2 else "dates are read day first"
+        return Column(name, "date", readers[0], reading=both)
     one_word = not any(" " in each for each in distinct)
     if len(distinct) == len(values) and one_word and (first or _ID.search(name)):
         return "a name of the row"
@@ -305,15 +334,17 @@ def numbers_with_words(
     name: str, texts: Sequence[str], distinct: Sequence[str], delimiter: str
 ) -> Column | None:
     """Return a column of numbers as texts, a few words among them; None for what is none."""
-    read = number_reader(distinct, delimiter)
+    read, reading = number_reader(distinct, delimiter)
     words = {each for each in distinct if not _is(read, each)}
+    if any(abs(read(each)) >= LARGEST for each in distinct if each.strip().isdecimal()):
+        return None
     if not words:
-        return Column(name, "number", read)
+        return Column(name, "number", read, reading=reading)
     n_numbers = sum(each not in words for each in texts)
     many = len(distinct) - len(words) > min(FEW, len(texts) / 2)
     if not many or len(words) > FEW_WORDS or n_numbers < len(texts) / 2:
         return None
-    return Column(name, "number", read, tuple(each for each in distinct if each in words))
+    return Column(name, "number", read, tuple(each for each in distinct if each in words), reading)
 
 
 def _is(read: Callable[[str], Any], text: str) -> bool:
@@ -333,18 +364,17 @@ def _decimal_points(text: str) -> float:
 def _decimal_commas(text: str) -> float:
     if _COMMAS.fullmatch(text.strip()):
         return float(text.replace(".", "").replace(",", "."))
+    if "," in text:
+        raise ValueError(text)
     return _decimal_points(text)
 
 
-def _date_reader(distinct: Sequence[str]) -> Callable[[str], datetime] | None:
-    """Return what reads every one of these texts as a date; None where nothing does."""
+def _date_readers(distinct: Sequence[str]) -> list[Callable[[str], datetime]]:
+    """Return all that read every one of these texts as a date."""
     formats = [f"{each}{time}" for each in FORMATS for time in TIMES]
     readers: list[Callable[[str], datetime]] = [_iso, *(_Format(each) for each in formats)]
-    some = distinct[:20]
-    for read in readers:
-        if all(_is(read, each) for each in some) and all(_is(read, each) for each in distinct):
-            return read
-    return None
+    some = [read for read in readers if all(_is(read, each) for each in distinct[:20])]
+    return [read for read in some if all(_is(read, each) for each in distinct)]
 
 
 def _iso(text: str) -> datetime:
@@ -375,7 +405,8 @@ def _meant(column: Column, series: Any) -> Any:
         return floats(series)
     values = cells(series)
     if column.kind in ("number", "yes or no"):
-        numbers = np.array([as_float(column.read, each) for each in values])
+        number = {each: as_float(column.read, each) for each in set(values)}
+        numbers = np.array([number[each] for each in values])
         return np.where(np.isfinite(numbers), numbers, np.nan)
     if column.kind == "date":
         return pandas().to_datetime(

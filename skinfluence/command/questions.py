@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from skinfluence.command.writing import output_file
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.inspection.report.findings import SEVERITIES
 from skinfluence.inspection.report.report import write_whole
-from skinfluence.inspection.tables import cut, number_of, plain
+from skinfluence.inspection.tables import beside, cut, number_of, plain
 from skinfluence.process.progress import is_watched
 
 COLUMNS_SHOWN = 12
@@ -193,7 +193,7 @@ def say_report(answer: Any, learnt: Rows, top: int) -> None:
         change = f"score: change of the mean {answer.loss} without the row"
         say("", _paragraph(f"Rows that {verb} most ({change}):"))
         columns = {_row_word(learnt): some["row"], "score": some["score"]}
-        say(_table(columns | _columns_shown(some, own), always=2))
+        say(_table(columns | _columns_shown(some, own, columns), always=2))
     say("", *findings_lines(answer.findings), "")
 
 
@@ -213,8 +213,8 @@ def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
     worst["label_quality"] = worst["label_quality"].round(4)
-    shown = {new: worst[old] for old, new in names.items()} | _columns_shown(worst, columns)
-    say(_table(shown, always=5))
+    shown = {new: worst[old] for old, new in names.items()}
+    say(_table(shown | _columns_shown(worst, columns, shown), always=5))
     expected = model.expected_errors_
     if expected is not None:
         say(_paragraph(f"Expected: {expected}."))
@@ -276,10 +276,11 @@ def _own_columns(learnt: Rows) -> list[str]:
     return [learnt.target.name, *(each.name for each in learnt.columns.kept[:COLUMNS_SHOWN])]
 
 
-def _columns_shown(frame: Any, names: Sequence[str]) -> dict[str, Any]:
+def _columns_shown(frame: Any, names: Sequence[str], taken: Collection[str]) -> dict[str, Any]:
     """Return the rows' own columns of a table: the last, whatever they are called there."""
     own = frame.iloc[:, frame.shape[1] - len(names) :]
-    return {str(name): own[name] for name in own.columns}
+    called = beside(names, taken, "column")
+    return {name: own.iloc[:, k] for k, name in enumerate(called)}
 
 
 def _table(columns: dict[str, Any], always: int) -> str:

@@ -8,6 +8,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -86,11 +87,13 @@ def read(path: str, stdin: BinaryIO) -> Source:
     name = "standard input" if path == "-" else path
     data = _unpacked(_bytes_of(path, stdin), name)
     if not data.strip():
-        raise Refusal(f"{name} is empty; a table is accepted, its columns named in the first line.")
+        raise Refusal(_empty(name))
     if data.startswith(b"PAR1"):
         frame = _parquet(data, name)
         return Source(name, frame, range(1, len(frame) + 1))
     text, notes = _decoded(data, name)
+    if not text.strip('\ufeff \t\r\n"'):
+        raise Refusal(_empty(name))
     if text.lstrip()[:1] in ("<", "{", "["):
         raise Refusal(
             f"{name}, line 1: {cut(text.lstrip(), 30)!r} begins a web page or JSON, no table; CSV "
@@ -98,6 +101,10 @@ def read(path: str, stdin: BinaryIO) -> Source:
         )
     frame, lines, delimiter = _table(text, name)
     return Source(name, frame, lines, delimiter, tuple(notes))
+
+
+def _empty(name: str) -> str:
+    return f"{name} is empty; a table is accepted, its columns named in the first line."
 
 
 # ----------------------------------------------------------------------------------- bytes and text
@@ -199,6 +206,7 @@ def _table(text: str, name: str) -> tuple[Any, list[int], str]:
         header=0,
         names=names,
         index_col=False,
+        dtype=str,  # what a column is, is said once, of the rows that are learnt from
         keep_default_na=False,
         na_values=list(MISSING),
         skipinitialspace=True,
@@ -234,8 +242,9 @@ def delimiter_of(text: str) -> str:
 
     def fit(delimiter: str) -> tuple[float, int]:
         try:
-            rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            widths = [len(row) for row in islice((r for r in rows if r), RECORDS_TRIED)]
+            with _long_cells():
+                rows = csv.reader(_lines_of(text), delimiter=delimiter)
+                widths = [len(row) for row in islice((r for r in rows if r), RECORDS_TRIED)]
         except csv.Error:
             return 0.0, 0
         if widths[0] == 1:
@@ -247,18 +256,30 @@ def delimiter_of(text: str) -> str:
 
 def _records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line at which each record begins, and its fields; blank lines are no records."""
-    before = csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(_lines_of(text), delimiter=delimiter, skipinitialspace=True)
     line = 0
     try:
-        for record in reader:
-            if len(record) > 1 or (record and record[0].strip()):
-                yield line + 1, record
-            line = reader.line_num
+        with _long_cells():
+            for record in reader:
+                if len(record) > 1 or (record and record[0].strip()):
+                    yield line + 1, record
+                line = reader.line_num
     except csv.Error as error:
         raise Refusal(
             f"{name}, line {line + 1}: {error}; a quote that is opened here may never be closed."
         ) from None
+
+
+def _lines_of(text: str) -> io.StringIO:
+    """Return the lines of a text as editors count them: a lone return in a cell ends none."""
+    return io.StringIO(text, newline="\n" if "\n" in text else "\r")
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
     finally:
         csv.field_size_limit(before)
 

@@ -9,7 +9,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from skinfluence.command.columns import Columns, columns_of, listing, notes_on, prepared
+from skinfluence.command.columns import (
+    Columns,
+    columns_of,
+    listing,
+    missing_values,
+    notes_on,
+    prepared,
+)
 from skinfluence.command.reading import Source, read
 from skinfluence.command.refusal import Refusal
 from skinfluence.command.targets import Target, notes_on_target, target_of
@@ -146,23 +153,26 @@ def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -
                 f"{source.name}: {number_of(int((~seen).sum()), 'row')} of classes that "
                 f"{learnt.name} has not left out ({new})."
             )
-        y, known = y[seen], known[seen]
+        y, known = y[seen].astype(learnt.y.dtype), known[seen]
     if not len(y):
         raise Refusal(
             f"{source.name}: no row has a {learnt.target.name!r} to hold predictions against; rows "
             "with their true targets are accepted."
         )
     rows, drawn = _drawn(len(y), max_rows, source.name)
-    frame = prepared(source.frame, learnt.columns, source.lines)
-    return Rows(
-        source.name,
-        frame.iloc[known[rows]],
-        y.iloc[rows],
-        learnt.columns,
-        learnt.target,
-        tuple(drawn),
-        tuple(warned),
-    )
+    X = prepared(source.frame, learnt.columns, source.lines).iloc[known[rows]]
+    said = (*drawn, *missing_values(X), *_new_categories(X, learnt))
+    return Rows(source.name, X, y.iloc[rows], learnt.columns, learnt.target, said, tuple(warned))
+
+
+def _new_categories(X: Any, learnt: Rows) -> list[str]:
+    """Return in a sentence which columns have categories that no row to learn from has."""
+    counts = {
+        name: int((X[name].notna() & ~X[name].isin(learnt.X[name].unique())).sum())
+        for name in learnt.columns.of_kind("category")
+    }
+    some = [f"{name} ({number_of(n, 'row')})" for name, n in counts.items() if n]
+    return [f"Categories that {learnt.name} has not: {listing(some)}."] if some else []
 
 
 def held_out(y: Any, *, classifies: bool) -> tuple[Array, Array]:

@@ -69,7 +69,9 @@ class Target:
         if self.numeric:
             numbers = np.array([as_float(self.read, each) for each in given])
             rows = np.flatnonzero(np.isfinite(numbers))
-            known = numbers[rows].astype(int) if self.classifies else numbers[rows]
+            known = numbers[rows]
+            if self.classifies and np.array_equal(known, np.floor(known)):
+                known = known.astype(int)
         else:
             rows = np.array([k for k, each in enumerate(given) if each is not None], dtype=int)
             known = np.array([str(given[k]).strip() for k in rows], dtype=object)
@@ -165,8 +167,11 @@ def notes_on_target(
     if len(lacking):
         which = "line" if len(lacking) == 1 else "lines"
         notes.append(
-            f"{source.name}: {number_of(len(lacking), 'row')} without a {target.name!r} left out "
-            f"({which} {listing(map(str, lacking))})."
+            f"{source.name}: {number_of(len(lacking), 'row')} left out, of which the "
+            f"{target.name!r} is missing or no number ({which} {listing(map(str, lacking))})."
+            if target.numeric
+            else f"{source.name}: {number_of(len(lacking), 'row')} without a {target.name!r} left "
+            f"out ({which} {listing(map(str, lacking))})."
         )
     if training and target.classifies:
         counts = y.value_counts()

@@ -392,3 +392,30 @@ def test_progress_is_for_terminals_alone(train, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(given) == 0
     assert seen == [0, 1]
+
+
+def test_columns_that_are_called_as_the_answers_are(file, capsys):
+    rng = np.random.default_rng(0)
+    names = ["line", "score", "quality", "suggested", "given", "tier", "effect"]
+    X = rng.normal(size=(60, len(names))).round(2)
+    frame = pd.DataFrame(X, columns=names).assign(y=np.where(X[:, 0] > 0, "yes", "no"))
+    name = file("names.csv", frame.to_csv(index=False))
+    assert main(["report", name, "--target", "y", "--check", "0"]) == 0
+    shown = capsys.readouterr().out.split("Rows that hurt most")[1].split("Rows that help")[0]
+    lines = [line.split() for line in shown.splitlines()[2:] if line.strip()]
+    assert all(2 <= int(line[0]) <= 61 for line in lines if line[0] != "line")
+    assert main(["audit", name, "--target", "y", "--top", "3"]) == 0
+    printed = capsys.readouterr().out
+    first = next(
+        line.split() for line in printed.splitlines() if line.split()[1:2] in (["yes"], ["no"])
+    )
+    assert first[2] in ("yes", "no") and 0 <= float(first[3]) <= 1
+
+
+def test_names_and_texts_that_scikit_learn_would_stumble_over(file, capsys):
+    rng = np.random.default_rng(0)
+    words = [" ".join(rng.choice([*"abcdefgh"], 5)) for _ in range(60)]
+    frame = pd.DataFrame({"my__text": words, "n__": rng.normal(size=60)})
+    frame["y"] = [0, 1] * 30
+    name = file("odd.csv", frame.to_csv(index=False))
+    assert main(["report", name, "--target", "y", "--check", "0"]) == 0, capsys.readouterr().err

@@ -18,7 +18,7 @@ def test_rows_are_named_by_the_line_at_which_they_begin(file):
     name = file("t.csv", 'a,b\n1,"two\r\nlines, quoted"\n\n   \n2,x\n3,"a ""q"""\n')
     source = read(name, io.BytesIO())
     assert list(source.lines) == [2, 6, 7]
-    assert source.frame["a"].tolist() == [1, 2, 3]
+    assert source.frame["a"].tolist() == ["1", "2", "3"]
     assert source.frame["b"].tolist() == ["two\r\nlines, quoted", "x", 'a "q"']
 
 
@@ -63,7 +63,7 @@ def test_latin_1_is_read_and_said_with_its_line(file, encoding, word):
 def test_the_standard_input_gzipped(folder):
     source = read("-", io.BytesIO(gzip.compress(TABLE.encode())))
     assert source.name == "standard input"
-    assert source.frame["b"].tolist() == [2.5, 3.5]
+    assert source.frame["b"].tolist() == ["2.5", "3.5"]
 
 
 def test_spaces_after_delimiters_and_marks_of_nothing(file):
@@ -146,3 +146,35 @@ def test_parquet_without_a_reader_says_what_to_install(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(Refusal, match="neither is installed: pip install pyarrow"):
         read(file("t.parquet", b"PAR1"), io.BytesIO())
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b'""', b'\xef\xbb\xbf\n""\n'])
+def test_a_file_of_nothing_but_marks_is_empty(data):
+    with pytest.raises(Refusal, match="is empty"):
+        read("-", io.BytesIO(data))
+
+
+def test_a_long_cell_is_a_cell():
+    text = 'a;b\n1;"' + "word, " * 40_000 + '"\n2;x\n'
+    source = read("-", io.BytesIO(text.encode()))
+    assert source.delimiter == ";" and list(source.lines) == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_are_those_an_editor_counts(seed):
+    rng = np.random.default_rng(seed)
+    end = ["\n", "\r\n"][seed % 2]
+    cells = ["x", '"a, b"', f'"two{end}lines"', '"a ""q"""', '"a\rreturn"', '""']
+    records = []
+    for k in range(30):
+        records.append(f"token{k},{cells[rng.integers(len(cells))]}" + end)
+        if rng.random() < 0.2:
+            records.append(end)
+    text = ["", "\ufeff"][seed % 3 == 0] + "name,cell" + end + "".join(records)
+    source = read("-", io.BytesIO(text.encode()))
+    at = {
+        line.split(",")[0]: number
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.startswith("token")
+    }
+    assert dict(zip(source.frame["name"], source.lines, strict=True)) == at

@@ -98,3 +98,37 @@ def test_a_draw_of_one_class(file):
     text = "a,y\n" + "".join(f"{k * k % 7},{'x' if k else 'z'}\n" for k in range(500))
     with pytest.raises(Refusal, match=r"have one 'y' alone, 'x'.*larger --max-rows"):
         to_learn(file("t.csv", text), "y", "auto", 9, NOBODY)
+
+
+def test_cells_of_a_test_file_are_read_as_those_that_were_learnt(file):
+    """Whatever the test file looks like by itself: a blank makes 1 no 1.0, and TRUE no True."""
+    codes, flags = "12A", ["TRUE", "FALSE", "maybe"]
+    rows = "".join(f"{codes[k % 3]},{flags[k // 2 % 3]},{k * k % 7}.5,{k % 2}\n" for k in range(40))
+    learnt = to_learn(file("train.csv", f"code,flag,size,y\n{rows}"), "y", "auto", None, NOBODY)
+    test = to_predict(
+        file("test.csv", "code,flag,size,y\n1,TRUE,2,1\n2,FALSE,,0\n,TRUE,big,1\n3,no,4,1\n"),
+        learnt,
+        None,
+        NOBODY,
+    )
+    assert test.X["code"].fillna("").tolist() == ["1", "2", "", "3"]
+    assert test.X["flag"].tolist() == ["TRUE", "FALSE", "TRUE", "no"]
+    np.testing.assert_array_equal(test.X["size"], [2.0, np.nan, np.nan, 4.0])
+    missing, new = test.said
+    assert missing.startswith("2 columns have missing values: code (1 row), size (2 rows);")
+    assert new == "Categories that train.csv has not: code (1 row), flag (1 row)."
+
+
+def test_a_number_that_is_no_class_is_left_out_and_not_cut_to_one(file):
+    learnt = to_learn(
+        file("train.csv", table().replace("no", "0").replace("yes", "1")),
+        "y",
+        "auto",
+        None,
+        NOBODY,
+    )
+    test = to_predict(file("test.csv", "a,b,y\n1,u,0.9\n2,v,1\n3,w,0\n"), learnt, None, NOBODY)
+    assert test.y.to_dict() == {3: 1, 4: 0} and test.y.dtype == learnt.y.dtype
+    assert any(
+        "1 row of classes that train.csv has not left out (0.9)" in each for each in test.warned
+    )

@@ -306,9 +306,6 @@ def test_a_picture_has_a_name_and_the_colours_of_the_page():
 
 def test_greys_are_the_ink_of_the_page_more_or_less_opaque():
     class Greys(Display):
-        def frame(self):
-            raise NotImplementedError
-
         def _draw(self, ax):
             ax.axis("off")
             ax.plot([0, 1], color="0.8")
