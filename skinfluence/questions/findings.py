@@ -66,7 +66,7 @@ FEW_ROWS = 10
 """Rows of a class below which it is small."""
 
 LEVEL = 0.05
-"""Chance that one group or more is said to harm where none does."""
+"""Chance that one group or more is said to harm where none does, or copies to be too many."""
 
 
 def high_leverage(fitted: Fitted, leverages: Array | None, reason: str) -> Finding:
@@ -228,7 +228,8 @@ def duplicated_rows(
     if n_leaked := int(leaked.sum()):
         excess = n_leaked - by_chance
         many = excess > LEAKED * n_test and excess >= FEWEST_LEAKED
-        severity = "high" if many else "medium" if excess > 0 else "low"
+        chance = float(stats.poisson.sf(n_leaked - 1, by_chance))
+        severity = "high" if many else "medium" if chance < LEVEL else "low"
         said.append(
             f"{n_leaked:,} of {number_of(n_test, 'test row')} "
             f"{of_number(n_leaked, 'is a training row', 'are training rows')}, too, with the same "
@@ -241,7 +242,9 @@ def duplicated_rows(
             f"{number_of(n_odd, 'test row')} with the features of training rows, and another target"
         )
     if len(odd):
-        severity = severity if severity in ("high", "medium") else "medium"
+        if fitted.classifier and severity != "high":
+            severity = "medium"
+        severity = severity or "low"  # the same features measured again
         said.append(
             f"{number_of(len(odd), 'row')} among the most influential with copies of another target"
         )

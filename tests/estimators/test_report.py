@@ -553,11 +553,11 @@ def test_what_is_chosen_is_shown():
 
 def test_by_default_at_most_twelve_columns_and_the_target_are_shown(model):
     report = model.report(FRAME_TEST, TARGET_TEST, check=0)
-    assert report.shown.names == ("a", "b", "c", "d", "price")
+    assert report.shown.names == ("price", "a", "b", "c", "d")
     assert report.shown.remark() == ""
     wide = pd.DataFrame(np.random.default_rng(0).standard_normal((60, 20))).add_prefix("f")
     report = InfluenceRegressor(Ridge()).fit(wide, TARGET).report(wide[:9], TARGET[:9], check=0)
-    assert report.shown.names == (*(f"f{j}" for j in range(11)), "price")
+    assert report.shown.names == ("price", *(f"f{j}" for j in range(11)))
     assert report.shown.remark().startswith("9 of 21 columns of the rows are not shown; columns=")
     assert report.shown.remark() in report.contents().sections[2].text
     full = InfluenceRegressor(Ridge()).fit(wide, TARGET)
@@ -607,7 +607,7 @@ def test_polars():
     model = InfluenceClassifier(LogisticRegression()).fit(X, y)
     report = model.report(X_test, y_test, check=3)
     read = json.loads(report.to_json())
-    assert read["data"]["columns"] == ["a", "b", "c", "d", "pays"]
+    assert read["data"]["columns"] == ["pays", "a", "b", "c", "d"]
     first = read["overall"][0]
     assert first["columns"]["b"] == BINARY.X[first["position"], 1]
     assert "harms" in report.markdown()

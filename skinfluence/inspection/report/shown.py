@@ -164,15 +164,13 @@ def _holds_estimator(value: Any) -> bool:
 
 
 def _chosen(given: GivenRows, columns: Any) -> tuple[Any, ...]:
-    """Return the names of the columns that are shown."""
+    """Return the names of the columns that are shown; where none are named the targets first."""
     there = [*given.columns()]
     if columns is None:
-        if len(there) <= MOST_COLUMNS and not sparse.issparse(given.X):
-            return tuple(there)
-        n_targets = min(_n_targets(given.y), MOST_COLUMNS)
-        last = len(there) - _n_targets(given.y)
-        n_features = 0 if sparse.issparse(given.X) else min(MOST_COLUMNS - n_targets, last)
-        return (*there[:n_features], *there[last : last + n_targets])
+        n_features = len(there) - _n_targets(given.y)
+        features, targets = there[:n_features], there[n_features:][:MOST_COLUMNS]
+        most = 0 if sparse.issparse(given.X) else MOST_COLUMNS - len(targets)
+        return (*targets, *features[:most])
     if columns is False or (not isinstance(columns, (bool, str, Integral)) and not len(columns)):
         return ()
     return tuple(given.frame(np.empty(0, dtype=int), columns).columns)
