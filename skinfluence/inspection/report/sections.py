@@ -58,7 +58,10 @@ def check_section(
         f"The {number_of(n_rows, 'training row')} with the largest scores left, one at a time, and "
         f"{_REFITTED[check.refit]}: what happened to the losses of {number_of(n_test, 'test row')} "
         f"(those shown below{drawn}), held against what the scores predicted.",
-        *(_sentence(shown.text(each)) for each in check.explanations()),
+        *(
+            _sentence(each if _of_judge(each) else shown.text(each))
+            for each in check.explanations()
+        ),
     )
     display = LeaveOneOutDisplay.from_result(check)
     seen = f"Predicted against actual changes of the loss, {check.predicted.size:,} points"
@@ -258,6 +261,11 @@ def _other_than(names: Collection[str], name: str, more: str) -> str:
     while name in names:
         name += more
     return name
+
+
+def _of_judge(note: str) -> bool:
+    """Return whether a note is of the estimator that refits: its solver and tolerance, no values."""
+    return note.startswith("judge: ")
 
 
 def _sentence(text: str) -> str:
