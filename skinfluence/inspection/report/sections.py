@@ -264,7 +264,7 @@ def _other_than(names: Collection[str], name: str, more: str) -> str:
 
 
 def _of_judge(note: str) -> bool:
-    """Return whether a note is of the estimator that refits: its solver and tolerance, no values."""
+    """Return whether a note is of the estimator that refits: a solver, a tolerance, no values."""
     return note.startswith("judge: ")
 
 
