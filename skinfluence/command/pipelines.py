@@ -134,8 +134,8 @@ def features(columns: Columns, *, dense: bool) -> ColumnTransformer:
         ("categories", named, categories),
         ("dates", days, dates),
         *(
-            (f"words of {name}", TfidfVectorizer(max_features=words, sublinear_tf=True), name)
-            for name in columns.of_kind("text")
+            (f"text {k}", TfidfVectorizer(max_features=words, sublinear_tf=True), name)
+            for k, name in enumerate(columns.of_kind("text"))
         ),
     ]
     return ColumnTransformer(

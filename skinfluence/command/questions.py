@@ -193,7 +193,7 @@ def say_report(answer: Any, learnt: Rows, top: int) -> None:
         change = f"score: change of the mean {answer.loss} without the row"
         say("", _paragraph(f"Rows that {verb} most ({change}):"))
         columns = {_row_word(learnt): some["row"], "score": some["score"]}
-        say(_table(columns | _columns_shown(some, own), always=2))
+        say(_table(_beside(columns, some, own), always=2))
     say("", *findings_lines(answer.findings), "")
 
 
@@ -213,8 +213,8 @@ def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
     worst["label_quality"] = worst["label_quality"].round(4)
-    shown = {new: worst[old] for old, new in names.items()} | _columns_shown(worst, columns)
-    say(_table(shown, always=5))
+    judged = {new: worst[old] for old, new in names.items()}
+    say(_table(_beside(judged, worst, columns), always=len(judged)))
     expected = model.expected_errors_
     if expected is not None:
         say(_paragraph(f"Expected: {expected}."))
@@ -276,10 +276,14 @@ def _own_columns(learnt: Rows) -> list[str]:
     return [learnt.target.name, *(each.name for each in learnt.columns.kept[:COLUMNS_SHOWN])]
 
 
-def _columns_shown(frame: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the rows' own columns of a table: the last, whatever they are called there."""
-    own = frame.iloc[:, frame.shape[1] - len(names) :]
-    return {str(name): own[name] for name in own.columns}
+def _beside(columns: dict[str, Any], frame: Any, own: Sequence[str]) -> dict[str, Any]:
+    """Return columns and the rows' own, the last of a frame; a name that is taken gets "_train"."""
+    shown = dict(columns)
+    for name, at in zip(own, range(-len(own), 0), strict=True):
+        while name in shown:
+            name = f"{name}_train"
+        shown[name] = frame.iloc[:, at]
+    return shown
 
 
 def _table(columns: dict[str, Any], always: int) -> str:

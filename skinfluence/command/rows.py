@@ -9,7 +9,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from skinfluence.command.columns import Columns, columns_of, listing, notes_on, prepared
+from skinfluence.command.columns import (
+    Columns,
+    columns_of,
+    listing,
+    notes_on,
+    notes_on_cells,
+    notes_on_missing,
+    prepared,
+)
 from skinfluence.command.reading import Source, read
 from skinfluence.command.refusal import Refusal
 from skinfluence.command.targets import Target, notes_on_target, target_of
@@ -103,8 +111,10 @@ def to_learn(
             f"{source.name}: the {len(y):,} rows that were drawn have one {target_name!r} alone, "
             f"{y.iloc[0]!r}; two or more are accepted. Pass a larger --max-rows."
         )
-    said, odd = notes_on(columns, X)
-    return Rows(source.name, X, y, columns, target, (*drawn, *said), (*warned, *odd))
+    warned += [f"column {each.name!r}: {each.note}." for each in columns.kept if each.note]
+    warned += notes_on_cells(columns, source.frame, frame)
+    said = (*drawn, *notes_on(columns, X))
+    return Rows(source.name, X, y, columns, target, said, tuple(warned))
 
 
 def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Rows:
@@ -146,7 +156,7 @@ def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -
                 f"{source.name}: {number_of(int((~seen).sum()), 'row')} of classes that "
                 f"{learnt.name} has not left out ({new})."
             )
-        y, known = y[seen], known[seen]
+        y, known = y[seen].astype(learnt.y.dtype), known[seen]
     if not len(y):
         raise Refusal(
             f"{source.name}: no row has a {learnt.target.name!r} to hold predictions against; rows "
@@ -154,15 +164,32 @@ def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -
         )
     rows, drawn = _drawn(len(y), max_rows, source.name)
     frame = prepared(source.frame, learnt.columns, source.lines)
+    X = frame.iloc[known[rows]]
+    said = [f"{source.name}: {each}" for each in notes_on_missing(learnt.columns, X)]
+    odd = notes_on_cells(learnt.columns, source.frame, frame)
+    warned += [f"{source.name}, {each}" for each in [*odd, *_new_categories(learnt, X)]]
     return Rows(
         source.name,
-        frame.iloc[known[rows]],
+        X,
         y.iloc[rows],
         learnt.columns,
         learnt.target,
-        tuple(drawn),
+        (*drawn, *said),
         tuple(warned),
     )
+
+
+def _new_categories(learnt: Rows, X: Any) -> list[str]:
+    """Return in sentences which categories of other rows were never learnt."""
+    notes = []
+    for name in learnt.columns.of_kind("category"):
+        new = X[name][~X[name].isin(learnt.X[name]) & X[name].notna()]
+        if len(new):
+            notes.append(
+                f"column {name!r}: {listing(map(repr, new.unique()), 3)} not in {learnt.name}, "
+                f"taken as rare ({number_of(len(new), 'row')})."
+            )
+    return notes
 
 
 def held_out(y: Any, *, classifies: bool) -> tuple[Array, Array]:

@@ -141,6 +141,36 @@ def test_an_audit_finds_the_swapped_labels(train, folder, capsys):
     assert json.loads((folder / "a.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("question", ["audit", "report"])
+def test_columns_that_are_called_as_those_of_the_answer(file, capsys, question):
+    rng = np.random.default_rng(0)
+    names = ["quality", "given", "tier", "score", "effect", "line"]
+    cells = rng.integers(1000, 10_000, (40, len(names)))
+    text = ",".join([*names, "suggested"]) + "\n"
+    text += "".join(f"{','.join(map(str, row))},{row[0] > 5000}\n" for row in cells.tolist())
+    given = [question, file("t.csv", text), "--target", "suggested", "--top", "3"]
+    assert main([*given, "--check", "0"] if question == "report" else given) == 0
+    out = capsys.readouterr().out.splitlines()
+    at = next(k for k, each in enumerate(out) if each.split()[:1] == ["line"])
+    heads, *rows = (each.split() for each in out[at : at + 4])
+    if question == "audit":
+        assert heads[:7] == [
+            "line",
+            "given",
+            "suggested",
+            "quality",
+            "tier",
+            "quality_train",
+            "given_train",
+        ]
+    else:
+        assert heads[:5] == ["line", "score", "suggested", "quality", "given"]
+    for row in rows:
+        own = cells[int(row[0]) - 2]
+        shown = row[5 - len(heads) :] if question == "audit" else row[3:]
+        assert shown == [str(each) for each in own[: len(shown)]]
+
+
 def test_an_audit_of_numbers(file, capsys):
     text = "a,b,y\n" + "".join(
         f"{k % 9},{k * k % 7},{k % 9 + 2 * (k * k % 7) + (90 if k == 20 else 0) + k % 5 / 9}\n"

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import random
 import sys
 
 import numpy as np
@@ -18,7 +19,7 @@ def test_rows_are_named_by_the_line_at_which_they_begin(file):
     name = file("t.csv", 'a,b\n1,"two\r\nlines, quoted"\n\n   \n2,x\n3,"a ""q"""\n')
     source = read(name, io.BytesIO())
     assert list(source.lines) == [2, 6, 7]
-    assert source.frame["a"].tolist() == [1, 2, 3]
+    assert source.frame["a"].tolist() == ["1", "2", "3"]
     assert source.frame["b"].tolist() == ["two\r\nlines, quoted", "x", 'a "q"']
 
 
@@ -27,6 +28,26 @@ def test_any_end_of_line(file, newline):
     source = read(file("t.csv", TABLE.replace("\n", newline)), io.BytesIO())
     assert list(source.lines) == [2, 4]
     assert source.frame["y"].tolist() == ["no", "yes"]
+
+
+def test_lines_are_those_of_editors(file):
+    """Random files: a record holds its own number, and lies where a plain search finds it."""
+    rng = random.Random(0)
+    cells = ["x", '"q\n\nz"', '"a""b"', '" lead"', 'a"b', "NA", "", '"x,y"', '"\r"', "#c", '"p\rq"']
+    for _ in range(60):
+        newline, encoding = rng.choice(["\n", "\r\n"]), rng.choice(["utf-8", "utf-8-sig", "utf-16"])
+        records = ["a,b,y", *(f"<{k}>,{rng.choice(cells)},1" for k in range(12))]
+        blanks = [rng.choice(["", "", "", "\n", " \n", "\n\t\n"]) for _ in records]
+        text = "".join(f"{b}{r}\n" for b, r in zip(blanks, records, strict=True))
+        text = text.replace("\n", newline)
+        name = file("t.csv", text if rng.random() < 0.7 else text.rstrip(), encoding)
+        source = read(name, io.BytesIO())
+        found = [
+            next(at for at, line in enumerate(text.split("\n"), start=1) if f"<{k}>" in line)
+            for k in range(12)
+        ]
+        assert source.frame["a"].tolist() == [f"<{k}>" for k in range(12)]
+        assert list(source.lines) == found, text
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -63,7 +84,7 @@ def test_latin_1_is_read_and_said_with_its_line(file, encoding, word):
 def test_the_standard_input_gzipped(folder):
     source = read("-", io.BytesIO(gzip.compress(TABLE.encode())))
     assert source.name == "standard input"
-    assert source.frame["b"].tolist() == [2.5, 3.5]
+    assert source.frame["b"].tolist() == ["2.5", "3.5"]
 
 
 def test_spaces_after_delimiters_and_marks_of_nothing(file):
@@ -88,7 +109,10 @@ REFUSED = {
     ),
     "too few": ("a,b,y\n1,2,x\n\n3,4\n", "t.csv, line 4: 2 fields, where line 1 names 3 columns"),
     "index": ("a,y\n0,1,x\n1,2,x\n", "line 2: 3 fields .* give the column without a name one"),
-    "quote": ('a,b,y\n1,2,x\n3,"4,x\n5,6,x\n', "t.csv, line 3: 2 fields.* a quote may be opened"),
+    "mark": (b"\xef\xbb\xbf", "t.csv is empty"),
+    "nothing quoted": ('""\n', "t.csv is empty"),
+    "quote": ('a,b,y\n1,2,x\n3,"4,x\n5,6,x\n', "t.csv, line 3: a quote may be opened"),
+    "quote at the end": ('a,y\n1,x\n\n3,"4\n5,6\n7,8', "t.csv, line 4: a quote may be opened"),
     "twice": ("a,b,a\n1,2,3\n", "t.csv, line 1: columns 1 and 3 are both called 'a'"),
     "zero": (b"a,y\n1,x\n2,\0\n", "t.csv, line 3: there are zero bytes"),
     "utf-16": (
@@ -121,7 +145,8 @@ def test_files_that_are_not_there(file):
 
 def test_a_cell_beyond_the_limit_of_the_csv_module(file):
     before = csv.field_size_limit()
-    source = read(file("t.csv", f'a,y\n1,"{"x" * 200_000}"\n'), io.BytesIO())
+    source = read(file("t.csv", f'a;y\n1,5;"{"x" * 200_000}"\n'), io.BytesIO())
+    assert source.delimiter == ";"
     assert len(source.frame["y"][0]) == 200_000
     assert csv.field_size_limit() == before
 
