@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -239,7 +240,7 @@ def cells(series: Any) -> list[Any]:
     """Return the values of a narwhals series, None for what is missing."""
     nothing = series.is_null().to_list()
     return [
-        None if null or (np.isscalar(each) and each != each) else each
+        None if null or (isinstance(each, float) and each != each) else each
         for null, each in zip(nothing, series.to_list(), strict=True)
     ]
 
@@ -298,10 +299,8 @@ class _Number:
             raise ValueError(text)
         for old, new in self.replaced.items():
             text = text.replace(old, new)
-        try:
-            return int(text)
-        except ValueError:
-            return float(text)
+        text = text.strip()
+        return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
 PLAIN = _Number(_PLAIN)
@@ -363,9 +362,8 @@ def _written(
     distinct = list(dict.fromkeys(texts))
     number = numbers_with_words(name, texts, distinct, delimiter)
     if number is not None:
-        return _number(
-            number, [number.read(each) for each in texts if _is(number.read, each)], values
-        )
+        numbers = _readings(number.read, distinct)
+        return _number(number, [numbers[each] for each in texts if each in numbers], values)
     if all(_is(_truth, each) for each in distinct):
         return _unless_one(Column(name, "yes or no", _truth), list(map(_truth, distinct)), values)
     dates = _dates(name, distinct)
@@ -385,13 +383,22 @@ def numbers_with_words(
 ) -> Column | None:
     """Return a column of numbers as texts, a few words among them; None for what is none."""
     read, note = reading_of_numbers(distinct, delimiter)
-    words = {each for each in distinct if not _is(read, each)}
+    words = set(distinct) - set(_readings(read, distinct))
     if words:
         n_numbers = sum(each not in words for each in texts)
         many = len(distinct) - len(words) > min(FEW, len(texts) / 2)
         if not many or len(words) > FEW_WORDS or n_numbers < len(texts) / 2:
             return None
     return Column(name, "number", read, note)
+
+
+def _readings(read: Callable[[str], Any], texts: Sequence[str]) -> dict[str, Any]:
+    """Return what texts stand for, as far as they can be read."""
+    found = {}
+    for text in texts:
+        with suppress(ValueError):
+            found[text] = read(text)
+    return found
 
 
 def _is(read: Callable[[str], Any], text: str) -> bool:

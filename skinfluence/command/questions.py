@@ -73,7 +73,7 @@ def report(asked: Namespace) -> bool:
     if asked.test:
         test = to_predict(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
         _warn_of(test)
-        say(*test.said)
+        _say_paragraphs(test.said)
         rows, given = (learnt.X, learnt.y), (test.X, test.y)
         which = f"{number_of(len(test.y), 'row')} of {test.name} test it"
     else:
@@ -256,10 +256,8 @@ def _introduce(learnt: Rows) -> None:
     else:
         what = f"numbers, {learnt.y.min():,.6g} to {learnt.y.max():,.6g}"
     rows = number_of(len(learnt.y), "row")
-    say(
-        _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),
-        *map(_paragraph, learnt.said),
-    )
+    summary = f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."
+    _say_paragraphs([summary, *learnt.said])
 
 
 def _called(learnt: Rows, model: str) -> str:
@@ -303,6 +301,11 @@ def _shown(series: Any) -> list[Any]:
 
 def _width() -> int:
     return width_of(sys.stdout)
+
+
+def _say_paragraphs(texts: Sequence[str]) -> None:
+    for text in texts:
+        say(_paragraph(text))
 
 
 def _paragraph(text: str) -> str:
