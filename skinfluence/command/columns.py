@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -394,19 +393,19 @@ def numbers_with_words(
 
 def _readings(read: Callable[[str], Any], texts: Sequence[str]) -> dict[str, Any]:
     """Return what texts stand for, as far as they can be read."""
-    found = {}
-    for text in texts:
-        with suppress(ValueError):
-            found[text] = read(text)
-    return found
+    found = ((text, _reading(read, text)) for text in texts)
+    return {text: value for text, value in found if value is not None}
 
 
 def _is(read: Callable[[str], Any], text: str) -> bool:
+    return _reading(read, text) is not None
+
+
+def _reading(read: Callable[[str], Any], text: str) -> Any:
     try:
-        read(text)
+        return read(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _dates(name: str, distinct: Sequence[str]) -> Column | None:

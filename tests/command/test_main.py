@@ -1,5 +1,6 @@
 """The command as a shell calls it: what it prints, writes, refuses, and its exit codes."""
 
+import gzip
 import io
 import json
 import os
@@ -20,7 +21,6 @@ pd = pytest.importorskip("pandas")
 
 from skinfluence.command import main, questions  # noqa: E402
 from skinfluence.command.questions import is_as_severe  # noqa: E402
-from skinfluence.estimators import InfluenceClassifier  # noqa: E402
 from skinfluence.inspection.report.findings import Finding  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -42,18 +42,6 @@ def table(n=80, target="bought"):
 @pytest.fixture
 def train(file):
     return file("train.csv", table())
-
-
-def shell(*arguments, folder=".", data=None, **environment):
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "skinfluence", *arguments],
-        cwd=folder,
-        input=data,
-        capture_output=True,
-        check=False,
-        env={**ENVIRONMENT, **environment},
-    )
 
 
 # ------------------------------------------------------------------------------------ what it says
@@ -205,10 +193,13 @@ def test_numbers_and_a_draw(file, capsys):
     assert "Model: ridge regression" in out and "R2" in out and "half squared error" in out
 
 
-def test_the_standard_input(folder):
-    done = shell("audit", "-", "--target", "bought", data=table().encode(), folder=folder)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.startswith(b"standard input: 80 rows")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_standard_input(folder, monkeypatch, capsys, pack):
+    given = SimpleNamespace(buffer=io.BytesIO(pack(table().encode())))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert main(["audit", "-", "--target", "bought", "--top", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("standard input: 80 rows") and err == ""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["audit", "--help"]])
@@ -408,16 +399,15 @@ def test_a_reader_that_goes_away_is_no_matter(train, folder):
     assert done.stderr == b""
 
 
-def test_progress_is_for_terminals_alone(train, monkeypatch, capsys):
+def test_progress_is_for_terminals_alone(train, monkeypatch):
     seen = []
-    fit = InfluenceClassifier.fit
 
-    def look(self, *args, **kwargs):
-        seen.append(self.verbose)
-        return fit(self, *args, **kwargs)
+    def look(wrapper, *args, **kwargs):
+        seen.append(wrapper.verbose)
+        return SimpleNamespace(findings=(), html=str, to_json=str)
 
-    monkeypatch.setattr(InfluenceClassifier, "fit", look)
-    given = ["report", train, "--target", "bought", "--check", "0"]
+    monkeypatch.setattr(questions, "_reported", look)
+    given = ["report", train, "--target", "bought"]
     assert main(given) == 0
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(given) == 0

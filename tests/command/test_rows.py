@@ -49,8 +49,12 @@ def test_lines_go_with_the_rows(file):
 
 
 def test_rows_are_drawn_and_that_is_said(file):
-    name = file("t.csv", table())
+    text = "\n" + table().replace("\n", "\n\n")  # of which every other line is blank
+    name = file("t.csv", text)
     rows = to_learn(name, "y", "auto", 20, NOBODY)
+    cells = [text.split("\n")[line - 1].split(",") for line in rows.X.index]
+    assert [int(a) for a, _, _ in cells] == rows.X["a"].tolist()
+    assert [y for _, _, y in cells] == rows.y.tolist()
     assert len(rows.y) == 20 and rows.X.index.is_monotonic_increasing
     assert rows.said[0] == "t.csv: 20 of 40 rows, drawn at random (seed 0)."
     assert rows.X.index.equals(to_learn(name, "y", "auto", 20, NOBODY).X.index)
