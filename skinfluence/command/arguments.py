@@ -129,7 +129,11 @@ def _about_the_table(parser: argparse.ArgumentParser, top: str) -> None:
         "--max-rows", metavar="N", type=_number(1), help="so many rows alone, at random (seed 0)"
     )
     parser.add_argument(
-        "--jobs", metavar="N", type=_number(1), help="threads, processes (2, of small tables 1)"
+        "--jobs",
+        metavar="N",
+        type=_number(1),
+        help="threads and processes (2; 1 for tables of up to a million cells, where a second "
+        "process costs more than it gives)",
     )
 
 

@@ -35,8 +35,6 @@ FEWEST_ROWS = 2
 MOST_WORDS, MOST_WORDS_DENSE = 20_000, 300
 """Of a text; the second for models that take no sparse rows, or are slow with so many columns."""
 
-_WORDS = {"token_pattern": r"(?u)\b\w+\b", "sublinear_tf": True}
-
 DENSE = ("boosting", "forest", "mlp")
 
 _NETWORK = {
@@ -136,8 +134,8 @@ def features(columns: Columns, *, dense: bool) -> ColumnTransformer:
         ("categories", named, categories),
         ("dates", days, dates),
         *(
-            (f"words {k}", TfidfVectorizer(**_WORDS, max_features=words), name)
-            for k, name in enumerate(columns.of_kind("text"), start=1)
+            (f"text {k}", TfidfVectorizer(max_features=words, sublinear_tf=True), name)
+            for k, name in enumerate(columns.of_kind("text"))
         ),
     ]
     return ColumnTransformer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from skinfluence.command.writing import output_file
 from skinfluence.estimators import InfluenceClassifier, InfluenceRegressor, LabelAudit
 from skinfluence.inspection.report.findings import SEVERITIES
 from skinfluence.inspection.report.report import write_whole
-from skinfluence.inspection.tables import beside, cut, number_of, plain
+from skinfluence.inspection.tables import cut, number_of, plain
 from skinfluence.process.progress import is_watched
 
 COLUMNS_SHOWN = 12
@@ -73,7 +73,7 @@ def report(asked: Namespace) -> bool:
     if asked.test:
         test = to_predict(asked.test, learnt, asked.max_rows, sys.stdin.buffer)
         _warn_of(test)
-        say(*test.said)
+        _say_paragraphs(test.said)
         rows, given = (learnt.X, learnt.y), (test.X, test.y)
         which = f"{number_of(len(test.y), 'row')} of {test.name} test it"
     else:
@@ -193,7 +193,7 @@ def say_report(answer: Any, learnt: Rows, top: int) -> None:
         change = f"score: change of the mean {answer.loss} without the row"
         say("", _paragraph(f"Rows that {verb} most ({change}):"))
         columns = {_row_word(learnt): some["row"], "score": some["score"]}
-        say(_table(columns | _columns_shown(some, own, columns), always=2))
+        say(_table(_beside(columns, some, own), always=2))
     say("", *findings_lines(answer.findings), "")
 
 
@@ -213,8 +213,8 @@ def say_audit(model: LabelAudit, learnt: Rows, top: int) -> None:
     names = {"row": _row_word(learnt), "given_label": "given", "suggested_label": "suggested"}
     names |= {"label_quality": "quality", "tier": "tier"}
     worst["label_quality"] = worst["label_quality"].round(4)
-    shown = {new: worst[old] for old, new in names.items()}
-    say(_table(shown | _columns_shown(worst, columns, shown), always=5))
+    judged = {new: worst[old] for old, new in names.items()}
+    say(_table(_beside(judged, worst, columns), always=len(judged)))
     expected = model.expected_errors_
     if expected is not None:
         say(_paragraph(f"Expected: {expected}."))
@@ -256,10 +256,8 @@ def _introduce(learnt: Rows) -> None:
     else:
         what = f"numbers, {learnt.y.min():,.6g} to {learnt.y.max():,.6g}"
     rows = number_of(len(learnt.y), "row")
-    say(
-        _paragraph(f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."),
-        *map(_paragraph, learnt.said),
-    )
+    summary = f"{learnt.name}: {rows}, {n_columns} ({of}); {learnt.target.name}: {what}."
+    _say_paragraphs([summary, *learnt.said])
 
 
 def _called(learnt: Rows, model: str) -> str:
@@ -276,11 +274,14 @@ def _own_columns(learnt: Rows) -> list[str]:
     return [learnt.target.name, *(each.name for each in learnt.columns.kept[:COLUMNS_SHOWN])]
 
 
-def _columns_shown(frame: Any, names: Sequence[str], taken: Collection[str]) -> dict[str, Any]:
-    """Return the rows' own columns of a table: the last, whatever they are called there."""
-    own = frame.iloc[:, frame.shape[1] - len(names) :]
-    called = beside(names, taken, "column")
-    return {name: own.iloc[:, k] for k, name in enumerate(called)}
+def _beside(columns: dict[str, Any], frame: Any, own: Sequence[str]) -> dict[str, Any]:
+    """Return columns and the rows' own, the last of a frame; a name that is taken gets "_train"."""
+    shown = dict(columns)
+    for name, at in zip(own, range(-len(own), 0), strict=True):
+        while name in shown:
+            name = f"{name}_train"
+        shown[name] = frame.iloc[:, at]
+    return shown
 
 
 def _table(columns: dict[str, Any], always: int) -> str:
@@ -300,6 +301,11 @@ def _shown(series: Any) -> list[Any]:
 
 def _width() -> int:
     return width_of(sys.stdout)
+
+
+def _say_paragraphs(texts: Sequence[str]) -> None:
+    for text in texts:
+        say(_paragraph(text))
 
 
 def _paragraph(text: str) -> str:

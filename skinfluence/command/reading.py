@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +28,9 @@ RECORDS_TRIED = 200
 
 LONGEST_FIELD = 2**24
 """Characters of a cell; beyond, a quote was opened and never closed."""
+
+END = "\x03"
+"""A record after the last; where a quote is never closed, it is no record of its own."""
 
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -48,9 +51,10 @@ class Source:
     name : str
         Of the file, as messages have it.
     frame : pandas.DataFrame or polars.DataFrame
-        As it was read.
+        Cells of text files are text, None where they hold nothing; Parquet keeps its types.
     lines : sequence of int
-        The line of the file at which each row begins; of a Parquet file its number, from 1.
+        The line of the file at which each row begins, as editors count; of a Parquet file its
+        number, from 1.
     delimiter : str
         Between its columns.
     notes : tuple of str
@@ -92,19 +96,16 @@ def read(path: str, stdin: BinaryIO) -> Source:
         frame = _parquet(data, name)
         return Source(name, frame, range(1, len(frame) + 1))
     text, notes = _decoded(data, name)
-    if not text.strip('\ufeff \t\r\n"'):
+    if not text.strip():
         raise Refusal(_empty(name))
     if text.lstrip()[:1] in ("<", "{", "["):
         raise Refusal(
             f"{name}, line 1: {cut(text.lstrip(), 30)!r} begins a web page or JSON, no table; CSV "
             "and Parquet are accepted."
         )
-    frame, lines, delimiter = _table(text, name)
+    with _long_fields():
+        frame, lines, delimiter = _table(text, name)
     return Source(name, frame, lines, delimiter, tuple(notes))
-
-
-def _empty(name: str) -> str:
-    return f"{name} is empty; a table is accepted, its columns named in the first line."
 
 
 # ----------------------------------------------------------------------------------- bytes and text
@@ -156,7 +157,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
             try:
                 return data.decode(encoding), []
             except UnicodeDecodeError as error:
-                line = data[: error.start].count(b"\n") + 1
+                line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
                 raise Refusal(
                     f"{name}, line {line}: the file begins as {encoding.upper()}, and these bytes "
                     "are none; save it as UTF-8."
@@ -184,15 +185,18 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
 def _table(text: str, name: str) -> tuple[Any, list[int], str]:
     """Return the frame of a text with delimiters, the lines of its rows, and the delimiter."""
     delimiter = delimiter_of(text)
-    lines = []
     records = _records(text, delimiter, name)
-    first_line, header = next(records)
+    first_line, header = next(records, (1, []))
+    if not header:
+        raise Refusal(_empty(name))
     names = _names(header, first_line, name)
-    ragged = []
+    lines, rows = [], []
     for line, record in records:
         lines.append(line)
-        if len(record) != len(names):
-            ragged.append((line, len(record)))
+        rows.append(record)
+    ragged = [
+        (line, len(row)) for line, row in zip(lines, rows, strict=True) if len(row) != len(names)
+    ]
     if ragged:
         raise Refusal(_ragged(ragged, names, first_line, len(lines), delimiter, name))
     if not lines:
@@ -200,25 +204,16 @@ def _table(text: str, name: str) -> tuple[Any, list[int], str]:
             f"{name} has the names of {number_of(len(names), 'column')} and no row; a row for "
             "every example is accepted."
         )
-    frame = pandas().read_csv(
-        io.StringIO(text),
-        sep=delimiter,
-        header=0,
-        names=names,
-        index_col=False,
-        dtype=str,  # what a column is, is said once, of the rows that are learnt from
-        keep_default_na=False,
-        na_values=list(MISSING),
-        skipinitialspace=True,
-        skip_blank_lines=True,
-        low_memory=False,
+    cells = (
+        [None if each.strip() in MISSING else each for each in column]
+        for column in zip(*rows, strict=True)
     )
-    if len(frame) != len(lines):
-        raise Refusal(
-            f"{name}: {len(lines):,} rows were counted and {len(frame):,} read; quotes are not "
-            "where they should be. Write the file again, with quotes around cells that hold them."
-        )
+    frame = pandas().DataFrame(dict(zip(names, cells, strict=True)), dtype=object)
     return frame, lines, delimiter
+
+
+def _empty(name: str) -> str:
+    return f"{name} is empty; a table is accepted, its columns named in the first line."
 
 
 def delimiter_of(text: str) -> str:
@@ -242,12 +237,12 @@ def delimiter_of(text: str) -> str:
 
     def fit(delimiter: str) -> tuple[float, int]:
         try:
-            with _long_cells():
-                rows = csv.reader(_lines_of(text), delimiter=delimiter)
-                widths = [len(row) for row in islice((r for r in rows if r), RECORDS_TRIED)]
+            rows = csv.reader(_pieces(text), delimiter=delimiter)
+            filled = (len(row) for row in rows if any(map(str.strip, row)))
+            widths = list(islice(filled, RECORDS_TRIED))
         except csv.Error:
             return 0.0, 0
-        if widths[0] == 1:
+        if not widths or widths[0] == 1:
             return 0.0, 0
         return sum(width == widths[0] for width in widths) / len(widths), widths[0]
 
@@ -256,27 +251,32 @@ def delimiter_of(text: str) -> str:
 
 def _records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line at which each record begins, and its fields; blank lines are no records."""
-    reader = csv.reader(_lines_of(text), delimiter=delimiter, skipinitialspace=True)
-    line = 0
+    end = "\n" if "\n" in text else "\r"
+    begins = list(accumulate((each.endswith(end) for each in _pieces(text)), initial=1))
+    pieces = chain(_pieces(text), ["\n", END])
+    reader = csv.reader(pieces, delimiter=delimiter, skipinitialspace=True)
+    line, after, record, why = 1, 1, [END], ""
     try:
-        with _long_cells():
-            for record in reader:
-                if len(record) > 1 or (record and record[0].strip()):
-                    yield line + 1, record
-                line = reader.line_num
+        for record in reader:
+            line, after = after, begins[min(reader.line_num, len(begins) - 1)]
+            if record != [END] and (len(record) > 1 or (record and record[0].strip())):
+                yield line, record
     except csv.Error as error:
+        line, why = after, f"{error}; "
+    if why or record != [END]:
         raise Refusal(
-            f"{name}, line {line + 1}: {error}; a quote that is opened here may never be closed."
-        ) from None
+            f"{name}, line {line}: {why}a quote may be opened here and never closed. Close it, or "
+            "take it out."
+        )
 
 
-def _lines_of(text: str) -> io.StringIO:
-    """Return the lines of a text as editors count them: a lone return in a cell ends none."""
-    return io.StringIO(text, newline="\n" if "\n" in text else "\r")
+def _pieces(text: str) -> Iterator[str]:
+    r"""Yield what ends in "\n", "\r\n" or a lone "\r", which is no line of a file with others."""
+    return iter(io.StringIO(text, newline=""))
 
 
 @contextmanager
-def _long_cells() -> Iterator[None]:
+def _long_fields() -> Iterator[None]:
     before = csv.field_size_limit(LONGEST_FIELD)
     try:
         yield

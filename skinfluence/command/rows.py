@@ -13,8 +13,9 @@ from skinfluence.command.columns import (
     Columns,
     columns_of,
     listing,
-    missing_values,
     notes_on,
+    notes_on_cells,
+    notes_on_missing,
     prepared,
 )
 from skinfluence.command.reading import Source, read
@@ -110,8 +111,10 @@ def to_learn(
             f"{source.name}: the {len(y):,} rows that were drawn have one {target_name!r} alone, "
             f"{y.iloc[0]!r}; two or more are accepted. Pass a larger --max-rows."
         )
-    said, odd = notes_on(columns, X)
-    return Rows(source.name, X, y, columns, target, (*drawn, *said), (*warned, *odd))
+    warned += [f"column {each.name!r}: {each.note}." for each in columns.kept if each.note]
+    warned += notes_on_cells(columns, source.frame, frame)
+    said = (*drawn, *notes_on(columns, X))
+    return Rows(source.name, X, y, columns, target, said, tuple(warned))
 
 
 def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -> Rows:
@@ -160,19 +163,33 @@ def to_predict(path: str, learnt: Rows, max_rows: int | None, stdin: BinaryIO) -
             "with their true targets are accepted."
         )
     rows, drawn = _drawn(len(y), max_rows, source.name)
-    X = prepared(source.frame, learnt.columns, source.lines).iloc[known[rows]]
-    said = (*drawn, *missing_values(X), *_new_categories(X, learnt))
-    return Rows(source.name, X, y.iloc[rows], learnt.columns, learnt.target, said, tuple(warned))
+    frame = prepared(source.frame, learnt.columns, source.lines)
+    X = frame.iloc[known[rows]]
+    said = [f"{source.name}: {each}" for each in notes_on_missing(learnt.columns, X)]
+    odd = notes_on_cells(learnt.columns, source.frame, frame)
+    warned += [f"{source.name}, {each}" for each in [*odd, *_new_categories(learnt, X)]]
+    return Rows(
+        source.name,
+        X,
+        y.iloc[rows],
+        learnt.columns,
+        learnt.target,
+        (*drawn, *said),
+        tuple(warned),
+    )
 
 
-def _new_categories(X: Any, learnt: Rows) -> list[str]:
-    """Return in a sentence which columns have categories that no row to learn from has."""
-    counts = {
-        name: int((X[name].notna() & ~X[name].isin(learnt.X[name].unique())).sum())
-        for name in learnt.columns.of_kind("category")
-    }
-    some = [f"{name} ({number_of(n, 'row')})" for name, n in counts.items() if n]
-    return [f"Categories that {learnt.name} has not: {listing(some)}."] if some else []
+def _new_categories(learnt: Rows, X: Any) -> list[str]:
+    """Return in sentences which categories of other rows were never learnt."""
+    notes = []
+    for name in learnt.columns.of_kind("category"):
+        new = X[name][~X[name].isin(learnt.X[name]) & X[name].notna()]
+        if len(new):
+            notes.append(
+                f"column {name!r}: {listing(map(repr, new.unique()), 3)} not in {learnt.name}, "
+                f"taken as rare ({number_of(len(new), 'row')})."
+            )
+    return notes
 
 
 def held_out(y: Any, *, classifies: bool) -> tuple[Array, Array]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from skinfluence.command.columns import (
-    as_float,
+    PLAIN,
+    Column,
     cells,
-    floats,
     listing,
     narwhals,
     numbers_with_words,
+    spelled,
 )
 from skinfluence.command.reading import Source
 from skinfluence.command.refusal import Refusal
@@ -42,14 +44,17 @@ class Target:
         Its classes; of numbers none.
     numeric : bool
         Whether its cells are numbers.
-    read : callable or None
+    read : callable
         From a cell that is text to the number it stands for.
+    note : str
+        How numbers are read, where they could be read in another way; else "".
     """
 
     name: str
     classes: tuple[Any, ...] = ()
     numeric: bool = False
-    read: Callable[[str], float] | None = None
+    read: Callable[[str], Any] = PLAIN
+    note: str = ""
 
     @property
     def classifies(self) -> bool:
@@ -65,18 +70,30 @@ class Target:
             Named, under the numbers of the lines.
         rows : ndarray of int
         """
-        given = cells(column(source, self.name))
-        if self.numeric:
-            numbers = np.array([as_float(self.read, each) for each in given])
-            rows = np.flatnonzero(np.isfinite(numbers))
-            known = numbers[rows]
-            if self.classifies and np.array_equal(known, np.floor(known)):
-                known = known.astype(int)
-        else:
-            rows = np.array([k for k, each in enumerate(given) if each is not None], dtype=int)
-            known = np.array([str(given[k]).strip() for k in rows], dtype=object)
+        meant = [self._meaning(each) for each in cells(column(source, self.name))]
+        rows = np.array([k for k, each in enumerate(meant) if each is not None], dtype=int)
+        known = [meant[k] for k in rows]
         lines = pandas().Index(np.asarray(source.lines)[rows], name="line")
-        return pandas().Series(known, index=lines, name=self.name), rows
+        dtype = object  # as of 0.9, which is no class of integers
+        if self.numeric:
+            whole = all(isinstance(each, int) for each in known)
+            dtype = float if not self.classifies else int if whole else object
+        return pandas().Series(known, index=lines, name=self.name, dtype=dtype), rows
+
+    def _meaning(self, value: Any) -> Any:
+        """Return the class or the number that a cell is; None for what is none."""
+        if value is None or not self.numeric:
+            return None if value is None else spelled(value)
+        return exact_number(self.read, value)
+
+
+def exact_number(read: Callable[[str], Any], value: Any) -> int | float | None:
+    """Return the number that a cell is, integers as integers; None for what is none."""
+    try:
+        number = read(value) if isinstance(value, str) else value
+        return int(number) if number == int(number) else float(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def target_of(source: Source, name: str, model: str) -> Target:
@@ -113,16 +130,12 @@ def target_of(source: Source, name: str, model: str) -> Target:
         )
     if not all(np.ndim(each) == 0 and not isinstance(each, (bytes, dict)) for each in known[:100]):
         raise Refusal(f"{where}: neither classes nor numbers; one value in each row is accepted.")
-    numbers = _numbers(series, known, name, source.delimiter)
-    if numbers is not None:
-        target = _of_numbers(name, model, *numbers)
-    else:
-        target = Target(name, tuple(dict.fromkeys(str(each).strip() for each in known)))
+    target = _of_numbers(known, name, source.delimiter, model)
+    if target is None:
+        target = Target(name, tuple(sorted(set(map(spelled, known)))))
     y, _ = target.values(source)
     _check(y, target, model, where)
-    if not target.classifies:
-        return target
-    return Target(name, tuple(np.unique(y)), target.numeric, target.read)
+    return target
 
 
 def column(source: Source, name: str) -> Any:
@@ -161,17 +174,16 @@ def notes_on_target(
     training : bool
         Whether the rows are to be learnt from.
     """
-    notes = []
-    lines = np.asarray(source.lines)
-    lacking = np.delete(lines, rows)
+    notes = [f"column {target.name!r}: {target.note}."] if training and target.note else []
+    lacking = np.delete(np.arange(len(source.lines)), rows).tolist()
     if len(lacking):
         which = "line" if len(lacking) == 1 else "lines"
+        given = cells(column(source, target.name))
+        words = {k: "" if given[k] is None else f": {spelled(given[k])!r}" for k in lacking}
+        at = listing(f"{source.lines[k]}{words[k]}" for k in lacking)
         notes.append(
-            f"{source.name}: {number_of(len(lacking), 'row')} left out, of which the "
-            f"{target.name!r} is missing or no number ({which} {listing(map(str, lacking))})."
-            if target.numeric
-            else f"{source.name}: {number_of(len(lacking), 'row')} without a {target.name!r} left "
-            f"out ({which} {listing(map(str, lacking))})."
+            f"{source.name}: {number_of(len(lacking), 'row')} without a {target.name!r} left out "
+            f"({which} {at})."
         )
     if training and target.classifies:
         counts = y.value_counts()
@@ -182,32 +194,27 @@ def notes_on_target(
     return notes
 
 
-def _numbers(
-    series: Any, known: Sequence[Any], name: str, delimiter: str
-) -> tuple[Array, Callable[[str], float] | None] | None:
-    """Return the numbers of a column, and what reads them; None where it has words."""
-    if series.dtype.is_numeric():
-        values = floats(series)
-        return values[~np.isnan(values)], None
-    if not all(isinstance(each, str) for each in known):
-        return None
-    read = numbers_with_words(name, known, list(dict.fromkeys(known)), delimiter)
-    if read is None:
-        return None
-    values = np.array([as_float(read.read, each) for each in known])
-    return values[~np.isnan(values)], read.read
+def _of_numbers(known: Sequence[Any], name: str, delimiter: str, model: str) -> Target | None:
+    """Return a target of numbers: classes where they are few integers, or a model takes them so.
 
-
-def _of_numbers(
-    name: str, model: str, values: Array, read: Callable[[str], float] | None
-) -> Target:
-    """Return a target of numbers: classes where they are few integers, or a model takes them so."""
-    distinct = np.unique(values)
-    whole = bool(np.all(distinct == np.floor(distinct))) and bool(np.all(np.abs(distinct) < 2**53))
+    None where the column has words.
+    """
+    numbers: Column | None = Column(name, "number", PLAIN)
+    if all(isinstance(each, str) for each in known):
+        numbers = numbers_with_words(name, known, list(dict.fromkeys(known)), delimiter)
+    elif not all(isinstance(each, Number) and not isinstance(each, bool) for each in known):
+        numbers = None
+    if numbers is None:
+        return None
+    values = [exact_number(numbers.read, each) for each in known]
+    distinct = {each for each in values if each is not None}
+    whole = all(isinstance(each, int) and abs(each) < 2**63 for each in distinct)
     few = whole and (len(distinct) <= 2 or len(distinct) <= min(FEW_CLASSES, len(values) / 2))
     wanted = model in CLASSES_ALONE and whole
     classes = wanted or (few and model not in NUMBERS_ALONE)
-    return Target(name, tuple(distinct.tolist()) if classes else (), True, read)
+    return Target(
+        name, tuple(sorted(distinct)) if classes else (), True, numbers.read, numbers.note
+    )
 
 
 def _check(y: Any, target: Target, model: str, where: str) -> None:

@@ -14,8 +14,9 @@ from skinfluence.command.columns import (  # noqa: E402
     columns_of,
     narwhals,
     notes_on,
-    number_reader,
+    notes_on_cells,
     prepared,
+    reading_of_numbers,
 )
 
 N = 40
@@ -26,6 +27,7 @@ CASES = {
     "int": ([k % 7 for k in range(N)], "number"),
     "infinite": ([float("inf")] + [k / 3 for k in range(N - 1)], "number"),
     "bool": ([k % 2 == 0 for k in range(N)], "yes or no"),
+    "bool as text": (["TRUE", "false"] * (N // 2), "yes or no"),
     "word": (["red", "green"] * (N // 2), "category"),
     "grade": (["1", "2", "3+", "3+"] * (N // 4), "category"),
     "sentence": ([f"this is sentence number {k}" for k in range(N)], "text"),
@@ -83,7 +85,8 @@ def test_cells_are_what_they_mean(frame):
     assert got.index.name == "line" and list(got.index) == list(lines)
     assert got["float"].tolist() == CASES["float"][0]
     assert np.isnan(got["infinite"].iloc[0]) and got["infinite"].iloc[1] == 0.0
-    assert got["bool"].tolist() == [1.0, 0.0] * (N // 2)
+    for name in ("bool", "bool as text"):
+        assert got[name].tolist() == [1.0, 0.0] * (N // 2)
     assert got["thousands"].tolist() == [k * 777 for k in range(N)]
     assert got["mostly numbers"].tolist()[:3] == [0.0, 0.333, 0.667]
     assert got["mostly numbers"].isna().tolist()[-3:] == [False, True, True]
@@ -102,31 +105,98 @@ def test_the_first_column_of_different_words_names_the_rows():
     assert [each.name for each in columns.kept] == ["other"]
 
 
+EITHER, ONE = True, False
+
+
 @pytest.mark.parametrize(
-    ("cells", "delimiter", "numbers"),
+    ("cells", "delimiter", "numbers", "either"),
     [
-        (["1,5", "2", "1.234,5", "1.234"], ";", [1.5, 2.0, 1234.5, 1234.0]),
-        (["1,234", "0,5"], ";", [1.234, 0.5]),
-        (["1,234", "5"], "\t", [1234.0, 5.0]),
-        (["1,234", "0,5"], "\t", [1.234, 0.5]),
-        (["1,234.5", "-7", "1e3", ".5"], ",", [1234.5, -7.0, 1000.0, 0.5]),
-        (["1.5", "2,5"], ";", [1.5, 2.5]),
-        (["1,234", "12,500", "1,234,567", "999"], ";", [1234.0, 12500.0, 1234567.0, 999.0]),
-        (["0,125", "0,250"], "\t", [0.125, 0.25]),
-        (["1,5", "2,25"], ",", [1.5, 2.25]),
-        (["1,234", "2,345"], ",", [1234.0, 2345.0]),
-        (["1.234", "2.345"], ";", [1.234, 2.345]),
+        (["1,5", "2", "1.234,5", "1.234"], ";", [1.5, 2, 1234.5, 1234], ONE),
+        (["1,234", "0,5"], ";", [1.234, 0.5], ONE),
+        (["1,234", "5"], ";", [1.234, 5], EITHER),
+        (["1,234", "5"], "\t", [1.234, 5], EITHER),
+        (["1,234", "5"], ",", [1234, 5], EITHER),
+        (["1,234", "5"], "|", [1234, 5], EITHER),
+        (["1,234", "1,234,567"], ";", [1234, 1234567], ONE),
+        (["0,125", "1,250"], ",", [0.125, 1.25], ONE),
+        (["0,125", "1,250"], "\t", [0.125, 1.25], ONE),
+        (["1,234", "12,5"], ",", [1.234, 12.5], ONE),
+        (["1,234", "1,2345"], ",", [1.234, 1.2345], ONE),
+        (["1,234.5", "-7", "1e3", ".5"], ",", [1234.5, -7, 1000, 0.5], ONE),
+        (["1.234", "2.345"], ";", [1.234, 2.345], ONE),
+        (["1.234", "1.234.567"], ";", [1234, 1234567], ONE),
+        (["9007199254740993", "-1"], ",", [9007199254740993, -1], ONE),
     ],
 )
-def test_commas_are_what_the_column_says(cells, delimiter, numbers):
-    read, _ = number_reader(cells, delimiter)
+def test_commas_are_what_the_whole_column_says(cells, delimiter, numbers, either):
+    read, note = reading_of_numbers(cells, delimiter)
     assert [read(each) for each in cells] == numbers
+    assert bool(note) == either
+    if either:
+        meaning = "decimal" if numbers[0] == 1.234 else "those of thousands"
+        assert note == f"commas as in '1,234' are taken as {meaning}, and could be either"
 
 
 @pytest.mark.parametrize("text", ["1_000", "nan", "inf", "", "12,34,5", "0x1f", "-", "."])
 def test_what_is_no_number(text):
     with pytest.raises(ValueError):
-        number_reader([text], ",")[0](text)
+        reading_of_numbers([text], ",")[0](text)
+
+
+def test_one_reading_is_for_the_whole_column():
+    frame = pd.DataFrame({"v": [*(f"{k},5" for k in range(N - 2)), "1.5", "2.5"]})
+    columns = columns_of(frame, "y", delimiter=";")
+    got = prepared(frame, columns, range(N))
+    assert got["v"].tolist()[:2] == [0.5, 1.5] and got["v"].isna().sum() == 2
+    assert notes_on_cells(columns, frame, got) == [
+        "column 'v': '1.5', '2.5' among numbers, taken as missing (2 rows)."
+    ]
+
+
+DATES = {
+    "both": ([f"{k % 12 + 1:02d}/0{k % 9 + 1}/2024" for k in range(N)], "day", (2024, 1, 1)),
+    "day first": ([f"{k % 28 + 1:02d}/0{k % 9 + 1}/2024" for k in range(N)], "", (2024, 1, 1)),
+    "month first": ([f"0{k % 9 + 1}/{k % 28 + 1:02d}/24" for k in range(N)], "", (2024, 1, 1)),
+    "one is both": (["02/03/24"] * 2 + ["05/06/24"] * (N - 2), "day", (2024, 3, 2)),
+    "names": ([f"{k % 12 + 1} Mar 2024" for k in range(N)], "", (2024, 3, 1)),
+}
+
+
+@pytest.mark.parametrize("case", DATES)
+def test_days_or_months_first(case):
+    cells, first, expected = DATES[case]
+    frame = pd.DataFrame({"d": cells})
+    (column,) = columns_of(frame, "y").kept
+    assert column.kind == "date"
+    assert column.read(cells[0]) == dt.datetime(*expected)
+    note = f"dates as {cells[0]!r} are read {first} first, and could be either"
+    assert column.note == (note if first else "")
+
+
+def test_integers_are_exact():
+    frame = pd.DataFrame(
+        {
+            "large": [str(2**53 + k % 2) for k in range(N)],
+            "user_id": [str(2**60 + k) for k in range(0, 3 * N, 3)],
+            "many": [2**53 + k % 2 for k in range(N)],
+        }
+    )
+    columns = columns_of(frame, "y")
+    assert columns.left_out == {"user_id": "a number of the row"}
+    assert columns.of_kind("number") == ["large", "many"]
+
+
+def test_decimal_commas_in_the_first_column_name_no_rows():
+    frame = pd.DataFrame({"v": [f"{k},{k % 7}" for k in range(N)], "y": [0, 1] * (N // 2)})
+    assert columns_of(frame, "y").of_kind("number") == ["v"]
+
+
+@pytest.mark.parametrize("letters", ["abcdefgh", "!?-+*/&%"])
+def test_texts_without_words_are_categories(letters):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"t": [" ".join(rng.choice(list(letters), 6)) for _ in range(N)]})
+    (column,) = columns_of(frame, "y").kept
+    assert column.kind == "category"
 
 
 def test_what_is_said():
@@ -138,13 +208,15 @@ def test_what_is_said():
         }
     )
     columns = columns_of(frame, "y")
-    said, odd = notes_on(columns, prepared(frame, columns, range(N)))
-    assert said == [
+    got = prepared(frame, columns, range(N))
+    assert notes_on(columns, got) == [
         "2 columns have missing values: amount (2 rows), colour (1 row); numbers get the median, "
         'categories "missing".',
         "Left out: const (one value alone).",
     ]
-    assert odd == ["column 'amount': 'n/k' among numbers, taken as missing."]
+    assert notes_on_cells(columns, frame, got) == [
+        "column 'amount': 'n/k' among numbers, taken as missing (1 row)."
+    ]
 
 
 def test_zones_are_taken_off():
@@ -161,30 +233,3 @@ def test_without_narwhals_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "narwhals", None)
     with pytest.raises(ImportError, match=r"pip install 'skinfluence\[command\]'"):
         narwhals()
-
-
-def test_a_reading_that_could_be_another_is_said():
-    n = 12
-    frame = pd.DataFrame(
-        {
-            "price": ["1,5", "2,25", "3,75"] * (n // 3),
-            "when": ["01/02/2024", "02/03/2024", "12/11/2024"] * (n // 3),
-            "late": ["13/02/2024", "02/03/2024", "12/11/2024"] * (n // 3),
-            "y": [0, 1] * (n // 2),
-        }
-    )
-    columns = columns_of(frame, "y")
-    said = {each.name: each.reading for each in columns.kept}
-    assert said == {
-        "price": "commas are read as decimal",
-        "when": "dates are read day first",
-        "late": "",
-    }
-    assert "column 'price': commas are read as decimal." in notes_on(columns, frame)[1]
-
-
-def test_long_integers_are_names_and_no_numbers():
-    frame = pd.DataFrame({"z": [0.5, 1.5] * 6, "k": [str(2**60 + 3 * i) for i in range(12)]})
-    frame["y"] = [0, 1] * 6
-    columns = columns_of(frame, "y")
-    assert [(each.name, each.kind) for each in columns.kept] == [("z", "number"), ("k", "category")]

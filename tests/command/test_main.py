@@ -1,5 +1,6 @@
 """The command as a shell calls it: what it prints, writes, refuses, and its exit codes."""
 
+import gzip
 import io
 import json
 import os
@@ -20,7 +21,6 @@ pd = pytest.importorskip("pandas")
 
 from skinfluence.command import main, questions  # noqa: E402
 from skinfluence.command.questions import is_as_severe  # noqa: E402
-from skinfluence.estimators import InfluenceClassifier  # noqa: E402
 from skinfluence.inspection.report.findings import Finding  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -42,18 +42,6 @@ def table(n=80, target="bought"):
 @pytest.fixture
 def train(file):
     return file("train.csv", table())
-
-
-def shell(*arguments, folder=".", data=None, **environment):
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "skinfluence", *arguments],
-        cwd=folder,
-        input=data,
-        capture_output=True,
-        check=False,
-        env={**ENVIRONMENT, **environment},
-    )
 
 
 # ------------------------------------------------------------------------------------ what it says
@@ -141,6 +129,36 @@ def test_an_audit_finds_the_swapped_labels(train, folder, capsys):
     assert json.loads((folder / "a.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("question", ["audit", "report"])
+def test_columns_that_are_called_as_those_of_the_answer(file, capsys, question):
+    rng = np.random.default_rng(0)
+    names = ["quality", "given", "tier", "score", "effect", "line"]
+    cells = rng.integers(1000, 10_000, (40, len(names)))
+    text = ",".join([*names, "suggested"]) + "\n"
+    text += "".join(f"{','.join(map(str, row))},{row[0] > 5000}\n" for row in cells.tolist())
+    given = [question, file("t.csv", text), "--target", "suggested", "--top", "3"]
+    assert main([*given, "--check", "0"] if question == "report" else given) == 0
+    out = capsys.readouterr().out.splitlines()
+    at = next(k for k, each in enumerate(out) if each.split()[:1] == ["line"])
+    heads, *rows = (each.split() for each in out[at : at + 4])
+    if question == "audit":
+        assert heads[:7] == [
+            "line",
+            "given",
+            "suggested",
+            "quality",
+            "tier",
+            "quality_train",
+            "given_train",
+        ]
+    else:
+        assert heads[:5] == ["line", "score", "suggested", "quality", "given"]
+    for row in rows:
+        own = cells[int(row[0]) - 2]
+        shown = row[5 - len(heads) :] if question == "audit" else row[3:]
+        assert shown == [str(each) for each in own[: len(shown)]]
+
+
 def test_an_audit_of_numbers(file, capsys):
     text = "a,b,y\n" + "".join(
         f"{k % 9},{k * k % 7},{k % 9 + 2 * (k * k % 7) + (90 if k == 20 else 0) + k % 5 / 9}\n"
@@ -175,10 +193,13 @@ def test_numbers_and_a_draw(file, capsys):
     assert "Model: ridge regression" in out and "R2" in out and "half squared error" in out
 
 
-def test_the_standard_input(folder):
-    done = shell("audit", "-", "--target", "bought", data=table().encode(), folder=folder)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.startswith(b"standard input: 80 rows")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_standard_input(folder, monkeypatch, capsys, pack):
+    given = SimpleNamespace(buffer=io.BytesIO(pack(table().encode())))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert main(["audit", "-", "--target", "bought", "--top", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("standard input: 80 rows") and err == ""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["audit", "--help"]])
@@ -378,44 +399,16 @@ def test_a_reader_that_goes_away_is_no_matter(train, folder):
     assert done.stderr == b""
 
 
-def test_progress_is_for_terminals_alone(train, monkeypatch, capsys):
+def test_progress_is_for_terminals_alone(train, monkeypatch):
     seen = []
-    fit = InfluenceClassifier.fit
 
-    def look(self, *args, **kwargs):
-        seen.append(self.verbose)
-        return fit(self, *args, **kwargs)
+    def look(wrapper, *args, **kwargs):
+        seen.append(wrapper.verbose)
+        return SimpleNamespace(findings=(), html=str, to_json=str)
 
-    monkeypatch.setattr(InfluenceClassifier, "fit", look)
-    given = ["report", train, "--target", "bought", "--check", "0"]
+    monkeypatch.setattr(questions, "_reported", look)
+    given = ["report", train, "--target", "bought"]
     assert main(given) == 0
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(given) == 0
     assert seen == [0, 1]
-
-
-def test_columns_that_are_called_as_the_answers_are(file, capsys):
-    rng = np.random.default_rng(0)
-    names = ["line", "score", "quality", "suggested", "given", "tier", "effect"]
-    X = rng.normal(size=(60, len(names))).round(2)
-    frame = pd.DataFrame(X, columns=names).assign(y=np.where(X[:, 0] > 0, "yes", "no"))
-    name = file("names.csv", frame.to_csv(index=False))
-    assert main(["report", name, "--target", "y", "--check", "0"]) == 0
-    shown = capsys.readouterr().out.split("Rows that hurt most")[1].split("Rows that help")[0]
-    lines = [line.split() for line in shown.splitlines()[2:] if line.strip()]
-    assert all(2 <= int(line[0]) <= 61 for line in lines if line[0] != "line")
-    assert main(["audit", name, "--target", "y", "--top", "3"]) == 0
-    printed = capsys.readouterr().out
-    first = next(
-        line.split() for line in printed.splitlines() if line.split()[1:2] in (["yes"], ["no"])
-    )
-    assert first[2] in ("yes", "no") and 0 <= float(first[3]) <= 1
-
-
-def test_names_and_texts_that_scikit_learn_would_stumble_over(file, capsys):
-    rng = np.random.default_rng(0)
-    words = [" ".join(rng.choice([*"abcdefgh"], 5)) for _ in range(60)]
-    frame = pd.DataFrame({"my__text": words, "n__": rng.normal(size=60)})
-    frame["y"] = [0, 1] * 30
-    name = file("odd.csv", frame.to_csv(index=False))
-    assert main(["report", name, "--target", "y", "--check", "0"]) == 0, capsys.readouterr().err

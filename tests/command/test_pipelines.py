@@ -73,6 +73,15 @@ def test_what_was_never_seen():
     assert np.isfinite(transformer.transform(odd)).all()
 
 
+def test_names_of_texts_are_whatever_they_are():
+    texts = [f"some words of number {k}" for k in range(N)]
+    frame = pd.DataFrame({"my__text": texts, "another__": texts[::-1]})
+    columns = columns_of(frame, "y")
+    assert columns.of_kind("text") == ["my__text", "another__"]
+    fitted = features(columns, dense=True).fit_transform(prepared(frame, columns, range(N)))
+    assert len(fitted) == N
+
+
 def test_rare_categories_share_a_column():
     frame = pd.DataFrame({"kind": ["a"] * 5 + ["b"] * 5 + ["one", "two"], "y": [0, 1] * 6})
     columns = columns_of(frame, "y")

@@ -49,8 +49,12 @@ def test_lines_go_with_the_rows(file):
 
 
 def test_rows_are_drawn_and_that_is_said(file):
-    name = file("t.csv", table())
+    text = "\n" + table().replace("\n", "\n\n")  # of which every other line is blank
+    name = file("t.csv", text)
     rows = to_learn(name, "y", "auto", 20, NOBODY)
+    cells = [text.split("\n")[line - 1].split(",") for line in rows.X.index]
+    assert [int(a) for a, _, _ in cells] == rows.X["a"].tolist()
+    assert [y for _, _, y in cells] == rows.y.tolist()
     assert len(rows.y) == 20 and rows.X.index.is_monotonic_increasing
     assert rows.said[0] == "t.csv: 20 of 40 rows, drawn at random (seed 0)."
     assert rows.X.index.equals(to_learn(name, "y", "auto", 20, NOBODY).X.index)
@@ -67,7 +71,94 @@ def test_a_second_file_is_read_as_the_first(file):
     assert test.warned == (
         "u.csv: 1 row without a 'y' left out (line 5).",
         "u.csv: 1 row of classes that t.csv has not left out ('maybe').",
+        "u.csv, column 'a': 'n/k' among numbers, taken as missing (1 row).",
+        "u.csv, column 'b': 'new' not in t.csv, taken as rare (1 row).",
     )
+    assert test.said == (
+        "u.csv: 1 column has missing values: a (1 row); numbers get the median, categories "
+        '"missing".',
+    )
+
+
+LEARNT_AND_READ = {
+    "words like numbers": (["1", "2", "A"], ["", "1", "2"], [None, "1", "2"]),
+    "words like truths": (["TRUE", "FALSE", "maybe"], ["TRUE", "FALSE"], ["TRUE", "FALSE"]),
+    "zeros in front": (["007", "A", "08"], ["007", "08"], ["007", "08"]),
+    "truths": (["TRUE", "FALSE"], ["FALSE", "maybe", "true"], [0.0, None, 1.0]),
+    "numbers": (["1.5", "2", "7"], ["1", "x", "2,5"], [1.0, None, None]),
+    "decimal commas": (["1,5", "2,25", "7"], ["1", "2,5", "1.5"], [1.0, 2.5, None]),
+}
+
+
+@pytest.mark.parametrize("case", LEARNT_AND_READ)
+def test_cells_of_a_second_file_are_what_the_first_says(file, case):
+    words, others, expected = LEARNT_AND_READ[case]
+    text = "a;c;y\n" + "".join(f"{k * k % 7};{words[k % len(words)]};{k % 2}\n" for k in range(40))
+    learnt = to_learn(file("t.csv", text), "y", "auto", None, NOBODY)
+    other = "a;c;y\n" + "".join(f"{k};{each};{k % 2}\n" for k, each in enumerate(others))
+    test = to_predict(file("u.csv", other), learnt, None, NOBODY)
+    got = [None if each != each else each for each in test.X["c"]]
+    assert got == expected
+    odd = [each for each, is_ in zip(others, expected, strict=True) if each and is_ is None]
+    said = [each for each in test.warned if "taken as missing" in each]
+    assert len(said) == bool(odd) and all(repr(each) in said[0] for each in odd)
+
+
+def test_targets_between_classes_are_left_out(file):
+    text = "a,y\n" + "".join(f"{k * k % 7},{k % 2}\n" for k in range(40))
+    learnt = to_learn(file("t.csv", text), "y", "auto", None, NOBODY)
+    test = to_predict(file("u.csv", "a,y\n1,0.9\n2,1.0\n3,x\n4,0\n5,1e999\n"), learnt, None, NOBODY)
+    assert test.y.to_dict() == {3: 1, 5: 0} and test.y.dtype == learnt.y.dtype
+    assert test.warned == (
+        "u.csv: 2 rows without a 'y' left out (lines 4: 'x', 6: '1e999').",
+        "u.csv: 1 row of classes that t.csv has not left out (0.9).",
+    )
+
+
+def test_classes_beyond_the_integers_of_floats(file):
+    text = "a,y\n" + "".join(f"{k * k % 7},{2**53 + k % 2}\n" for k in range(40))
+    learnt = to_learn(file("t.csv", text), "y", "auto", None, NOBODY)
+    assert learnt.target.classes == (2**53, 2**53 + 1)
+    assert learnt.y.tolist() == [2**53 + k % 2 for k in range(40)]
+
+
+def test_how_dates_and_commas_were_read_is_said(file):
+    text = "d;v;y\n" + "".join(
+        f"0{k % 9 + 1}/0{k % 8 + 1}/2024;{k % 9 + 1},{k + 100};{k / 7:.4f}\n" for k in range(40)
+    )
+    learnt = to_learn(file("t.csv", text), "y", "auto", None, NOBODY)
+    assert learnt.warned == (
+        "column 'd': dates as '01/01/2024' are read day first, and could be either.",
+        "column 'v': commas as in '1,100' are taken as decimal, and could be either.",
+    )
+    assert learnt.X["v"].iloc[0] == 1.1
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_files_of_text_and_parquet_go_together(folder, kind):
+    pytest.importorskip("pyarrow", reason="a Parquet file is written by pyarrow")
+    k = np.arange(40)
+    frame = pd.DataFrame(
+        {
+            "n": k * k % 7,
+            "c": np.array(["1", "A"])[k % 2],
+            "b": k % 3 == 0,
+            "d": pd.Timestamp(2024, 1, 1) + pd.to_timedelta(k % 5, "D"),
+            "y": k % 2,
+        }
+    )
+    frame.to_csv("t.csv", index=False)
+    frame.to_parquet("t.parquet")
+    learnt = to_learn(f"t.{kind}", "y", "auto", None, NOBODY)
+    test = to_predict("t.parquet" if kind == "csv" else "t.csv", learnt, None, NOBODY)
+    assert [each.kind for each in learnt.columns.kept] == [
+        "number",
+        "category",
+        "yes or no",
+        "date",
+    ]
+    assert learnt.X.to_numpy().tolist() == test.X.to_numpy().tolist()
+    assert learnt.y.tolist() == test.y.tolist() and test.warned == ()
 
 
 def test_what_a_second_file_has_to_have(file):
@@ -98,37 +189,3 @@ def test_a_draw_of_one_class(file):
     text = "a,y\n" + "".join(f"{k * k % 7},{'x' if k else 'z'}\n" for k in range(500))
     with pytest.raises(Refusal, match=r"have one 'y' alone, 'x'.*larger --max-rows"):
         to_learn(file("t.csv", text), "y", "auto", 9, NOBODY)
-
-
-def test_cells_of_a_test_file_are_read_as_those_that_were_learnt(file):
-    """Whatever the test file looks like by itself: a blank makes 1 no 1.0, and TRUE no True."""
-    codes, flags = "12A", ["TRUE", "FALSE", "maybe"]
-    rows = "".join(f"{codes[k % 3]},{flags[k // 2 % 3]},{k * k % 7}.5,{k % 2}\n" for k in range(40))
-    learnt = to_learn(file("train.csv", f"code,flag,size,y\n{rows}"), "y", "auto", None, NOBODY)
-    test = to_predict(
-        file("test.csv", "code,flag,size,y\n1,TRUE,2,1\n2,FALSE,,0\n,TRUE,big,1\n3,no,4,1\n"),
-        learnt,
-        None,
-        NOBODY,
-    )
-    assert test.X["code"].fillna("").tolist() == ["1", "2", "", "3"]
-    assert test.X["flag"].tolist() == ["TRUE", "FALSE", "TRUE", "no"]
-    np.testing.assert_array_equal(test.X["size"], [2.0, np.nan, np.nan, 4.0])
-    missing, new = test.said
-    assert missing.startswith("2 columns have missing values: code (1 row), size (2 rows);")
-    assert new == "Categories that train.csv has not: code (1 row), flag (1 row)."
-
-
-def test_a_number_that_is_no_class_is_left_out_and_not_cut_to_one(file):
-    learnt = to_learn(
-        file("train.csv", table().replace("no", "0").replace("yes", "1")),
-        "y",
-        "auto",
-        None,
-        NOBODY,
-    )
-    test = to_predict(file("test.csv", "a,b,y\n1,u,0.9\n2,v,1\n3,w,0\n"), learnt, None, NOBODY)
-    assert test.y.to_dict() == {3: 1, 4: 0} and test.y.dtype == learnt.y.dtype
-    assert any(
-        "1 row of classes that train.csv has not left out (0.9)" in each for each in test.warned
-    )
