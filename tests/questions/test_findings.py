@@ -107,16 +107,18 @@ def test_a_model_of_many_parameters_has_high_leverages_of_no_row_s_own(kind):
     X, y = load_digits(return_X_y=True)
     weak = LogisticRegression() if kind == "linear" else SVC(gamma=0.001)
     model = InfluenceClassifier(make_pipeline(StandardScaler(), weak))
-    X, X_test, y, y_test = X[:450], X[450:550], y[:450], y[450:550]
-    found = find("SKI001", model, X, y, X_test, y_test)
-    assert found.severity in ("low", "")
+    if kind == "kernel":  # of ten classes there are 45 machines
+        X, y = X[y < 3], y[y < 3]
+    n = 450 if kind == "linear" else 150
+    found = find("SKI001", model, X[:n], y[:n], X[n : n + 100], y[n : n + 100])
+    assert (found.state, found.severity) == ("found", "low")
     if kind == "linear":
         high = leverages_of(model)
         high = np.sum(high > max(0.5, 2 * high.mean()))
-        assert high > 0.05 * 450
+        assert high > 0.05 * n
         text = f"{high} rows of leverage above"
         assert found.text.startswith(text)
-        assert f"That is {high / 450:.0%} of all: the model has many parameters" in found.text
+        assert f"That is {high / n:.0%} of all: the model has many parameters" in found.text
 
 
 def test_a_row_somewhat_out_is_a_low_finding():
@@ -186,12 +188,14 @@ def test_scores_that_refits_do_not_bear_out():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("check", [30, 8])
+@pytest.mark.parametrize("check", [pytest.param(30, marks=pytest.mark.slow), 8])
 def test_scores_that_are_fit_for_nothing_are_high_however_few_rows_say_so(check):
-    network = MLPClassifier((8,), max_iter=1, random_state=0)
+    network = MLPClassifier((4,), max_iter=1, random_state=0)
     model = InfluenceClassifier(make_pipeline(StandardScaler(), network))
-    found = find("SKI003", model, *classes(), check=check)
-    assert model.report(*classes()[2:], check=check).check.fit_for is None
+    X, y, X_test, y_test = classes(n=60)
+    report = model.fit(X, y).report(X_test[:9], y_test[:9], check=check)
+    (found,) = [each for each in report.findings if each.code == "SKI003"]
+    assert report.check.fit_for is None
     assert (found.state, found.severity) == ("found", "high")
 
 
