@@ -154,7 +154,9 @@ def test_a_cell_beyond_the_limit_of_the_csv_module(file):
 @pytest.mark.parametrize("reader", ["pyarrow", "polars"])
 def test_parquet_by_either_reader(folder, monkeypatch, reader):
     pd = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow", reason="a Parquet file is written by pyarrow")
+    pytest.importorskip(
+        "pyarrow.parquet", reason="pyarrow writes Parquet files", exc_type=ImportError
+    )
     pytest.importorskip(reader)
     frame = pd.DataFrame({"a": [1.5, None, 2.0], "y": ["u", "v", "u"]}, index=[5, 6, 7])
     frame.to_parquet("t.parquet")

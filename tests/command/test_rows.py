@@ -136,7 +136,9 @@ def test_how_dates_and_commas_were_read_is_said(file):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_files_of_text_and_parquet_go_together(folder, kind):
-    pytest.importorskip("pyarrow", reason="a Parquet file is written by pyarrow")
+    pytest.importorskip(
+        "pyarrow.parquet", reason="pyarrow writes Parquet files", exc_type=ImportError
+    )
     k = np.arange(40)
     frame = pd.DataFrame(
         {
