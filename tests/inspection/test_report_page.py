@@ -442,3 +442,10 @@ def test_a_finding_of_unknown_severity_is_last():
     findings = (Finding("B", "b", "found"), Finding("A", "a", "found", "low"))
     html = page(sections(Section("s", "s", findings=findings)))
     assert re.findall(r'class="code">(\w)', html) == ["A", "B"]
+
+
+def test_half_a_character_and_wide_gaps_are_drawn():
+    labels = np.array(["name \udce9", "other"], dtype=object)
+    drawn = svg(Picture(InfluenceDisplay(np.array([0.4, -0.1]), labels, "loss", "t"), "bars"), "p")
+    assert ">name ?</" in drawn
+    assert re.search("harms\u00a0{4} ?helps", drawn)

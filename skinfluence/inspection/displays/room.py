@@ -66,8 +66,12 @@ class Box(NamedTuple):
 
 
 def as_text(label: Any, widest: int | None = LONGEST_LABEL) -> str:
-    """Return a label as a picture shows it: cut where it is long, a dollar as a dollar."""
+    """Return a label as a picture shows it: cut where it is long, a dollar as a dollar.
+
+    Half a character, as of file names that are no text, is "?": matplotlib draws none.
+    """
     text = str(label) if widest is None else cut(label, widest)
+    text = text.encode(errors="replace").decode()
     return text.replace("$", r"\$")
 
 

@@ -149,7 +149,8 @@ def _element(element: ElementTree.Element, ids: Mapping[str, str]) -> str:
         for key, value in given.items()
         if (shown := _attribute(key, value, ids))
     )
-    text = escape((element.text or "").strip(), quote=False)
+    spaced = (element.text or "").strip().replace("  ", "\u00a0\u00a0")  # a page joins spaces
+    text = escape(spaced, quote=False)
     inside = text + "".join(
         _element(child, ids) + escape((child.tail or "").strip(), quote=False) for child in element
     )
