@@ -170,7 +170,7 @@ class Report:
         lines = [f"{self.model}: {self._subtitle()}", f"Check: {checked}"]
         lines += [f"{each.code} {each.title} ({each.severity}): {each.text}" for each in found]
         if not found:
-            lines.append("Nothing was found that its findings look for.")
+            lines.append("Findings: none.")
         frame = self.overall.to_frame(min(self.top, ROWS_PRINTED), columns=self.shown.columns)
         few = ["effect", "rank", "row", "position", "score"]
         lines.append(text_table({name: frame[name].tolist() for name in few}))
