@@ -136,7 +136,7 @@ def test_printed_it_says_model_verdict_findings_and_top_rows(report):
         assert str(row) in text
     assert "write_html(path)" in lines[-1]
     quiet = replace(report, findings=tuple(not_found(code, "") for code in TITLES))
-    assert "Nothing was found" in repr(quiet)
+    assert "Findings: none." in repr(quiet)
 
 
 # ------------------------------------------------------------------------------------- as Markdown
